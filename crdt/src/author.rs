@@ -1,0 +1,87 @@
+//! Which sequence numbers of an author are held, and whether two messages share one.
+
+/// An author's sequence numbers as ranges. Kept without one entry a message, for a chain without gaps is one range.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuthorLog {
+    /// Inclusive ranges, ascending, neither overlapping nor touching.
+    ranges: Vec<(u64, u64)>,
+    /// Two messages with one sequence number are held: the identity was written from two places.
+    forked: bool,
+    /// How many messages are held.
+    count: u64,
+}
+
+impl AuthorLog {
+    /// Restores a log from its parts; `None` if the ranges are not as they must be.
+    pub fn from_parts(ranges: Vec<(u64, u64)>, forked: bool, count: u64) -> Option<Self> {
+        let ordered = ranges.iter().all(|(low, high)| low <= high)
+            && ranges.windows(2).all(|pair| pair[0].1.checked_add(1).is_some_and(|next| next < pair[1].0));
+        ordered.then_some(Self { ranges, forked, count })
+    }
+
+    /// Inclusive ranges of the sequence numbers held, ascending, neither overlapping nor touching.
+    pub fn ranges(&self) -> &[(u64, u64)] {
+        &self.ranges
+    }
+
+    /// Whether two messages with one sequence number are held.
+    pub fn is_forked(&self) -> bool {
+        self.forked
+    }
+
+    /// How many messages are held.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Takes in a message's sequence number, which is below [`crate::SEQ_LIMIT`].
+    pub(crate) fn insert(&mut self, seq: u64) {
+        self.count += 1;
+        // The first range that ends at or behind the number's left neighbour.
+        let at = self.ranges.partition_point(|(_, high)| high.saturating_add(1) < seq);
+        let Some((low, high)) = self.ranges.get(at).copied() else {
+            self.ranges.push((seq, seq));
+            return;
+        };
+        if (low..=high).contains(&seq) {
+            self.forked = true;
+        } else if seq == high + 1 {
+            let end = match self.ranges.get(at + 1).copied() {
+                Some((next, end)) if next == seq + 1 => {
+                    self.ranges.remove(at + 1);
+                    end
+                }
+                _ => seq,
+            };
+            self.ranges[at].1 = end;
+        } else if seq + 1 == low {
+            self.ranges[at].0 = seq;
+        } else {
+            self.ranges.insert(at, (seq, seq));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #[test]
+        fn any_order_gives_the_same_log(mut seqs in prop::collection::vec(0..40_u64, 0..60)) {
+            let log = |seqs: &[u64]| seqs.iter().fold(AuthorLog::default(), |mut log, seq| { log.insert(*seq); log });
+            let first = log(&seqs);
+            let held: BTreeSet<u64> = seqs.iter().copied().collect();
+            let listed: BTreeSet<u64> = first.ranges().iter().flat_map(|(low, high)| *low..=*high).collect();
+            prop_assert_eq!(&listed, &held);
+            prop_assert_eq!(first.is_forked(), held.len() < seqs.len());
+            prop_assert_eq!(first.count(), seqs.len() as u64);
+            let parts = AuthorLog::from_parts(first.ranges().to_vec(), first.is_forked(), first.count());
+            prop_assert_eq!(parts, Some(first.clone()));
+            seqs.reverse();
+            prop_assert_eq!(log(&seqs), first);
+        }
+    }
+}

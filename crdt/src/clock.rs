@@ -1,0 +1,168 @@
+//! Clocks are advice: what time it is, judged from the own clock and those of the peers.
+//!
+//! None of this decides whether a message is valid. It decides what time the next own message bears, and which messages
+//! of others are *future-dated*: kept and passed on, but not followed, so that nobody can drag a room's clock along.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{Timestamp, sync::Peer};
+
+/// How far ahead of the clock a message may be dated, in milliseconds.
+pub const FUTURE_LIMIT_MS: u64 = 2 * 60 * 1000;
+/// A clock that is off by more than this, in milliseconds, is worth telling its user.
+pub const CLOCK_OFF_MS: u64 = 30 * 1000;
+/// With so many peers the median of all clocks is trusted.
+const QUORUM: usize = 3;
+
+/// The time when something happens, as the driver tells it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Time since some fixed moment, from a clock that never jumps.
+    pub mono: Duration,
+    /// The system's clock: milliseconds since 1970, right or wrong.
+    pub wall_ms: u64,
+}
+
+/// What a node makes of its own clock and its peers'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// What to stamp messages with, in milliseconds since 1970.
+    pub stamp_ms: u64,
+    /// Messages beyond this are future-dated.
+    pub horizon: Timestamp,
+    /// Messages beyond this are not followed. At most the horizon.
+    pub follow: Timestamp,
+    /// How far the own clock is ahead of what it should be, in milliseconds, if that is worth telling.
+    pub off_ms: Option<i64>,
+}
+
+/// The peers' clocks, as offsets to this node's monotonic clock, so that they tick on when the own clock is set.
+#[derive(Debug, Default)]
+pub struct Clocks {
+    offsets_ms: BTreeMap<Peer, i64>,
+}
+
+impl Clocks {
+    /// A peer told its clock.
+    pub fn heard(&mut self, now: Now, peer: &Peer, clock_ms: u64) {
+        // A clock beyond what a message's time can bear says nothing.
+        let clock_ms = clock_ms.min(Timestamp::MAX.millis());
+        let offset = i64::try_from(clock_ms).unwrap_or(i64::MAX) - mono_ms(now);
+        self.offsets_ms.insert(peer.clone(), offset);
+    }
+
+    /// A peer is gone.
+    pub fn forget(&mut self, peer: &Peer) {
+        self.offsets_ms.remove(peer);
+    }
+
+    /// How far the peer's clock is ahead of the own, in milliseconds.
+    pub fn offset_ms(&self, now: Now, peer: &Peer) -> Option<i64> {
+        let clock = self.offsets_ms.get(peer)?.saturating_add(mono_ms(now));
+        Some(clock - i64::try_from(now.wall_ms).unwrap_or(i64::MAX))
+    }
+
+    /// What to make of it all.
+    ///
+    /// With three peers or more, the time is the median of the own clock and theirs: a minority of wrong clocks does not
+    /// matter. With fewer nobody can tell who is wrong: then messages are stamped with the earliest clock and judged by
+    /// the latest, so that two nodes a year apart talk in order and neither folds the other away, and nothing beyond
+    /// the own clock is followed.
+    pub fn read(&self, now: Now) -> Clock {
+        let own = now.wall_ms.min(Timestamp::MAX.millis());
+        let mono = mono_ms(now);
+        let mut clocks: Vec<u64> =
+            self.offsets_ms.values().map(|offset| u64::try_from(offset.saturating_add(mono)).unwrap_or(0)).collect();
+        let peers = clocks.len();
+        clocks.push(own);
+        clocks.sort_unstable();
+        let (earliest, latest) = (clocks.first().copied().unwrap_or(own), clocks.last().copied().unwrap_or(own));
+
+        let (stamp, judge, follow, reference) = if peers >= QUORUM {
+            let median = clocks.get((clocks.len() - 1) / 2).copied().unwrap_or(own);
+            (median, median, median, median)
+        } else {
+            let farthest = if latest - own > own - earliest { latest } else { earliest };
+            (earliest, latest, own, farthest)
+        };
+        let off = i64::try_from(own).unwrap_or(i64::MAX) - i64::try_from(reference).unwrap_or(i64::MAX);
+        Clock {
+            stamp_ms: stamp,
+            horizon: Timestamp::end_of_millis(judge.saturating_add(FUTURE_LIMIT_MS)),
+            follow: Timestamp::end_of_millis(follow.saturating_add(FUTURE_LIMIT_MS)),
+            off_ms: (off.unsigned_abs() > CLOCK_OFF_MS).then_some(off),
+        }
+    }
+}
+
+fn mono_ms(now: Now) -> i64 {
+    i64::try_from(now.mono.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const YEAR: u64 = 365 * 24 * 3600 * 1000;
+    const NOW: u64 = 1_800_000_000_000;
+
+    /// Reads a node's clock, with its own and its peers' clocks given relative to the true time.
+    fn read(own: i64, peers: &[i64]) -> Clock {
+        let now = Now { mono: Duration::from_secs(77), wall_ms: NOW.saturating_add_signed(own) };
+        let mut clocks = Clocks::default();
+        for (n, offset) in peers.iter().enumerate() {
+            clocks.heard(now, &Peer::new(&[n as u8]), NOW.saturating_add_signed(*offset));
+        }
+        clocks.read(now)
+    }
+
+    #[test]
+    fn alone_the_own_clock_is_the_time() {
+        let clock = read(0, &[]);
+        assert_eq!((clock.stamp_ms, clock.off_ms), (NOW, None));
+        assert_eq!(clock.horizon, Timestamp::end_of_millis(NOW + FUTURE_LIMIT_MS));
+        assert_eq!(clock.follow, clock.horizon);
+    }
+
+    #[test]
+    fn two_a_year_apart_stamp_with_the_earlier_and_judge_by_the_later() {
+        let year = YEAR as i64;
+        for (own, other) in [(0, year), (year, 0)] {
+            let clock = read(own, &[other]);
+            assert_eq!(clock.stamp_ms, NOW);
+            assert_eq!(clock.horizon, Timestamp::end_of_millis(NOW + YEAR + FUTURE_LIMIT_MS));
+            assert_eq!(clock.follow, Timestamp::end_of_millis(NOW.saturating_add_signed(own) + FUTURE_LIMIT_MS));
+            assert_eq!(clock.off_ms, Some(own - other), "both are told");
+        }
+    }
+
+    #[test]
+    fn among_many_the_median_is_the_time() {
+        let year = YEAR as i64;
+        let right = read(5, &[0, 10, year]);
+        assert_eq!((right.stamp_ms, right.off_ms), (NOW + 5, None));
+        let wrong = read(year, &[0, 5, 10]);
+        assert_eq!((wrong.stamp_ms, wrong.off_ms), (NOW + 5, Some(year - 5)));
+        assert_eq!(wrong.horizon, Timestamp::end_of_millis(NOW + 5 + FUTURE_LIMIT_MS));
+        assert_eq!(read(-year, &[0, 5, 10]).stamp_ms, NOW);
+    }
+
+    #[test]
+    fn a_peers_clock_ticks_on_when_the_own_is_set() {
+        let peer = Peer::new(b"p");
+        let mut clocks = Clocks::default();
+        clocks.heard(Now { mono: Duration::from_secs(10), wall_ms: NOW }, &peer, NOW + 1000);
+        let set_back = Now { mono: Duration::from_secs(15), wall_ms: NOW - YEAR };
+        assert_eq!(clocks.offset_ms(set_back, &peer), Some(YEAR as i64 + 6000));
+    }
+
+    #[test]
+    fn absurd_clocks_do_no_harm() {
+        let mut clocks = Clocks::default();
+        for (n, clock) in [0, u64::MAX].into_iter().enumerate() {
+            clocks.heard(Now::default(), &Peer::new(&[n as u8]), clock);
+            clocks.read(Now { mono: Duration::MAX, wall_ms: u64::MAX });
+            clocks.read(Now { mono: Duration::ZERO, wall_ms: 0 });
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The fixed-size names of things: rooms, topics, authors and messages.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest, Sha256};
+
+use crate::RoomName;
+
+/// SHA-256 over the parts, one after the other. Callers put a domain tag first, so that no two uses share inputs.
+pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
+/// Parses exactly `N` bytes of hex, of either case.
+fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let high = char::from(*pair.first()?).to_digit(16)?;
+        let low = char::from(*pair.last()?).to_digit(16)?;
+        *byte = u8::try_from(high << 4 | low).ok()?;
+    }
+    Some(bytes)
+}
+
+struct BytesVisitor<const N: usize>;
+
+impl<'de, const N: usize> de::Visitor<'de> for BytesVisitor<N> {
+    type Value = [u8; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a byte string of {N} bytes")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))
+    }
+}
+
+/// Reads a byte string of exactly `N` bytes. The format's own buffer bounds what is allocated.
+pub(crate) fn deserialize_array<'de, const N: usize, D: Deserializer<'de>>(d: D) -> Result<[u8; N], D::Error> {
+    d.deserialize_bytes(BytesVisitor::<N>)
+}
+
+macro_rules! fixed_bytes {
+    ($(#[$doc:meta])* $name:ident, $len:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub [u8; $len]);
+
+        impl $name {
+            /// The bytes themselves.
+            pub fn as_bytes(&self) -> &[u8; $len] {
+                &self.0
+            }
+
+            /// Parses the hex form that `Display` writes; `None` for anything else.
+            pub fn from_hex(text: &str) -> Option<Self> {
+                parse_hex(text).map(Self)
+            }
+
+            /// The first 8 hex digits: enough to tell a handful of them apart, and no more.
+            pub fn short(&self) -> String {
+                self.0.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({})", stringify!($name), self.short())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.serialize_bytes(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                deserialize_array(d).map(Self)
+            }
+        }
+    };
+}
+
+fixed_bytes!(
+    /// A room: SHA-256 over a domain tag and the normalised name. Whoever knows the name knows the room.
+    RoomId,
+    32
+);
+fixed_bytes!(
+    /// What a room is called on the network: a hash of its id, so that hearing the topic does not tell the id.
+    Topic,
+    32
+);
+fixed_bytes!(
+    /// An author: an Ed25519 public key (RFC 8032), unchecked bytes until a signature is verified against it.
+    AuthorId,
+    32
+);
+fixed_bytes!(
+    /// A message: SHA-256 over all its bytes, the signature included.
+    MessageId,
+    32
+);
+fixed_bytes!(
+    /// A room's whole transcript in 32 bytes: equal if and only if the transcripts are.
+    Fingerprint,
+    32
+);
+fixed_bytes!(
+    /// An Ed25519 signature (RFC 8032), judged by ZIP 215.
+    Signature,
+    64
+);
+
+impl RoomId {
+    /// The id of the room of that name.
+    pub fn of(name: &RoomName) -> Self {
+        Self(sha256(&[b"distchat/1/room\0", name.as_str().as_bytes()]))
+    }
+
+    /// What this room is called on the network.
+    pub fn topic(&self) -> Topic {
+        Topic(sha256(&[b"distchat/1/topic\0", &self.0]))
+    }
+}
+
+impl Fingerprint {
+    /// The first 16 hex digits in groups of four, for people to read to each other.
+    pub fn grouped(&self) -> String {
+        let groups: Vec<String> =
+            self.0.chunks(2).take(4).map(|pair| pair.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
+        groups.join(" ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_goes_there_and_back() {
+        let id = MessageId(std::array::from_fn(|i| i as u8 * 7));
+        assert_eq!(MessageId::from_hex(&id.to_string()), Some(id));
+        assert_eq!(id.short(), id.to_string()[..8]);
+        for wrong in ["", "00", &"0".repeat(63), &"g".repeat(64), &"é".repeat(32)] {
+            assert_eq!(MessageId::from_hex(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_is_grouped_for_people() {
+        assert_eq!(Fingerprint([0xab; 32]).grouped(), "abab abab abab abab");
+    }
+}

@@ -1,0 +1,131 @@
+//! The total order of a room: the key (time, id).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::MessageId;
+
+/// Length of a key's byte form.
+pub const KEY_LEN: usize = 40;
+
+/// A hybrid logical clock reading (Kulkarni et al., "Logical Physical Clocks", 2014): milliseconds since 1970 in the
+/// upper 48 bits, a counter in the lower 16. A counter that overflows runs on into the milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// The greatest time a message can bear.
+    pub const MAX: Self = Self((1 << 63) - 1);
+
+    /// The first reading of that millisecond; clamped to [`Timestamp::MAX`].
+    pub fn from_millis(millis: u64) -> Self {
+        Self(millis.min(Self::MAX.0 >> 16) << 16)
+    }
+
+    /// The last reading of that millisecond; clamped to [`Timestamp::MAX`].
+    pub fn end_of_millis(millis: u64) -> Self {
+        Self(Self::from_millis(millis).0 | 0xffff)
+    }
+
+    /// Milliseconds since 1970.
+    pub fn millis(self) -> u64 {
+        self.0 >> 16
+    }
+}
+
+/// A message's place in its room, and a reference to it. Ordered by time, then id: the transcript's order.
+///
+/// Encoded as an array of two: the time as an unsigned integer, the id as 32 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "(Timestamp, MessageId)", into = "(Timestamp, MessageId)")]
+pub struct Key {
+    /// The message's time.
+    pub time: Timestamp,
+    /// The message's id.
+    pub id: MessageId,
+}
+
+impl Key {
+    /// No key is smaller. It belongs to no message, for no message has time 0.
+    pub const MIN: Self = Self { time: Timestamp(0), id: MessageId([0; 32]) };
+
+    /// The greatest key of that time: everything up to and including the time is at or below it.
+    pub fn last_of(time: Timestamp) -> Self {
+        Self { time, id: MessageId([0xff; 32]) }
+    }
+
+    /// The next greater key; the greatest key's is itself.
+    pub fn next(&self) -> Self {
+        let mut bytes = self.to_bytes();
+        for byte in bytes.iter_mut().rev() {
+            *byte = byte.wrapping_add(1);
+            if *byte != 0 {
+                return Self::from_bytes(&bytes);
+            }
+        }
+        *self
+    }
+
+    /// Big-endian time, then the id: bytes that sort as the keys do.
+    pub fn to_bytes(&self) -> [u8; KEY_LEN] {
+        let mut bytes = [0; KEY_LEN];
+        let (time, id) = bytes.split_at_mut(8);
+        time.copy_from_slice(&self.time.0.to_be_bytes());
+        id.copy_from_slice(&self.id.0);
+        bytes
+    }
+
+    /// The inverse of [`Key::to_bytes`].
+    pub fn from_bytes(bytes: &[u8; KEY_LEN]) -> Self {
+        let mut time = [0; 8];
+        let mut id = [0; 32];
+        time.copy_from_slice(&bytes[..8]);
+        id.copy_from_slice(&bytes[8..]);
+        Self { time: Timestamp(u64::from_be_bytes(time)), id: MessageId(id) }
+    }
+}
+
+impl From<(Timestamp, MessageId)> for Key {
+    fn from((time, id): (Timestamp, MessageId)) -> Self {
+        Self { time, id }
+    }
+}
+
+impl From<Key> for (Timestamp, MessageId) {
+    fn from(key: Key) -> Self {
+        (key.time, key.id)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({}.{}, {})", self.time.millis(), self.time.0 & 0xffff, self.id.short())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn bytes_sort_as_keys_do(a in any::<(u64, [u8; 32])>(), b in any::<(u64, [u8; 32])>()) {
+            let [a, b] = [a, b].map(|(time, id)| Key { time: Timestamp(time), id: MessageId(id) });
+            prop_assert_eq!(a.cmp(&b), a.to_bytes().cmp(&b.to_bytes()));
+            prop_assert_eq!(Key::from_bytes(&a.to_bytes()), a);
+            prop_assert!(a.next() > a && !(a.next() > b && b > a));
+        }
+    }
+
+    #[test]
+    fn a_time_is_milliseconds_and_a_counter() {
+        let time = Timestamp::from_millis(1_700_000_000_000);
+        assert_eq!(time.millis(), 1_700_000_000_000);
+        assert_eq!(Timestamp::end_of_millis(5).0, 5 << 16 | 0xffff);
+        assert!(Timestamp::from_millis(u64::MAX) <= Timestamp::MAX);
+        assert!(Timestamp::end_of_millis(u64::MAX) <= Timestamp::MAX);
+    }
+}

@@ -1,0 +1,352 @@
+//! The message: what one author said once, in the bytes it will have for ever.
+//!
+//! A message is encoded once, by its author, and from then on carried, stored, hashed and compared as those bytes.
+//! PROTOCOL.md gives the encoding byte by byte.
+
+use std::{fmt, sync::Arc};
+
+use thiserror::Error;
+
+use crate::{
+    AuthorId, CborError, Key, MessageId, RoomId, Signature, Timestamp,
+    cbor::{Reader, Writer},
+    id::sha256,
+    sign::Signer,
+};
+
+/// The longest body, in bytes.
+pub const MAX_BODY: usize = 16 * 1024;
+/// How many heads a message names besides its author's own.
+pub const MAX_SEEN: usize = 8;
+/// No message is longer than this, in bytes: every field at its longest.
+pub const MAX_MESSAGE: usize =
+    1 + 1 + 34 + 34 + 9 + 9 + REF + (1 + MAX_SEEN * REF) + 5 + (3 + MAX_BODY) + SIGNATURE_ITEM;
+/// No message is shorter: every field at its shortest.
+pub const MIN_MESSAGE: usize = 1 + 1 + 34 + 34 + 1 + 1 + 1 + 1 + 1 + 1 + SIGNATURE_ITEM;
+
+/// Sequence numbers stay below this, so that one more always fits a signed 64-bit integer.
+pub const SEQ_LIMIT: u64 = (1 << 63) - 1;
+/// The message format this crate speaks.
+pub const VERSION: u64 = 1;
+
+/// The longest encoded reference, and the signature with its head.
+const REF: usize = 1 + 9 + 34;
+const SIGNATURE_ITEM: usize = 2 + 64;
+/// Where the room and the author stand, in every message.
+const ROOM_AT: usize = 4;
+const AUTHOR_AT: usize = 38;
+
+const FIELDS: u64 = 10;
+const SIGN_TAG: &[u8] = b"distchat/1/message\0";
+
+/// Kinds of messages. Others are kept and passed on, not shown.
+pub mod kind {
+    /// The body is UTF-8 text.
+    pub const TEXT: u32 = 0;
+    /// The body is the author's display name from here on, in UTF-8.
+    pub const NICK: u32 = 1;
+}
+
+/// Why bytes are not a well-formed message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    /// Not the canonical CBOR of a message.
+    #[error("not a canonical message: {0}")]
+    Cbor(#[from] CborError),
+    /// Not an array of ten fields.
+    #[error("a message has {FIELDS} fields, not {0}")]
+    Fields(u64),
+    /// Another version of the format.
+    #[error("message version {0}, and this program speaks {VERSION}")]
+    Version(u64),
+    /// A field beyond its limit.
+    #[error("{0} is beyond its limit")]
+    Limit(&'static str),
+    /// `prev` is there without an earlier message, or missing with one.
+    #[error("prev must be null exactly when seq is 0")]
+    PrevAndSeq,
+    /// `seen` is not strictly ascending, or repeats `prev`.
+    #[error("seen must be strictly ascending and without prev")]
+    SeenOrder,
+    /// A reference that is not older than the message.
+    #[error("a message must be later than all it refers to")]
+    TimeOfRef,
+    /// Bytes behind the message.
+    #[error("{0} bytes too many")]
+    Trailing(usize),
+}
+
+/// A well-formed message. Whether it is authentic is another question, which [`crate::Room`] decides.
+///
+/// Cloning is cheap: the content is shared.
+#[derive(Clone)]
+pub struct Message(Arc<Content>);
+
+struct Content {
+    bytes: Box<[u8]>,
+    key: Key,
+    seq: u64,
+    prev: Option<Key>,
+    seen: Box<[Key]>,
+    kind: u32,
+    body_at: usize,
+}
+
+impl Message {
+    /// Decodes bytes that hold one message and nothing else.
+    ///
+    /// # Errors
+    /// Says which rule the bytes break. Limits are checked before anything is allocated.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let (message, rest) = Self::decode_first(bytes)?;
+        if rest.is_empty() { Ok(message) } else { Err(DecodeError::Trailing(rest.len())) }
+    }
+
+    /// Decodes bytes that hold any number of messages, one behind the other.
+    ///
+    /// # Errors
+    /// If any of them is not well-formed: a run is made by one peer, which answers for all of it.
+    pub fn decode_all(mut bytes: &[u8]) -> Result<Vec<Self>, DecodeError> {
+        let mut messages = Vec::with_capacity(bytes.len() / 256);
+        while !bytes.is_empty() {
+            let (message, rest) = Self::decode_first(bytes)?;
+            messages.push(message);
+            bytes = rest;
+        }
+        Ok(messages)
+    }
+
+    /// Decodes the message at the front and returns what follows it.
+    ///
+    /// # Errors
+    /// As for [`Message::decode`], but for what follows.
+    pub fn decode_first(input: &[u8]) -> Result<(Self, &[u8]), DecodeError> {
+        let mut reader = Reader::new(input);
+        let fields = reader.array()?;
+        if fields != FIELDS {
+            return Err(DecodeError::Fields(fields));
+        }
+        let version = reader.uint()?;
+        if version != VERSION {
+            return Err(DecodeError::Version(version));
+        }
+        reader.fixed::<32>()?;
+        reader.fixed::<32>()?;
+        let seq = reader.uint()?;
+        if seq >= SEQ_LIMIT {
+            return Err(DecodeError::Limit("seq"));
+        }
+        let time = read_time(&mut reader)?;
+        let prev = if reader.null() { None } else { Some(read_ref(&mut reader)?) };
+        if prev.is_none() != (seq == 0) {
+            return Err(DecodeError::PrevAndSeq);
+        }
+        let seen = read_seen(&mut reader, prev)?;
+        if prev.iter().chain(&*seen).any(|key| key.time >= time) {
+            return Err(DecodeError::TimeOfRef);
+        }
+        let kind = u32::try_from(reader.uint()?).map_err(|_| DecodeError::Limit("kind"))?;
+        let body_len = reader.bytes_len()?;
+        if body_len > MAX_BODY as u64 {
+            return Err(DecodeError::Limit("body"));
+        }
+        let body_at = reader.position();
+        reader.take(usize::try_from(body_len).map_err(|_| DecodeError::Limit("body"))?)?;
+        reader.fixed::<64>()?;
+
+        let (bytes, rest) = input.split_at(reader.position());
+        let id = MessageId(sha256(&[bytes]));
+        let content = Content { bytes: bytes.into(), key: Key { time, id }, seq, prev, seen, kind, body_at };
+        Ok((Self(Arc::new(content)), rest))
+    }
+
+    /// All the bytes, the signature included.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.bytes
+    }
+
+    /// The place in the order, and what others refer to.
+    pub fn key(&self) -> Key {
+        self.0.key
+    }
+
+    /// SHA-256 of all the bytes.
+    pub fn id(&self) -> MessageId {
+        self.0.key.id
+    }
+
+    /// The time its author gave it.
+    pub fn time(&self) -> Timestamp {
+        self.0.key.time
+    }
+
+    /// The room it belongs to.
+    pub fn room(&self) -> RoomId {
+        RoomId(self.field(ROOM_AT))
+    }
+
+    /// Who says to have written it.
+    pub fn author(&self) -> AuthorId {
+        AuthorId(self.field(AUTHOR_AT))
+    }
+
+    /// How many messages the author wrote here before, along the branch this one continues.
+    pub fn seq(&self) -> u64 {
+        self.0.seq
+    }
+
+    /// The author's message before this one.
+    pub fn prev(&self) -> Option<Key> {
+        self.0.prev
+    }
+
+    /// Heads of other authors, or of the author's other branches, that the author held.
+    pub fn seen(&self) -> &[Key] {
+        &self.0.seen
+    }
+
+    /// All references: `prev`, then `seen`.
+    pub fn refs(&self) -> impl Iterator<Item = Key> + '_ {
+        self.0.prev.into_iter().chain(self.0.seen.iter().copied())
+    }
+
+    /// What the body means; see [`kind`].
+    pub fn kind(&self) -> u32 {
+        self.0.kind
+    }
+
+    /// The content, whatever it is.
+    pub fn body(&self) -> &[u8] {
+        let end = self.0.bytes.len() - SIGNATURE_ITEM;
+        self.0.bytes.get(self.0.body_at..end).unwrap_or_default()
+    }
+
+    /// Where the body starts in [`Message::bytes`]. It ends 66 bytes before their end.
+    pub fn body_at(&self) -> usize {
+        self.0.body_at
+    }
+
+    /// The author's signature.
+    pub fn signature(&self) -> Signature {
+        Signature(self.field(self.0.bytes.len() - 64))
+    }
+
+    /// What the signature covers: a domain tag, and all the bytes before the signature.
+    pub fn signed_bytes(&self) -> Vec<u8> {
+        let end = self.0.bytes.len() - SIGNATURE_ITEM;
+        signed_bytes(self.0.bytes.get(..end).unwrap_or_default())
+    }
+
+    fn field<const N: usize>(&self, at: usize) -> [u8; N] {
+        // Decoding has read these places, so the field is there.
+        self.0.bytes.get(at..at + N).and_then(|field| field.try_into().ok()).unwrap_or([0; N])
+    }
+}
+
+impl PartialEq for Message {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key == other.0.key
+    }
+}
+
+impl Eq for Message {}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("key", &self.key())
+            .field("author", &self.author())
+            .field("seq", &self.seq())
+            .field("prev", &self.prev())
+            .field("seen", &self.seen())
+            .field("kind", &self.kind())
+            .field("body", &String::from_utf8_lossy(self.body()))
+            .finish()
+    }
+}
+
+fn signed_bytes(unsigned: &[u8]) -> Vec<u8> {
+    [SIGN_TAG, unsigned].concat()
+}
+
+fn read_time(reader: &mut Reader<'_>) -> Result<Timestamp, DecodeError> {
+    let time = Timestamp(reader.uint()?);
+    if time.0 == 0 || time > Timestamp::MAX { Err(DecodeError::Limit("time")) } else { Ok(time) }
+}
+
+fn read_ref(reader: &mut Reader<'_>) -> Result<Key, DecodeError> {
+    if reader.array()? != 2 {
+        return Err(CborError::UnexpectedType.into());
+    }
+    Ok(Key { time: read_time(reader)?, id: MessageId(reader.fixed()?) })
+}
+
+fn read_seen(reader: &mut Reader<'_>, prev: Option<Key>) -> Result<Box<[Key]>, DecodeError> {
+    let count = reader.array()?;
+    if count > MAX_SEEN as u64 {
+        return Err(DecodeError::Limit("seen"));
+    }
+    let mut seen: Vec<Key> = Vec::new();
+    for _ in 0..count {
+        let key = read_ref(reader)?;
+        if prev == Some(key) || seen.last().is_some_and(|last| *last >= key) {
+            return Err(DecodeError::SeenOrder);
+        }
+        seen.push(key);
+    }
+    Ok(seen.into_boxed_slice())
+}
+
+/// A message that is not signed yet. [`crate::Room::draft`] fills in the place in the room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// The room it is for.
+    pub room: RoomId,
+    /// See [`Message::seq`].
+    pub seq: u64,
+    /// See [`Message::time`].
+    pub time: Timestamp,
+    /// See [`Message::prev`].
+    pub prev: Option<Key>,
+    /// See [`Message::seen`].
+    pub seen: Vec<Key>,
+    /// See [`Message::kind`].
+    pub kind: u32,
+    /// See [`Message::body`].
+    pub body: Vec<u8>,
+}
+
+impl Draft {
+    /// Encodes and signs.
+    ///
+    /// # Errors
+    /// If the draft breaks a rule of the format, so that nobody can ever sign what others would refuse.
+    pub fn sign(&self, signer: &dyn Signer) -> Result<Message, DecodeError> {
+        let mut writer = Writer(Vec::with_capacity(MIN_MESSAGE + self.body.len() + (self.seen.len() + 1) * REF + 16));
+        writer.array(FIELDS as usize);
+        writer.uint(VERSION);
+        writer.bytes(&self.room.0);
+        writer.bytes(&signer.author().0);
+        writer.uint(self.seq);
+        writer.uint(self.time.0);
+        match &self.prev {
+            Some(key) => write_ref(&mut writer, key),
+            None => writer.null(),
+        }
+        writer.array(self.seen.len());
+        for key in &self.seen {
+            write_ref(&mut writer, key);
+        }
+        writer.uint(self.kind.into());
+        writer.bytes(&self.body);
+        let signature = signer.sign(&signed_bytes(&writer.0));
+        writer.bytes(&signature.0);
+        Message::decode(&writer.0)
+    }
+}
+
+fn write_ref(writer: &mut Writer, key: &Key) {
+    writer.array(2);
+    writer.uint(key.time.0);
+    writer.bytes(&key.id.0);
+}

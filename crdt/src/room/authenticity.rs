@@ -1,0 +1,84 @@
+//! Which of some messages are accepted: the fixpoint of signatures and vouching, with as few signature checks as
+//! possible.
+//!
+//! A run of one author's messages needs one check, for the newest: the others are vouched for by their successors. So
+//! only messages that no candidate vouches for are checked, together; where a check fails, the one that the failed
+//! message would have vouched for is next in line. Every message is checked once at most.
+
+use crate::{Message, Verifier, room::holes::Holes};
+
+/// The positions of the accepted candidates, in order of acceptance. Candidates are sorted by key, without duplicates.
+pub(super) fn judge(candidates: &[Message], holes: &Holes, verifier: &dyn Verifier) -> Vec<usize> {
+    let vouched: Vec<Option<usize>> = candidates.iter().map(|voucher| find_vouched(candidates, voucher)).collect();
+    // How many candidates that may yet be accepted vouch for each.
+    let mut hopes = vec![0_usize; candidates.len()];
+    for at in vouched.iter().flatten() {
+        hopes[*at] += 1;
+    }
+
+    let mut judged = Judged { accepted: Vec::with_capacity(candidates.len()), known: vec![false; candidates.len()] };
+    for (at, message) in candidates.iter().enumerate().rev() {
+        if holes.vouch_for(message) {
+            judged.accept(at, &vouched);
+        }
+    }
+    let mut unvouched: Vec<usize> =
+        (0..candidates.len()).rev().filter(|at| hopes[*at] == 0 && !judged.known[*at]).collect();
+    while !unvouched.is_empty() {
+        let mut next = Vec::new();
+        check(candidates, &unvouched, verifier, &mut |at, authentic| {
+            if authentic {
+                judged.accept(at, &vouched);
+            } else if let Some(below) = vouched[at] {
+                hopes[below] -= 1;
+                if hopes[below] == 0 {
+                    next.push(below);
+                }
+            }
+        });
+        next.retain(|at| !judged.known[*at]);
+        unvouched = next;
+    }
+    judged.accepted
+}
+
+struct Judged {
+    accepted: Vec<usize>,
+    known: Vec<bool>,
+}
+
+impl Judged {
+    /// Accepts a candidate, and all that this vouches for.
+    fn accept(&mut self, at: usize, vouched: &[Option<usize>]) {
+        let mut next = Some(at);
+        while let Some(at) = next.filter(|at| !self.known[*at]) {
+            self.known[at] = true;
+            self.accepted.push(at);
+            next = vouched[at];
+        }
+    }
+}
+
+/// The candidate that this one would vouch for.
+fn find_vouched(candidates: &[Message], voucher: &Message) -> Option<usize> {
+    let prev = voucher.prev()?;
+    let at = candidates.binary_search_by_key(&prev, Message::key).ok()?;
+    let named = &candidates[at];
+    (named.author() == voucher.author() && named.seq() + 1 == voucher.seq()).then_some(at)
+}
+
+/// Checks signatures together, and by halves where that fails, so that a few bad ones do not cost the good ones much.
+fn check(candidates: &[Message], unvouched: &[usize], verifier: &dyn Verifier, tell: &mut dyn FnMut(usize, bool)) {
+    let messages: Vec<&Message> = unvouched.iter().map(|at| &candidates[*at]).collect();
+    let authentic = verifier.verify_all(&messages);
+    match unvouched {
+        _ if authentic => unvouched.iter().for_each(|at| tell(*at, true)),
+        [] => {}
+        [at] => tell(*at, false),
+        several => {
+            let (newer, older) = several.split_at(several.len() / 2);
+            check(candidates, newer, verifier, tell);
+            check(candidates, older, verifier, tell);
+        }
+    }
+}

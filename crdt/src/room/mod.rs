@@ -1,0 +1,253 @@
+//! The room: a grow-only set of messages with one total order.
+//!
+//! # What is state
+//! The set of accepted messages is the only state. Everything else here is a function of that set, kept so that it
+//! need not be computed again: the index and its fingerprint, the heads, the holes, the authors' logs. So merging is
+//! set union, and replicas that accepted the same set agree on all of it, whatever the order, the repetition and the
+//! batching in which the messages came.
+//!
+//! # What is accepted
+//! The least set that satisfies: a well-formed message of this room is accepted if its signature verifies, or if an
+//! accepted message of the same author names it as `prev` with a sequence number one higher. That message's author
+//! has then *vouched* for exactly these bytes, under a signature that did verify.
+//! Both conditions depend on bytes alone, so the accepted set is a function of the bytes received. What fails is
+//! forgotten: it may come again once it is vouched for.
+
+mod authenticity;
+mod holes;
+mod own;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crate::{
+    AuthorId, AuthorLog, Claim, Commit, DecodeError, Draft, Fingerprint, Key, MAX_SEEN, Message, RoomId, Snapshot,
+    Timestamp, Verifier, clock::Clock, index::Index, sign::Signer,
+};
+use holes::Holes;
+pub use holes::{MAX_SEEN_CLAIMS, MAX_SEEN_CLAIMS_PER_AUTHOR};
+pub use own::MAX_OWN_TIPS;
+use own::OwnTips;
+
+/// A room's accepted messages, without their bodies.
+pub struct Room {
+    id: RoomId,
+    index: Index,
+    /// Accepted messages that no accepted message refers to.
+    heads: BTreeSet<Key>,
+    holes: Holes,
+    authors: BTreeMap<AuthorId, AuthorLog>,
+    own: OwnTips,
+    verifier: Arc<dyn Verifier>,
+}
+
+/// What a merge did.
+#[derive(Debug, Default)]
+pub struct Merge {
+    /// What changed, for the store. Nothing changed if it has no messages.
+    pub commit: Commit,
+    /// Messages that were held already.
+    pub duplicates: usize,
+    /// Messages whose signature does not verify and that nobody vouched for. No fault of who passed them on.
+    pub unauthentic: usize,
+    /// Messages of other rooms. Whoever sent them broke the protocol.
+    pub foreign: usize,
+}
+
+impl Room {
+    /// An empty room, seen by `own`.
+    pub fn new(id: RoomId, own: AuthorId, verifier: Arc<dyn Verifier>) -> Self {
+        Self {
+            id,
+            index: Index::default(),
+            heads: BTreeSet::new(),
+            holes: Holes::default(),
+            authors: BTreeMap::new(),
+            own: OwnTips::new(own),
+            verifier,
+        }
+    }
+
+    /// The room as a store kept it.
+    pub fn restore(id: RoomId, own: AuthorId, verifier: Arc<dyn Verifier>, snapshot: Snapshot) -> Self {
+        let mut room = Self::new(id, own, verifier);
+        room.index = snapshot.keys.into_iter().collect();
+        room.heads = snapshot.heads.into_iter().collect();
+        for claim in snapshot.claims {
+            room.holes.add(claim);
+        }
+        room.authors = snapshot.authors.into_iter().collect();
+        for (key, seq) in snapshot.own {
+            room.own.insert(key, seq);
+        }
+        room
+    }
+
+    /// Takes in messages of any origin, in any order.
+    pub fn merge(&mut self, messages: Vec<Message>) -> Merge {
+        let mut merge = Merge::default();
+        let mut candidates = messages;
+        let given = candidates.len();
+        candidates.retain(|message| message.room() == self.id);
+        merge.foreign = given - candidates.len();
+        candidates.sort_unstable_by_key(Message::key);
+        candidates.dedup();
+        candidates.retain(|message| !self.index.contains(&message.key()));
+        merge.duplicates = given - merge.foreign - candidates.len();
+
+        let accepted = authenticity::judge(&candidates, &self.holes, self.verifier.as_ref());
+        merge.unauthentic = candidates.len() - accepted.len();
+        let order = accepted.iter().filter_map(|at| candidates.get(*at).cloned()).collect();
+        let mut ascending = accepted;
+        ascending.sort_unstable();
+        merge.commit = self.apply(ascending.iter().filter_map(|at| candidates.get(*at)));
+        merge.commit.messages = order;
+        merge
+    }
+
+    /// Takes in a message that this node has just signed.
+    pub fn insert_own(&mut self, message: &Message) -> Commit {
+        let mut commit = self.apply(std::iter::once(message));
+        commit.messages.push(message.clone());
+        commit
+    }
+
+    /// Makes new, accepted messages part of all derived state. They come in ascending order, for then most of what
+    /// they refer to is held, and the changes stay few.
+    fn apply<'a>(&mut self, ascending: impl Iterator<Item = &'a Message>) -> Commit {
+        let mut heads_added = BTreeSet::new();
+        let mut commit = Commit::default();
+        let mut touched = BTreeSet::new();
+        for message in ascending {
+            let (key, author) = (message.key(), message.author());
+            self.index.insert(key);
+            if self.holes.fill(&key) {
+                commit.holes_filled.push(key);
+            } else {
+                self.heads.insert(key);
+                heads_added.insert(key);
+            }
+            for (position, named) in message.refs().enumerate() {
+                if self.heads.remove(&named) {
+                    if !heads_added.remove(&named) {
+                        commit.heads_removed.push(named);
+                    }
+                } else if !self.index.contains(&named) {
+                    let vouches = position == 0 && message.prev().is_some();
+                    let vouched_seq = vouches.then(|| message.seq() - 1);
+                    let claim = Claim { key: named, author, vouched_seq };
+                    if self.holes.add(claim) {
+                        commit.claims_added.push(claim);
+                    }
+                }
+            }
+            self.authors.entry(author).or_default().insert(message.seq());
+            touched.insert(author);
+            if author == self.own.author() {
+                self.own.insert(key, message.seq());
+            }
+        }
+        commit.heads_added = heads_added.into_iter().collect();
+        commit.authors =
+            touched.into_iter().filter_map(|author| Some((author, self.authors.get(&author)?.clone()))).collect();
+        commit
+    }
+
+    /// The next message of this node's author: it follows what is held and not future-dated.
+    ///
+    /// # Errors
+    /// If the clock or the sequence number has come to its end, which honest clocks never do.
+    pub fn sign(&self, signer: &dyn Signer, clock: &Clock, kind: u32, body: Vec<u8>) -> Result<Message, DecodeError> {
+        let follow = Key::last_of(clock.follow);
+        let newest = self.index.last_to(&follow).map_or(Timestamp(0), |key| key.time);
+        let time = Timestamp::from_millis(clock.stamp_ms).max(Timestamp(newest.0 + 1));
+        let prev = self.own.newest_to(&follow);
+        let mut seen: Vec<Key> = self
+            .heads
+            .range(..=follow)
+            .rev()
+            .copied()
+            .filter(|key| Some(*key) != prev.map(|(key, _)| key))
+            .take(MAX_SEEN)
+            .collect();
+        seen.reverse();
+        let draft = Draft {
+            room: self.id,
+            seq: prev.map_or(0, |(_, seq)| seq + 1),
+            time,
+            prev: prev.map(|(key, _)| key),
+            seen,
+            kind,
+            body,
+        };
+        draft.sign(signer)
+    }
+
+    /// The room's id.
+    pub fn id(&self) -> RoomId {
+        self.id
+    }
+
+    /// Whose node this is.
+    pub fn own_author(&self) -> AuthorId {
+        self.own.author()
+    }
+
+    /// How messages are judged here.
+    pub fn verifier(&self) -> &dyn Verifier {
+        self.verifier.as_ref()
+    }
+
+    /// All keys.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Equal to another replica's if and only if the transcripts are.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.index.root()
+    }
+
+    /// Messages that no other refers to.
+    pub fn heads(&self) -> &BTreeSet<Key> {
+        &self.heads
+    }
+
+    /// How many messages are referred to but not held.
+    pub fn missing(&self) -> u64 {
+        self.holes.len() as u64
+    }
+
+    /// Whether the message is referred to but not held.
+    pub fn is_missing(&self, key: &Key) -> bool {
+        self.holes.contains(key)
+    }
+
+    /// Messages referred to but not held, ascending, with who refers to each.
+    pub fn holes(&self) -> impl Iterator<Item = Claim> + '_ {
+        self.holes.claims()
+    }
+
+    /// How many claims were not remembered because there were too many. Zero unless somebody makes them up.
+    pub fn claims_forgotten(&self) -> u64 {
+        self.holes.forgotten()
+    }
+
+    /// The authors and what is held of each.
+    pub fn authors(&self) -> &BTreeMap<AuthorId, AuthorLog> {
+        &self.authors
+    }
+}
+
+impl std::fmt::Debug for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Room")
+            .field("id", &self.id)
+            .field("messages", &self.index.len())
+            .field("heads", &self.heads)
+            .field("missing", &self.missing())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,168 @@
+//! What goes into a replica and what comes out of it.
+
+use super::{Peer, Request, Response};
+use crate::{AuthorId, Commit, DecodeError, Fingerprint, Key, Message};
+
+/// The driver's name for something that a replica is to answer.
+pub type Ticket = u64;
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Input {
+    /// A peer that speaks the protocol is connected.
+    PeerUp(Peer),
+    /// It no longer is.
+    PeerDown(Peer),
+    /// A peer asks. [`Output::Answer`] with this ticket follows, now or later.
+    Asked {
+        /// Who asks.
+        peer: Peer,
+        /// To answer with.
+        ticket: Ticket,
+        /// What. A hello speaks of one room here.
+        request: Request,
+    },
+    /// A peer answered, or it is known that it will not.
+    Answered {
+        /// Who.
+        peer: Peer,
+        /// The request's number in [`Output::Ask`].
+        id: u64,
+        /// What it said; `None` if nothing will come.
+        response: Option<Response>,
+    },
+    /// A frame of gossip. [`Output::Verdict`] with this ticket follows at once.
+    Frame {
+        /// Who passed it on.
+        peer: Peer,
+        /// To judge with.
+        ticket: Ticket,
+        /// A run of messages.
+        bytes: Vec<u8>,
+    },
+    /// The own author says something. [`Output::Said`] with this ticket follows once it is on disk.
+    Say {
+        /// To answer with.
+        ticket: Ticket,
+        /// What the body means; see [`crate::kind`].
+        kind: u32,
+        /// What is said.
+        body: Vec<u8>,
+    },
+    /// What [`Output::Read`] asked for.
+    Read {
+        /// The number of the question.
+        id: u64,
+        /// The messages' bytes: of the first so many keys asked for, in that order. Fewer than asked for if the limit was
+        /// reached; none if they could not be read.
+        bodies: Vec<Vec<u8>>,
+    },
+    /// All commits up to and including this number are on disk.
+    Committed {
+        /// The number of the last one.
+        through: u64,
+    },
+    /// Somebody wants to know whether the own messages have arrived: ask peers for receipts for some seconds.
+    WatchReceipts,
+    /// Time has passed.
+    Tick,
+}
+
+/// Something is to be done.
+#[derive(Debug)]
+pub enum Output {
+    /// Ask a peer.
+    Ask {
+        /// Whom.
+        peer: Peer,
+        /// To answer with.
+        id: u64,
+        /// What.
+        request: Request,
+    },
+    /// Answer a peer.
+    Answer {
+        /// The ticket of the question.
+        ticket: Ticket,
+        /// What.
+        response: Response,
+    },
+    /// Read the bytes of these messages from the store.
+    Read {
+        /// To answer with.
+        id: u64,
+        /// Which, the most wanted first.
+        keys: Vec<Key>,
+        /// Stop before this many bytes are exceeded.
+        max_bytes: usize,
+    },
+    /// Judge a frame of gossip.
+    Verdict {
+        /// The frame's ticket.
+        ticket: Ticket,
+        /// The judgement.
+        verdict: Verdict,
+    },
+    /// Write to the store. Numbers ascend by one; commits are written in their order.
+    Commit {
+        /// To answer with.
+        number: u64,
+        /// What.
+        commit: Commit,
+    },
+    /// What was said is on disk, or cannot be said.
+    Said {
+        /// The ticket of what was said.
+        ticket: Ticket,
+        /// The message.
+        message: Result<Message, DecodeError>,
+    },
+    /// These messages are on disk and part of the room, in order of acceptance.
+    Stored {
+        /// The messages.
+        messages: Vec<Message>,
+        /// Where they came from; `None` if they were said here.
+        from: Option<Peer>,
+    },
+    /// Spread this run of own messages by gossip.
+    Publish {
+        /// The messages, one behind the other.
+        frame: Vec<u8>,
+    },
+    /// A peer has shown to be in the room, and who its author is.
+    Entered {
+        /// The peer.
+        peer: Peer,
+        /// Its author.
+        author: AuthorId,
+    },
+    /// This replica and the peer's hold the same messages.
+    Synced {
+        /// The peer.
+        peer: Peer,
+        /// How many messages came in the session that found so.
+        received: u64,
+        /// How many went.
+        sent: u64,
+        /// What both hold.
+        fingerprint: Fingerprint,
+    },
+    /// A peer broke the protocol.
+    Offence {
+        /// The peer.
+        peer: Peer,
+        /// How.
+        why: &'static str,
+    },
+}
+
+/// What becomes of a frame of gossip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It held something new: pass it on.
+    Accept,
+    /// Nothing new, or nothing authentic: do not pass it on, and hold it against nobody.
+    Ignore,
+    /// Malformed: do not pass it on, and hold it against who sent it.
+    Reject,
+}

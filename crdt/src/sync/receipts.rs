@@ -1,0 +1,99 @@
+//! Receipts: whether what was said here has arrived on another disk.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{Have, List, MAX_HAVE_KEYS, Peer, Replica, Request, asking::InFlight, short::bit};
+use crate::Key;
+
+/// How many own messages receipts are kept for. Whoever says more in one run waits out the linger time instead.
+const MAX_RECEIPTS: usize = 1 << 18;
+/// How long peers are asked after somebody last wanted to know.
+const WATCH: Duration = Duration::from_secs(10);
+/// How long to wait before a peer that lacked something is asked again.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+#[derive(Debug, Default)]
+pub(super) struct Receipts {
+    /// What was said since the start, in that order.
+    said: Vec<Key>,
+    /// More was said than is kept.
+    overflowed: bool,
+    /// How many of them each peer has confirmed, from the first.
+    confirmed: BTreeMap<Peer, usize>,
+    watched_until: Duration,
+    next: Duration,
+    asked: usize,
+}
+
+impl Receipts {
+    pub(super) fn said(&mut self, key: Key) {
+        if self.said.len() < MAX_RECEIPTS {
+            self.said.push(key);
+        } else {
+            self.overflowed = true;
+        }
+    }
+
+    pub(super) fn delivered(&self) -> bool {
+        let all = self.said.len();
+        all == 0 || (!self.overflowed && self.confirmed.values().any(|confirmed| *confirmed == all))
+    }
+
+    pub(super) fn forget(&mut self, peer: &Peer) {
+        // What it confirmed stays confirmed: it is on its disk.
+        if self.confirmed.get(peer) == Some(&0) {
+            self.confirmed.remove(peer);
+        }
+    }
+
+    /// When to ask again, if somebody wants to know.
+    pub(super) fn deadline(&self, now: Duration) -> Option<Duration> {
+        (now < self.watched_until && !self.delivered() && self.asked == 0).then_some(self.next)
+    }
+}
+
+impl Replica {
+    pub(super) fn watch_receipts(&mut self) {
+        self.receipts.watched_until = self.now.mono + WATCH;
+        self.ask_receipts();
+    }
+
+    /// Asks every peer in the room for what it has not confirmed.
+    pub(super) fn ask_receipts(&mut self) {
+        let now = self.now.mono;
+        if self.receipts.deadline(now).is_none_or(|next| next > now) {
+            return;
+        }
+        self.receipts.next = now + PATIENCE;
+        let peers: Vec<(Peer, u32)> = self
+            .peers
+            .iter()
+            .filter_map(|(peer, state)| Some((peer.clone(), state.entered.as_ref()?.handle)))
+            .collect();
+        for (peer, handle) in peers {
+            let confirmed = self.receipts.confirmed.get(&peer).copied().unwrap_or(0);
+            let keys: Vec<Key> = self.receipts.said.iter().skip(confirmed).take(MAX_HAVE_KEYS).copied().collect();
+            let asked = keys.len();
+            self.receipts.asked += 1;
+            self.ask(&peer, InFlight::Have(asked), Request::Have(Have { handle, keys: List::cut(keys) }));
+        }
+    }
+
+    /// A peer has answered, with one bit a key, or will not.
+    pub(super) fn answered_have(&mut self, peer: &Peer, asked: usize, bits: Option<&[u8]>) {
+        self.receipts.asked = self.receipts.asked.saturating_sub(1);
+        let Some(bits) = bits else { return };
+        let held = (0..asked).take_while(|at| bit(bits, *at)).count();
+        let said = self.receipts.said.len();
+        let confirmed = self.receipts.confirmed.entry(peer.clone()).or_default();
+        *confirmed = (*confirmed + held).min(said);
+        if held == asked {
+            // The next ones at once.
+            self.receipts.next = self.now.mono;
+            self.ask_receipts();
+        } else {
+            // Gossip did not bring it there: do not wait for the next round.
+            self.meet(peer, false);
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! A replica of one room: its set, what it knows of its peers, and what it waits for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use super::{
+    Input, MAX_GOSSIP, Output, Peer, Response, Ticket, Verdict,
+    asking::{Asking, PeerState},
+    receipts::Receipts,
+    serving::Reading,
+};
+use crate::{
+    AuthorId, Commit, DecodeError, Key, Message, Room, RoomId, Signature,
+    clock::{Clock, Clocks, Now},
+    sign::Signer,
+    sync::proof::sign_peer,
+};
+
+/// Accepted but not yet written messages, in bytes, beyond which nothing more is fetched.
+pub(super) const MAX_UNCOMMITTED: usize = 8 * 1024 * 1024;
+
+/// What a replica needs to know from the start.
+pub struct ReplicaConfig {
+    /// This node's transport identity.
+    pub me: Peer,
+    /// What this node calls the room in what is asked of it.
+    pub handle: u32,
+    /// Signs in the own author's name.
+    pub signer: Arc<dyn Signer>,
+    /// Where randomness comes from: the choice of peers, jitter, nonces.
+    pub seed: [u8; 32],
+}
+
+/// One room of one node, and its side of every exchange with its peers. See [`crate::sync`].
+///
+/// Memory: besides the room itself, a bounded amount for each peer, and at most 8 MiB of messages on their way to the
+/// store, beyond which it stops asking for more.
+pub struct Replica {
+    pub(super) room: Room,
+    pub(super) me: Peer,
+    pub(super) handle: u32,
+    pub(super) signer: Arc<dyn Signer>,
+    /// The own author's signature over `me`.
+    pub(super) peer_signature: Signature,
+    pub(super) clocks: Clocks,
+    pub(super) rng: StdRng,
+    pub(super) now: Now,
+    pub(super) out: Vec<Output>,
+    pub(super) peers: BTreeMap<Peer, PeerState>,
+    pub(super) asking: Asking,
+    pub(super) reading: BTreeMap<u64, Reading>,
+    pub(super) receipts: Receipts,
+    next_number: u64,
+    uncommitted: VecDeque<Uncommitted>,
+    pub(super) uncommitted_bytes: usize,
+    pub(super) uncommitted_keys: BTreeSet<Key>,
+}
+
+/// A commit on its way to the store, and who waits for it.
+struct Uncommitted {
+    number: u64,
+    messages: Vec<Message>,
+    bytes: usize,
+    origin: Origin,
+}
+
+/// Where messages came from.
+#[derive(Clone, Debug)]
+pub(super) enum Origin {
+    /// The own author said it.
+    Said(Ticket),
+    /// A peer passed it on, or was asked for it.
+    Peer(Peer),
+    /// A peer offered it and waits for the answer.
+    Offer(Peer, Ticket),
+}
+
+impl Replica {
+    /// A replica of a room, with no peers yet.
+    pub fn new(room: Room, config: ReplicaConfig, now: Now) -> Self {
+        let mut rng = StdRng::from_seed(config.seed);
+        Self {
+            room,
+            peer_signature: sign_peer(config.signer.as_ref(), &config.me),
+            me: config.me,
+            handle: config.handle,
+            signer: config.signer,
+            clocks: Clocks::default(),
+            now,
+            out: Vec::new(),
+            peers: BTreeMap::new(),
+            asking: Asking::new(now, &mut rng),
+            rng,
+            reading: BTreeMap::new(),
+            receipts: Receipts::default(),
+            next_number: 0,
+            uncommitted: VecDeque::new(),
+            uncommitted_bytes: 0,
+            uncommitted_keys: BTreeSet::new(),
+        }
+    }
+
+    /// Takes what happened, and says what is to be done, in that order.
+    pub fn handle(&mut self, now: Now, input: Input) -> Vec<Output> {
+        self.now = now;
+        match input {
+            Input::PeerUp(peer) => self.peer_up(peer),
+            Input::PeerDown(peer) => self.peer_down(&peer),
+            Input::Asked { peer, ticket, request } => self.asked(peer, ticket, request),
+            Input::Answered { peer, id, response } => self.answered(&peer, id, response),
+            Input::Frame { peer, ticket, bytes } => self.frame(peer, ticket, &bytes),
+            Input::Say { ticket, kind, body } => self.say(ticket, kind, body),
+            Input::Read { id, bodies } => self.read(id, bodies),
+            Input::Committed { through } => self.committed(through),
+            Input::WatchReceipts => self.watch_receipts(),
+            Input::Tick => self.tick(),
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    /// When to call [`Replica::handle`] with [`Input::Tick`] at the latest, on the clock of [`Now::mono`].
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.deadline()
+    }
+
+    /// The set.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// What time it is, by all that is known.
+    pub fn clock(&self, now: Now) -> Clock {
+        self.clocks.read(now)
+    }
+
+    /// The peers that are in the room, and their authors.
+    pub fn peers(&self) -> impl Iterator<Item = (&Peer, AuthorId)> + '_ {
+        self.peers.iter().filter_map(|(peer, state)| Some((peer, state.entered.as_ref()?.author)))
+    }
+
+    /// How far a peer's clock is ahead of the own, in milliseconds.
+    pub fn clock_offset_ms(&self, now: Now, peer: &Peer) -> Option<i64> {
+        self.clocks.offset_ms(now, peer)
+    }
+
+    /// Whether some peer has answered that it has every message on disk that was said here since the start.
+    pub fn delivered(&self) -> bool {
+        self.receipts.delivered()
+    }
+
+    pub(super) fn room_id(&self) -> RoomId {
+        self.room.id()
+    }
+
+    pub(super) fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    pub(super) fn offence(&mut self, peer: &Peer, why: &'static str) {
+        self.out.push(Output::Offence { peer: peer.clone(), why });
+    }
+
+    fn say(&mut self, ticket: Ticket, kind: u32, body: Vec<u8>) {
+        let clock = self.clocks.read(self.now);
+        match self.room.sign(self.signer.as_ref(), &clock, kind, body) {
+            Err(error) => self.out.push(Output::Said { ticket, message: Err(error) }),
+            Ok(message) => {
+                let commit = self.room.insert_own(&message);
+                self.receipts.said(message.key());
+                self.commit(commit, Origin::Said(ticket));
+            }
+        }
+    }
+
+    fn frame(&mut self, peer: Peer, ticket: Ticket, bytes: &[u8]) {
+        let messages =
+            if bytes.len() > MAX_GOSSIP { Err(DecodeError::Limit("a frame")) } else { Message::decode_all(bytes) };
+        let verdict = match messages {
+            Err(_) => Verdict::Reject,
+            Ok(messages) => match self.merge(messages, Origin::Peer(peer.clone())) {
+                Ok(0) => Verdict::Ignore,
+                Ok(_) => Verdict::Accept,
+                Err(Foreign) => Verdict::Reject,
+            },
+        };
+        self.out.push(Output::Verdict { ticket, verdict });
+        if verdict == Verdict::Reject {
+            self.offence(&peer, "a malformed frame of gossip");
+        }
+    }
+
+    /// Merges messages; how many were new.
+    pub(super) fn merge(&mut self, messages: Vec<Message>, origin: Origin) -> Result<usize, Foreign> {
+        let merge = self.room.merge(messages);
+        let new = merge.commit.messages.len();
+        if let (Origin::Peer(peer), false) = (&origin, merge.commit.claims_added.is_empty()) {
+            let claims = merge.commit.claims_added.iter().map(|claim| claim.key).collect();
+            self.ask_for_claims(peer.clone(), claims);
+        }
+        if new > 0 {
+            self.commit(merge.commit, origin);
+        }
+        if merge.foreign > 0 { Err(Foreign) } else { Ok(new) }
+    }
+
+    /// Hands a commit to the store.
+    fn commit(&mut self, commit: Commit, origin: Origin) {
+        let number = self.number();
+        let bytes = commit.messages.iter().map(|message| message.bytes().len()).sum();
+        self.uncommitted_bytes += bytes;
+        self.uncommitted_keys.extend(commit.messages.iter().map(Message::key));
+        self.asking.changed(self.now, &mut self.rng);
+        self.uncommitted.push_back(Uncommitted { number, messages: commit.messages.clone(), bytes, origin });
+        self.out.push(Output::Commit { number, commit });
+    }
+
+    /// Commits are on disk: whoever waited for them is told, and only now does anybody hear of own messages.
+    fn committed(&mut self, through: u64) {
+        let mut own = Vec::new();
+        while let Some(commit) = self.uncommitted.pop_front_if(|commit| commit.number <= through) {
+            self.uncommitted_bytes -= commit.bytes;
+            for message in &commit.messages {
+                self.uncommitted_keys.remove(&message.key());
+            }
+            let from = match commit.origin {
+                Origin::Said(ticket) => {
+                    for message in &commit.messages {
+                        own.push(message.clone());
+                        self.out.push(Output::Said { ticket, message: Ok(message.clone()) });
+                    }
+                    None
+                }
+                Origin::Peer(peer) => Some(peer),
+                Origin::Offer(peer, ticket) => {
+                    let response = Response::Offered(u32::try_from(commit.messages.len()).unwrap_or(u32::MAX));
+                    self.out.push(Output::Answer { ticket, response });
+                    Some(peer)
+                }
+            };
+            self.out.push(Output::Stored { messages: commit.messages, from });
+        }
+        self.publish(&own);
+        self.pump();
+    }
+
+    /// Spreads own messages in as few frames as they fit: the last one's signature answers for the others.
+    fn publish(&mut self, own: &[Message]) {
+        let mut frame = Vec::new();
+        for message in own {
+            if !frame.is_empty() && frame.len() + message.bytes().len() > MAX_GOSSIP {
+                self.out.push(Output::Publish { frame: std::mem::take(&mut frame) });
+            }
+            frame.extend_from_slice(message.bytes());
+        }
+        if !frame.is_empty() {
+            self.out.push(Output::Publish { frame });
+        }
+    }
+
+    pub(super) fn random(&mut self) -> u64 {
+        self.rng.random()
+    }
+}
+
+/// Messages of another room were among those merged.
+#[derive(Debug)]
+pub(super) struct Foreign;

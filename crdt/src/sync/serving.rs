@@ -1,0 +1,174 @@
+//! What peers ask, and how a replica answers.
+
+use super::{
+    Blob, Enter, Entered, Greeting, Hello, List, MAX_PAGE, MAX_TAIL, Output, Peer, Refusal, Replica, Request, Response,
+    RoomGreeting, Ticket,
+    answer::{self, PagePlan, TailPlan},
+    proof,
+    replica::Origin,
+    session::MAX_OFFER_KEYS,
+    short::pack_bits,
+    verify_peer,
+};
+use crate::{Key, Message};
+
+/// Reads under way at once. More questions are refused until some are done.
+const MAX_READING: usize = 16;
+
+/// What messages are being read for.
+pub(super) enum Reading {
+    Tail(Ticket, TailPlan),
+    Page(Ticket, PagePlan),
+    Offer(Peer, Vec<Key>),
+}
+
+impl Replica {
+    pub(super) fn asked(&mut self, peer: Peer, ticket: Ticket, request: Request) {
+        if let Request::Enter(enter) = request {
+            return self.asked_enter(peer, ticket, &enter);
+        }
+        if self.peers.get(&peer).is_none_or(|state| state.entered.is_none()) {
+            let refused = match request {
+                Request::Hello(hello) => {
+                    let rooms = hello.rooms.iter().map(|_| RoomGreeting::Refused(Refusal::Unknown)).collect();
+                    Response::Hello(Greeting { clock: self.now.wall_ms, rooms: List::cut(rooms) })
+                }
+                _ => Response::Refused(Refusal::Unknown),
+            };
+            self.out.push(Output::Answer { ticket, response: refused });
+            return;
+        }
+        match request {
+            Request::Enter(_) => {}
+            Request::Hello(hello) => self.asked_hello(&peer, ticket, &hello),
+            Request::Nodes(nodes) => {
+                self.is_asking(&peer);
+                match answer::summarize(self.room.index(), &nodes) {
+                    Ok(summaries) => self.answer(ticket, Response::Nodes(summaries)),
+                    Err(answer::Malformed) => self.malformed(&peer, ticket, "a malformed question for nodes"),
+                }
+            }
+            Request::Fetch(fetch) => {
+                self.is_asking(&peer);
+                match answer::plan(self.room.index(), &fetch) {
+                    Ok(plan) if plan.keys.is_empty() => {
+                        let page = plan.finish(self.room.index(), Vec::new());
+                        self.answer(ticket, Response::Page(page));
+                    }
+                    Ok(plan) => {
+                        let keys = plan.keys.clone();
+                        self.start_reading(ticket, keys, MAX_PAGE, Reading::Page(ticket, plan));
+                    }
+                    Err(answer::Malformed) => self.malformed(&peer, ticket, "a malformed fetch"),
+                }
+            }
+            Request::Offer(offer) => match Message::decode_all(&offer.messages) {
+                Ok(messages) => self.asked_offer(&peer, ticket, messages),
+                Err(_) => self.malformed(&peer, ticket, "an offer of malformed messages"),
+            },
+            Request::Have(have) => {
+                // What is not yet on disk could still be lost, so it does not count.
+                let held = |key: &Key| self.room.index().contains(key) && !self.uncommitted_keys.contains(key);
+                let bits = pack_bits(have.keys.iter().map(held));
+                self.answer(ticket, Response::Have(Blob::cut(bits)));
+            }
+        }
+    }
+
+    fn answer(&mut self, ticket: Ticket, response: Response) {
+        self.out.push(Output::Answer { ticket, response });
+    }
+
+    fn malformed(&mut self, peer: &Peer, ticket: Ticket, why: &'static str) {
+        self.answer(ticket, Response::Refused(Refusal::Malformed));
+        self.offence(peer, why);
+    }
+
+    fn asked_enter(&mut self, peer: Peer, ticket: Ticket, enter: &Enter) {
+        let room = self.room_id();
+        let proven = enter.topic == room.topic()
+            && enter.proof == proof(&room, &peer, &self.me)
+            && verify_peer(self.room.verifier(), &enter.author, &peer, &enter.signature);
+        if !proven {
+            self.answer(ticket, Response::Refused(Refusal::Denied));
+            return self.offence(&peer, "an enter without proof");
+        }
+        let entered = Entered {
+            handle: self.handle,
+            proof: proof(&room, &self.me, &peer),
+            author: self.signer.author(),
+            signature: self.peer_signature,
+        };
+        self.answer(ticket, Response::Entered(entered));
+        self.entered(&peer, enter.handle, enter.author);
+    }
+
+    fn asked_hello(&mut self, peer: &Peer, ticket: Ticket, hello: &Hello) {
+        self.clocks.heard(self.now, peer, hello.clock);
+        self.said_hello(peer);
+        let [room] = &*hello.rooms else {
+            return self.malformed(peer, ticket, "a hello to several rooms at once");
+        };
+        let (greeting, tail) = answer::greet(self.room.index(), room);
+        match tail {
+            Some(tail) if !tail.keys.is_empty() => {
+                let keys = tail.keys.clone();
+                self.start_reading(ticket, keys, MAX_TAIL, Reading::Tail(ticket, tail));
+            }
+            _ => self.answer_hello(ticket, greeting),
+        }
+    }
+
+    fn answer_hello(&mut self, ticket: Ticket, greeting: RoomGreeting) {
+        let greeting = Greeting { clock: self.now.wall_ms, rooms: List::cut(vec![greeting]) };
+        self.answer(ticket, Response::Hello(greeting));
+    }
+
+    fn asked_offer(&mut self, peer: &Peer, ticket: Ticket, messages: Vec<Message>) {
+        if self.uncommitted_bytes > super::replica::MAX_UNCOMMITTED {
+            return self.answer(ticket, Response::Refused(Refusal::Busy));
+        }
+        if messages.iter().any(|message| message.room() != self.room_id()) {
+            return self.malformed(peer, ticket, "an offer of another room's messages");
+        }
+        // What is new is answered once it is on disk.
+        if let Ok(0) = self.merge(messages, Origin::Offer(peer.clone(), ticket)) {
+            self.answer(ticket, Response::Offered(0));
+        }
+    }
+
+    fn start_reading(&mut self, ticket: Ticket, keys: Vec<Key>, max_bytes: usize, reading: Reading) {
+        if self.reading.len() >= MAX_READING {
+            return self.answer(ticket, Response::Refused(Refusal::Busy));
+        }
+        let id = self.number();
+        self.reading.insert(id, reading);
+        self.out.push(Output::Read { id, keys, max_bytes });
+    }
+
+    /// Reads messages to offer them.
+    pub(super) fn read_offer(&mut self, peer: &Peer, keys: Vec<Key>) {
+        debug_assert!(keys.len() <= MAX_OFFER_KEYS, "an offer is one page");
+        let id = self.number();
+        self.reading.insert(id, Reading::Offer(peer.clone(), keys.clone()));
+        self.out.push(Output::Read { id, keys, max_bytes: MAX_PAGE });
+    }
+
+    pub(super) fn read(&mut self, id: u64, bodies: Vec<Vec<u8>>) {
+        match self.reading.remove(&id) {
+            None => {}
+            Some(Reading::Offer(peer, keys)) => self.offer_read(&peer, &keys, bodies),
+            Some(Reading::Tail(ticket, tail)) => {
+                let greeting = tail.finish(self.room.index(), bodies);
+                self.answer_hello(ticket, greeting);
+            }
+            Some(Reading::Page(ticket, _)) if bodies.is_empty() => {
+                self.answer(ticket, Response::Refused(Refusal::Busy));
+            }
+            Some(Reading::Page(ticket, plan)) => {
+                let page = plan.finish(self.room.index(), bodies);
+                self.answer(ticket, Response::Page(page));
+            }
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! The asking side: one session with one peer, from a hello to equal sets.
+//!
+//! # How it ends
+//! A session holds three kinds of work: ranges to fetch, messages to offer, and regions known to differ. Handling a
+//! region replaces it by strictly smaller ones, by ranges and by offers; a range is replaced by smaller ones or done.
+//! The upper end is fixed, so what comes into being meanwhile does not add work. An answer that replaces nothing ends
+//! the session, and so does a peer that keeps it busy without anything new: a liar costs a bounded number of bytes.
+//!
+//! # In which order
+//! Newest first, and messages before hashes: a screen fills at once, and the older messages that follow are vouched
+//! for by what is already here.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::{
+    Blob, Branch, Fetch, Filter, List, MAX_FETCH_ITEMS, MAX_NODE_ITEMS, MAX_SHORTS, Nodes, Page, Range, Region,
+    Request, RoomGreeting, RoomHello, SHORT_LEN, Summaries, Summary, Tail, Wanted,
+    answer::{self, lacking, last_key},
+    short::{Short, Shortener, shorts},
+};
+use crate::{
+    Fingerprint, Key, MAX_MESSAGE, Room, Timestamp,
+    index::{Part, Prefix},
+};
+
+/// Requests in flight at once. With pages of 1 MiB, that is also what a session holds in memory.
+pub(super) const WINDOW: usize = 4;
+/// How many bytes a peer may cost without anything new, counting [`ANSWER_COST`] for each answer besides its length.
+const MAX_FRUITLESS: usize = 512 * 1024;
+const ANSWER_COST: usize = 1024;
+/// How many small ranges, and how many regions, go into one request. More would make the first answer come later.
+const RANGES_AT_ONCE: usize = 256;
+const REGIONS_AT_ONCE: usize = 64;
+/// How many hellos a session says before it leaves the rest to the next one.
+const MAX_ROUNDS: u32 = 4;
+/// How many keys are offered in one request at most.
+pub(super) const MAX_OFFER_KEYS: usize = super::MAX_PAGE / MAX_MESSAGE * 64;
+
+/// A session must end: the peer broke the protocol, or leads nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Abort {
+    /// For this reason.
+    Offence(&'static str),
+    /// Nothing new came for too long.
+    Fruitless,
+}
+
+/// What a greeting means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Met {
+    /// Both hold the same.
+    Equal,
+    /// There is work to do.
+    Differs,
+    /// Another hello is needed, up to a later end.
+    Again,
+    /// The peer lacks messages but asks for them itself.
+    Leave,
+}
+
+/// A range to fetch, and for a list of exceptions the keys it stands for.
+#[derive(Clone, Debug)]
+pub(super) struct Want {
+    range: Range,
+    excepted: Vec<Key>,
+    /// A page or more by itself.
+    large: bool,
+}
+
+/// Messages to offer: all of a range, from its end downwards.
+#[derive(Clone, Copy, Debug)]
+struct OfferRange {
+    from: Key,
+    below: Key,
+}
+
+/// A request under way, and what it was about.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Hello,
+    Nodes(Vec<Prefix>),
+    Fetch(Vec<Want>),
+    Offer,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) handle: u32,
+    short: Shortener,
+    upper: Timestamp,
+    round: u32,
+    /// The peers have only just met, so the other is about to ask, too.
+    meeting: bool,
+    wants: BTreeMap<(Key, u64), Want>,
+    wanted: u64,
+    offers: VecDeque<OfferRange>,
+    regions: BTreeMap<Key, Prefix>,
+    pub(super) in_flight: usize,
+    pub(super) received: u64,
+    pub(super) sent: u64,
+    fruitless: usize,
+}
+
+impl Session {
+    pub(super) fn new(handle: u32, nonce: u64, upper: Timestamp, meeting: bool) -> Self {
+        Self {
+            handle,
+            short: Shortener { nonce },
+            upper,
+            round: 0,
+            meeting,
+            wants: BTreeMap::new(),
+            wanted: 0,
+            offers: VecDeque::new(),
+            regions: BTreeMap::new(),
+            in_flight: 0,
+            received: 0,
+            sent: 0,
+            fruitless: 0,
+        }
+    }
+
+    /// The hello of the next round, up to `upper`; `None` if there were enough.
+    pub(super) fn hello(&mut self, room: &Room, upper: Timestamp) -> Option<RoomHello> {
+        self.round += 1;
+        self.upper = upper;
+        let (count, root) = room.index().root_to(&last_key(upper));
+        (self.round <= MAX_ROUNDS).then_some(RoomHello { handle: self.handle, upper, count, root })
+    }
+
+    /// Whether all that was known to do is done.
+    pub(super) fn is_done(&self) -> bool {
+        self.in_flight == 0 && self.wants.is_empty() && self.offers.is_empty() && self.regions.is_empty()
+    }
+
+    /// Takes the answer to a hello, but for the messages of its tail.
+    pub(super) fn greeted(&mut self, room: &Room, greeting: &RoomGreeting) -> Result<Met, Abort> {
+        let last = last_key(self.upper);
+        let (own_count, own_root) = room.index().root_to(&last);
+        let difference = match greeting {
+            RoomGreeting::Equal(later) => {
+                let own_later = room.index().len() - own_count;
+                let beyond = *later > 0 || own_later > 0;
+                return Ok(if beyond && self.upper < Timestamp::MAX { Met::Again } else { Met::Equal });
+            }
+            RoomGreeting::Refused(_) => return Ok(Met::Leave),
+            RoomGreeting::Differs(difference) => difference,
+        };
+        if let Some(tail) = &difference.tail {
+            // Where the tail begins here. Gossip may have brought some of it meanwhile.
+            let from = room.index().last_to(&last).map_or(Key::MIN, |key| key.next());
+            return self.rest_of_tail(tail, from, last).map(|()| Met::Differs);
+        }
+        if (difference.count, difference.root) == (own_count, own_root) {
+            return Ok(Met::Equal);
+        }
+        let holds_prefix =
+            difference.count < own_count && room.index().root_of_first(difference.count) == difference.root;
+        if !holds_prefix {
+            self.regions.insert(Key::MIN, Prefix::EMPTY);
+            return Ok(Met::Differs);
+        }
+        if self.meeting {
+            return Ok(Met::Leave);
+        }
+        let from = room.index().select(difference.count).unwrap_or(last);
+        self.offer(from, last.next());
+        Ok(Met::Differs)
+    }
+
+    fn rest_of_tail(&mut self, tail: &Tail, from: Key, last: Key) -> Result<(), Abort> {
+        let whole = Range { region: Prefix::EMPTY, from: Some(from), below: None, filter: all() };
+        self.want_rest(whole, last.next(), &tail.cuts)
+    }
+
+    /// Wants what remains of a range below its cuts.
+    fn want_rest(&mut self, range: Range, below: Key, cuts: &[Key]) -> Result<(), Abort> {
+        let (from, _) = range.bounds(last_key(self.upper));
+        let mut above = below;
+        for (n, cut) in cuts.iter().enumerate() {
+            if *cut > above || (n > 0 && *cut == above) {
+                return Err(Abort::Offence("cuts that do not descend"));
+            }
+            above = *cut;
+            let start = cuts.get(n + 1).copied().unwrap_or(from).max(from);
+            if start < *cut {
+                let piece = Range { from: Some(start), below: Some(*cut), ..range.clone() };
+                self.want(piece, Vec::new(), true);
+            }
+        }
+        Ok(())
+    }
+
+    fn want(&mut self, range: Range, excepted: Vec<Key>, large: bool) {
+        let (from, _) = range.bounds(last_key(self.upper));
+        self.wanted += 1;
+        self.wants.insert((from, self.wanted), Want { range, excepted, large });
+    }
+
+    fn want_region(&mut self, region: Prefix, filter: Filter, excepted: Vec<Key>) {
+        self.want(Range { region, from: None, below: None, filter }, excepted, false);
+    }
+
+    fn offer(&mut self, from: Key, below: Key) {
+        let below = below.min(last_key(self.upper).next());
+        if from < below {
+            self.offers.push_back(OfferRange { from, below });
+        }
+    }
+
+    /// The next messages to offer, the newest first.
+    pub(super) fn next_offer(&mut self, room: &Room) -> Vec<Key> {
+        let mut keys = Vec::new();
+        while let Some(range) = self.offers.pop_front() {
+            let limit = MAX_OFFER_KEYS - keys.len();
+            let found = room.index().newest(&range.from, &range.below, limit);
+            let reached = found.last().copied();
+            keys.extend(found);
+            if keys.len() >= MAX_OFFER_KEYS {
+                if let Some(below) = reached {
+                    self.offers.push_front(OfferRange { below, ..range });
+                }
+                break;
+            }
+        }
+        keys
+    }
+
+    /// Messages that did not fit the offer are offered next.
+    pub(super) fn offer_again(&mut self, keys: &[Key]) {
+        for key in keys.iter().rev() {
+            self.offers.push_front(OfferRange { from: *key, below: key.next() });
+        }
+    }
+
+    pub(super) fn has_offers(&self) -> bool {
+        !self.offers.is_empty()
+    }
+
+    /// The next request for messages.
+    pub(super) fn next_fetch(&mut self) -> Option<(Asked, Request)> {
+        let mut asked: Vec<Want> = Vec::new();
+        let mut shorts = 0;
+        while let Some((place, want)) = self.wants.pop_last() {
+            let (Filter::Except(list) | Filter::Only(list)) = &want.range.filter;
+            let fits = shorts + list.len() <= MAX_SHORTS && asked.len() < RANGES_AT_ONCE.min(MAX_FETCH_ITEMS);
+            if !asked.is_empty() && (want.large || !fits) {
+                self.wants.insert(place, want);
+                break;
+            }
+            shorts += list.len();
+            let large = want.large;
+            asked.push(want);
+            if large {
+                break;
+            }
+        }
+        if asked.is_empty() {
+            return None;
+        }
+        let items = asked.iter().map(|want| Wanted::Range(want.range.clone())).collect();
+        let (handle, upper, nonce) = (self.handle, self.upper, self.short.nonce);
+        let request = Request::Fetch(Fetch { handle, upper, nonce, items: List::cut(items) });
+        Some((Asked::Fetch(asked), request))
+    }
+
+    /// The next question where the sets differ. Where this side has few keys it needs no question: it asks for all but
+    /// those.
+    pub(super) fn next_nodes(&mut self, room: &Room) -> Option<(Asked, Request)> {
+        let mut items = Vec::new();
+        while items.len() < REGIONS_AT_ONCE.min(MAX_NODE_ITEMS) {
+            let Some((_, region)) = self.regions.pop_last() else { break };
+            match room.index().part(&region, &last_key(self.upper)) {
+                Part::Leaf(keys) => self.want_except(region, keys),
+                Part::Inner { prefix, children } => {
+                    items.push(Region { region, branch: answer::branch(self.short, prefix, &children) });
+                }
+            }
+        }
+        if items.is_empty() {
+            return None;
+        }
+        let asked = Asked::Nodes(items.iter().map(|item| item.region).collect());
+        let (handle, upper, nonce) = (self.handle, self.upper, self.short.nonce);
+        Some((asked, Request::Nodes(Nodes { handle, upper, nonce, items: List::cut(items) })))
+    }
+
+    fn want_except(&mut self, region: Prefix, keys: Vec<Key>) {
+        let filter = Filter::Except(Blob::cut(self.short.keys(&keys)));
+        self.want_region(region, filter, keys);
+    }
+
+    /// Takes the answer to a question where the sets differ.
+    pub(super) fn summarized(&mut self, room: &Room, asked: Vec<Prefix>, answer: &Summaries) -> Result<(), Abort> {
+        let done = usize::try_from(answer.done).unwrap_or(usize::MAX);
+        if done == 0 || done > asked.len() {
+            return Err(Abort::Offence("an answer to nothing that was asked"));
+        }
+        for region in asked.iter().skip(done) {
+            self.regions.insert(region.first(), *region);
+        }
+        let mut regions = BTreeSet::new();
+        for summary in answer.summaries.iter() {
+            let (Summary::Keys(region, _) | Summary::Branch(region, _)) = summary;
+            let expected = asked.iter().take(done).any(|asked| asked.contains(region));
+            // A region told twice would make this side do the work twice.
+            if !expected || !regions.insert(*region) {
+                return Err(Abort::Offence("a region that was not asked about"));
+            }
+            match summary {
+                Summary::Keys(region, list) => self.compare_keys(room, region, list)?,
+                Summary::Branch(region, branch) => self.compare_branch(room, region, branch)?,
+            }
+        }
+        self.cost(answer.summaries.len() * 96)
+    }
+
+    fn compare_keys(&mut self, room: &Room, region: &Prefix, list: &[u8]) -> Result<(), Abort> {
+        if !list.len().is_multiple_of(SHORT_LEN) {
+            return Err(Abort::Offence("a list of broken hashes"));
+        }
+        let (from, below) = self.bounds(region);
+        if list.is_empty() {
+            self.offer(from, below);
+            return Ok(());
+        }
+        let theirs: BTreeSet<Short> = shorts(list).collect();
+        let mut unknown = theirs.clone();
+        // The peer has few keys here, so what it lacks is few runs, however many keys there are on this side.
+        let mut below_run = below;
+        let mut run_start = None;
+        room.index().descend(&from, &below, &mut |key| {
+            let short = self.short.key(&key);
+            if theirs.contains(&short) {
+                unknown.remove(&short);
+                if let Some(from) = run_start.take() {
+                    self.offers.push_back(OfferRange { from, below: below_run });
+                }
+                below_run = key;
+            } else {
+                run_start = Some(key);
+            }
+            true
+        });
+        if let Some(from) = run_start {
+            self.offers.push_back(OfferRange { from, below: below_run });
+        }
+        if !unknown.is_empty() {
+            self.want_region(*region, Filter::Only(Blob::cut(unknown.into_iter().flatten().collect())), Vec::new());
+        }
+        Ok(())
+    }
+
+    fn compare_branch(&mut self, room: &Room, region: &Prefix, branch: &Branch) -> Result<(), Abort> {
+        let theirs = answer::children(branch).map_err(|_| Abort::Offence("a node with missing hashes"))?;
+        // The smallest node stands below the region, or this would go on for ever.
+        if theirs.len() < 2 || !region.contains(&branch.prefix) {
+            return Err(Abort::Offence("a node where none can be"));
+        }
+        let last = last_key(self.upper);
+        let (from, below) = self.bounds(region);
+        let (inner_from, inner_below) = self.bounds(&branch.prefix);
+        self.offer(from, inner_from);
+        self.offer(inner_below, below);
+        for digit in 0..16 {
+            let child = branch.prefix.child::<4>(digit);
+            let other = theirs.iter().find(|(at, _)| *at == digit).map(|(_, hash)| *hash);
+            match (room.index().region(&child, &last), other) {
+                (None, None) => {}
+                (None, Some(_)) => self.want_region(child, all(), Vec::new()),
+                (Some(_), None) => {
+                    let (from, below) = self.bounds(&child);
+                    self.offer(from, below);
+                }
+                (Some((_, mine)), Some(other)) if self.short.hash(&mine) == other => {}
+                (Some(_), Some(_)) => {
+                    self.regions.insert(child.first(), child);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn bounds(&self, region: &Prefix) -> (Key, Key) {
+        Range { region: *region, from: None, below: None, filter: all() }.bounds(last_key(self.upper))
+    }
+
+    /// Takes a page, but for its messages.
+    pub(super) fn paged(&mut self, asked: Vec<Want>, page: &Page) -> Result<(), Abort> {
+        let done = usize::try_from(page.done).unwrap_or(usize::MAX);
+        if done > asked.len() || (done == 0 && page.messages.is_empty()) {
+            return Err(Abort::Offence("a page of nothing that was asked"));
+        }
+        let excepted: Vec<Key> = asked.iter().take(done).flat_map(|want| want.excepted.iter().copied()).collect();
+        for key in lacking(page, &excepted) {
+            self.offers.push_back(OfferRange { from: key, below: key.next() });
+        }
+        let mut rest = asked.into_iter().skip(done);
+        if !page.cuts.is_empty() {
+            let partial = rest.next().ok_or(Abort::Offence("cuts of nothing"))?;
+            let (_, below) = partial.range.bounds(last_key(self.upper));
+            self.want_rest(partial.range, below, &page.cuts)?;
+        }
+        for want in rest {
+            self.want(want.range, want.excepted, want.large);
+        }
+        self.cost(page.messages.len())
+    }
+
+    /// Counts what an answer cost.
+    fn cost(&mut self, bytes: usize) -> Result<(), Abort> {
+        self.fruitless += bytes + ANSWER_COST;
+        if self.fruitless > MAX_FRUITLESS + super::MAX_PAGE { Err(Abort::Fruitless) } else { Ok(()) }
+    }
+
+    /// Something new came.
+    pub(super) fn gained(&mut self, messages: usize) {
+        self.received += messages as u64;
+        if messages > 0 {
+            self.fruitless = 0;
+        }
+    }
+
+    /// The peer took so many messages that were new to it.
+    pub(super) fn gave(&mut self, messages: u64) {
+        self.sent += messages;
+        if messages > 0 {
+            self.fruitless = 0;
+        }
+    }
+
+    /// Whether anything went either way.
+    pub(super) fn exchanged(&self) -> bool {
+        self.received + self.sent > 0
+    }
+
+    /// What both hold, if the last greeting said that they hold the same.
+    pub(super) fn fingerprint(&self, room: &Room) -> Fingerprint {
+        room.index().root_to(&last_key(self.upper)).1
+    }
+}
+
+fn all() -> Filter {
+    Filter::Except(Blob::default())
+}

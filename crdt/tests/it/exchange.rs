@@ -1,0 +1,227 @@
+//! Replicas that talk until they are equal.
+
+use std::time::Duration;
+
+use distchat_crdt::{Draft, Key, Message, Signer, Timestamp, kind};
+
+use crate::world::{START_MS, World, room_id};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A history of one author: a message every 10 ms before the start.
+fn history(signer: &dyn Signer, count: u64, offset_ms: u64) -> Vec<Message> {
+    let mut messages: Vec<Message> = Vec::new();
+    for seq in 0..count {
+        let draft = Draft {
+            room: room_id(),
+            seq,
+            time: Timestamp::from_millis(START_MS - 10 * (count - seq) + offset_ms),
+            prev: messages.last().map(Message::key),
+            seen: Vec::new(),
+            kind: kind::TEXT,
+            body: format!("message {seq} with some text to make it as long as they are").into_bytes(),
+        };
+        messages.push(draft.sign(signer).unwrap());
+    }
+    messages
+}
+
+#[test]
+fn what_is_said_arrives_everywhere() {
+    let mut world = World::new(4);
+    world.connect_all();
+    world.run_for(SECOND);
+    for n in 0..20 {
+        world.say(n % 4, &format!("line {n}"));
+    }
+    world.run_until_equal(SECOND);
+    assert_eq!(world.lens(), [20; 4]);
+    world.run_for(SECOND * 10);
+    world.assert_no_offences();
+    assert!(world.hosts.iter().all(|host| host.stored.len() == 20 && host.replica.room().missing() == 0));
+}
+
+#[test]
+fn without_gossip_it_arrives_all_the_same() {
+    let mut world = World::new(4);
+    world.gossip = false;
+    world.connect_all();
+    for n in 0..20 {
+        world.say(n % 4, &format!("line {n}"));
+        world.run_for(SECOND / 10);
+    }
+    let took = world.run_until_equal(SECOND * 20);
+    println!("took {took:?}");
+    world.assert_no_offences();
+}
+
+#[test]
+fn a_joiner_gets_everything_newest_first() {
+    let mut world = World::new(2);
+    let messages = history(&world.hosts[0].keys.clone(), 5000, 0);
+    world.give(0, &messages);
+    world.connect(0, 1);
+    let mut first = 0;
+    while first == 0 {
+        world.run_for(Duration::from_millis(1));
+        first = world.hosts[1].stored.len();
+    }
+    assert_eq!(world.hosts[1].stored.iter().map(Message::key).max(), messages.last().map(Message::key));
+    assert!(first >= 200, "{first} messages at once fill a screen");
+    world.run_until_equal(SECOND * 2);
+    world.run_for(SECOND);
+    assert_eq!(world.hosts[1].synced.last(), Some(&(5000, 0)));
+    world.assert_no_offences();
+}
+
+#[test]
+fn a_tail_takes_one_round_trip() {
+    let mut world = World::new(2);
+    let messages = history(&world.hosts[0].keys.clone(), 1010, 0);
+    world.give(0, &messages);
+    world.give(1, &messages[..1000]);
+    world.connect(0, 1);
+    let took = world.run_until_equal(SECOND);
+    assert!(took < Duration::from_millis(20), "{took:?}");
+    world.run_for(SECOND * 3);
+    let messages: usize = messages[1000..].iter().map(|message| message.bytes().len()).sum();
+    println!("tail of 10: {} bytes besides the messages, {} requests", world.bytes - messages, world.requests);
+    world.assert_no_offences();
+}
+
+#[test]
+fn differences_anywhere_are_found_and_mended_both_ways() {
+    let mut world = World::new(2);
+    let [a, b] = [0, 1].map(|n| history(&world.hosts[n].keys.clone(), 3000, 3 + n as u64));
+    // Each lacks every 50th of the one and every 70th of the other. What lacks its voucher has its own signature.
+    let without = |messages: &[Message], every: usize| -> Vec<Message> {
+        messages.iter().enumerate().filter(|(n, _)| n % every != 0).map(|(_, message)| message.clone()).collect()
+    };
+    world.give(0, &without(&a, 50));
+    world.give(0, &b);
+    world.give(1, &a);
+    world.give(1, &without(&b, 70));
+    world.connect(0, 1);
+    world.run_until_equal(SECOND * 3);
+    world.run_for(SECOND * 3);
+    assert_eq!(world.lens(), [6000; 2]);
+    assert_eq!(world.hosts[0].replica.room().missing(), 0);
+    world.assert_no_offences();
+}
+
+#[test]
+fn a_partition_heals() {
+    let mut world = World::new(5);
+    world.connect_all();
+    world.run_for(SECOND);
+    for (a, b) in [(0, 2), (0, 3), (0, 4), (1, 2), (1, 3), (1, 4)] {
+        world.cut(a, b);
+    }
+    for n in 0..500 {
+        world.say(n % 5, &format!("line {n} in a partition"));
+        world.run_for(Duration::from_millis(7));
+    }
+    assert!(!world.all_equal());
+    world.connect_all();
+    let took = world.run_until_equal(SECOND * 10);
+    println!("healed in {took:?}");
+    assert_eq!(world.lens(), [500; 5]);
+    world.assert_no_offences();
+}
+
+#[test]
+fn equal_replicas_spend_little() {
+    let mut world = World::new(2);
+    let messages = history(&world.hosts[0].keys.clone(), 2000, 0);
+    world.give(0, &messages);
+    world.give(1, &messages);
+    world.connect(0, 1);
+    world.run_for(SECOND);
+    world.bytes = 0;
+    world.requests = 0;
+    world.run_for(SECOND * 300);
+    assert!(world.requests > 10);
+    println!("{} bytes a hello and its answer", world.bytes / world.requests);
+    assert!(world.bytes / world.requests < 200);
+    world.assert_no_offences();
+}
+
+#[test]
+fn one_missing_in_the_middle_costs_little() {
+    let mut world = World::new(2);
+    let messages = history(&world.hosts[0].keys.clone(), 20_000, 0);
+    let without: Vec<Message> =
+        messages.iter().enumerate().filter(|(n, _)| *n != 9999).map(|(_, m)| m.clone()).collect();
+    world.give(0, &messages);
+    world.give(1, &without);
+    world.connect(0, 1);
+    world.run_until_equal(SECOND * 3);
+    world.run_for(SECOND * 4);
+    println!("one missing of 20,000: {} bytes in {} requests", world.bytes, world.requests);
+    world.assert_no_offences();
+}
+
+#[test]
+fn a_year_apart_they_still_talk_in_order() {
+    let year = 365 * 24 * 3600 * 1000;
+    let mut world = World::new(2);
+    world.hosts[1].clock_ms = year;
+    world.connect(0, 1);
+    world.run_for(SECOND);
+    for n in 0..10 {
+        world.say(n % 2, &format!("line {n}"));
+        world.run_until_equal(SECOND);
+        world.run_for(Duration::from_millis(20));
+    }
+    let texts: Vec<(Key, String)> =
+        world.hosts[0].stored.iter().map(|m| (m.key(), String::from_utf8_lossy(m.body()).into_owned())).collect();
+    let mut sorted = texts.clone();
+    sorted.sort();
+    assert_eq!(texts, sorted, "the order of the transcript is the order of the talk");
+    assert_eq!(texts.len(), 10);
+}
+
+#[test]
+fn what_a_wrong_clock_said_does_not_drag_the_room_along() {
+    let year = 365 * 24 * 3600 * 1000;
+    let mut world = World::new(4);
+    world.hosts[0].clock_ms = year;
+    world.say(0, "from 2027");
+    world.run_for(SECOND);
+    world.hosts[0].clock_ms = 0;
+    world.connect_all();
+    world.run_until_equal(SECOND * 10);
+    world.run_for(SECOND * 5);
+    for n in 0..8 {
+        world.say(n % 4, &format!("line {n}"));
+        world.run_for(SECOND / 10);
+    }
+    world.run_until_equal(SECOND * 5);
+    let horizon = Timestamp::from_millis(START_MS + 3_600_000);
+    let ahead = world.hosts[2].stored.iter().filter(|message| message.time() > horizon).count();
+    assert_eq!((ahead, world.lens()[2]), (1, 9));
+    world.assert_no_offences();
+}
+
+#[test]
+fn one_key_on_two_machines_makes_two_branches_that_converge() {
+    let mut world = World::new(1);
+    let twin = world.add_host_of(0);
+    let third = world.add_host();
+    for n in 0..5 {
+        world.say(0, &format!("here {n}"));
+        world.say(twin, &format!("there {n}"));
+    }
+    world.connect_all();
+    world.run_until_equal(SECOND * 5);
+    assert_eq!(world.lens(), [10; 3]);
+    for host in &world.hosts {
+        let (_, log) = host.replica.room().authors().iter().next().unwrap();
+        assert!(log.is_forked());
+    }
+    world.say(0, "one more");
+    world.say(twin, "and one");
+    world.run_until_equal(SECOND * 5);
+    assert_eq!(world.lens()[third], 12);
+    world.assert_no_offences();
+}

@@ -1,0 +1,9 @@
+//! The data structure as its users see it.
+//!
+//! - `exchange`: replicas that talk to each other until they are equal, and what that costs
+//! - `world`: the network and the disks for `exchange`
+
+#![allow(missing_docs, unreachable_pub, clippy::print_stdout, clippy::unwrap_used)]
+
+mod exchange;
+mod world;

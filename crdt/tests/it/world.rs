@@ -1,0 +1,285 @@
+//! A few replicas in one process: a network and a disk that do what a test tells them, in virtual time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use distchat_crdt::{
+    Key, Keypair, Message, Room, RoomId, RoomName, Zip215,
+    clock::Now,
+    kind,
+    sync::{Input, Output, Peer, Replica, ReplicaConfig, Request, Response, Verdict},
+};
+
+/// 2026, more or less.
+pub const START_MS: u64 = 1_790_000_000_000;
+const LATENCY: Duration = Duration::from_millis(2);
+
+pub fn room_id() -> RoomId {
+    RoomId::of(&RoomName::parse("general").unwrap())
+}
+
+pub struct Host {
+    pub replica: Replica,
+    pub keys: Keypair,
+    peer: Peer,
+    disk: BTreeMap<Key, Vec<u8>>,
+    pub connected: BTreeSet<usize>,
+    /// How far the host's clock is ahead, in milliseconds.
+    pub clock_ms: i64,
+    pub synced: Vec<(u64, u64)>,
+    pub offences: Vec<&'static str>,
+    pub stored: Vec<Message>,
+}
+
+/// What travels, or waits on a disk.
+enum Event {
+    Input(Input),
+    /// Commits are written up to this number.
+    Written(u64),
+}
+
+pub struct World {
+    pub hosts: Vec<Host>,
+    now: Duration,
+    queue: BTreeMap<(Duration, u64), (usize, Event)>,
+    next: u64,
+    /// Who asked under which ticket, by the answering host.
+    tickets: BTreeMap<(usize, u64), (usize, u64)>,
+    /// Bytes of requests and answers, and how many requests.
+    pub bytes: usize,
+    pub requests: usize,
+    /// Whether gossip arrives.
+    pub gossip: bool,
+}
+
+impl World {
+    pub fn new(hosts: usize) -> Self {
+        let mut world = Self {
+            hosts: Vec::new(),
+            now: Duration::from_secs(1),
+            queue: BTreeMap::new(),
+            next: 0,
+            tickets: BTreeMap::new(),
+            bytes: 0,
+            requests: 0,
+            gossip: true,
+        };
+        for _ in 0..hosts {
+            world.add_host();
+        }
+        world
+    }
+
+    pub fn add_host(&mut self) -> usize {
+        self.add_host_of(self.hosts.len() as u8)
+    }
+
+    /// A host whose author key comes from that seed.
+    pub fn add_host_of(&mut self, author: u8) -> usize {
+        let n = self.hosts.len();
+        let keys = Keypair::from_seed([author + 1; 32]);
+        let peer = Peer::new(&[n as u8, 7]);
+        let room = Room::new(room_id(), distchat_crdt::Signer::author(&keys), Arc::new(Zip215));
+        let config = ReplicaConfig {
+            me: peer.clone(),
+            handle: 100 + n as u32,
+            signer: Arc::new(keys.clone()),
+            seed: [n as u8; 32],
+        };
+        let replica = Replica::new(room, config, Now { mono: self.now, wall_ms: START_MS });
+        self.hosts.push(Host {
+            replica,
+            keys,
+            peer,
+            disk: BTreeMap::new(),
+            connected: BTreeSet::new(),
+            clock_ms: 0,
+            synced: Vec::new(),
+            offences: Vec::new(),
+            stored: Vec::new(),
+        });
+        n
+    }
+
+    pub fn now(&self, host: usize) -> Now {
+        let wall = START_MS + self.now.as_millis() as u64;
+        Now { mono: self.now, wall_ms: wall.saturating_add_signed(self.hosts[host].clock_ms) }
+    }
+
+    pub fn connect(&mut self, a: usize, b: usize) {
+        for (here, there) in [(a, b), (b, a)] {
+            self.hosts[here].connected.insert(there);
+            let peer = self.hosts[there].peer.clone();
+            self.input(here, Input::PeerUp(peer));
+        }
+    }
+
+    pub fn connect_all(&mut self) {
+        for a in 0..self.hosts.len() {
+            for b in a + 1..self.hosts.len() {
+                if !self.hosts[a].connected.contains(&b) {
+                    self.connect(a, b);
+                }
+            }
+        }
+    }
+
+    pub fn cut(&mut self, a: usize, b: usize) {
+        for (here, there) in [(a, b), (b, a)] {
+            self.hosts[here].connected.remove(&there);
+            let peer = self.hosts[there].peer.clone();
+            self.input(here, Input::PeerDown(peer));
+        }
+    }
+
+    pub fn say(&mut self, host: usize, text: &str) {
+        self.input(host, Input::Say { ticket: 0, kind: kind::TEXT, body: text.into() });
+    }
+
+    /// Puts messages into a host as if it had them from before.
+    pub fn give(&mut self, host: usize, messages: &[Message]) {
+        for run in messages.chunks(100) {
+            let frame = run.iter().flat_map(|message| message.bytes().to_vec()).collect();
+            self.input(host, Input::Frame { peer: Peer::new(b"elsewhere"), ticket: 0, bytes: frame });
+        }
+        self.run_for(Duration::from_millis(5));
+    }
+
+    pub fn input(&mut self, host: usize, input: Input) {
+        let now = self.now(host);
+        let outputs = self.hosts[host].replica.handle(now, input);
+        for output in outputs {
+            self.output(host, output);
+        }
+    }
+
+    fn schedule(&mut self, host: usize, after: Duration, event: Event) {
+        self.next += 1;
+        self.queue.insert((self.now + after, self.next), (host, event));
+    }
+
+    fn host_of(&self, peer: &Peer) -> Option<usize> {
+        self.hosts.iter().position(|host| host.peer == *peer)
+    }
+
+    fn output(&mut self, host: usize, output: Output) {
+        match output {
+            Output::Ask { peer, id, request } => {
+                let request: Request = self.travel(&request);
+                self.requests += 1;
+                let there = self.host_of(&peer).filter(|there| self.hosts[host].connected.contains(there));
+                let Some(there) = there else {
+                    let failed = Event::Input(Input::Answered { peer, id, response: None });
+                    return self.schedule(host, LATENCY, failed);
+                };
+                self.next += 1;
+                let ticket = self.next;
+                self.tickets.insert((there, ticket), (host, id));
+                let peer = self.hosts[host].peer.clone();
+                self.schedule(there, LATENCY, Event::Input(Input::Asked { peer, ticket, request }));
+            }
+            Output::Answer { ticket, response } => {
+                let response: Response = self.travel(&response);
+                let Some((asker, id)) = self.tickets.remove(&(host, ticket)) else { return };
+                let peer = self.hosts[host].peer.clone();
+                self.schedule(asker, LATENCY, Event::Input(Input::Answered { peer, id, response: Some(response) }));
+            }
+            Output::Read { id, keys, max_bytes } => {
+                let mut left = max_bytes;
+                let bodies = keys
+                    .iter()
+                    .map_while(|key| {
+                        let body = self.hosts[host].disk.get(key)?;
+                        left = left.checked_sub(body.len())?;
+                        Some(body.clone())
+                    })
+                    .collect();
+                self.schedule(host, Duration::from_micros(100), Event::Input(Input::Read { id, bodies }));
+            }
+            Output::Commit { number, commit } => {
+                for message in &commit.messages {
+                    self.hosts[host].disk.insert(message.key(), message.bytes().to_vec());
+                }
+                self.schedule(host, Duration::from_millis(1), Event::Written(number));
+            }
+            Output::Publish { frame } => {
+                let from = self.hosts[host].peer.clone();
+                for there in self.hosts[host].connected.clone() {
+                    if self.gossip {
+                        let input = Input::Frame { peer: from.clone(), ticket: 0, bytes: frame.clone() };
+                        self.schedule(there, LATENCY, Event::Input(input));
+                    }
+                }
+            }
+            Output::Verdict { verdict, .. } => assert_ne!(verdict, Verdict::Reject),
+            Output::Said { message, .. } => drop(message.unwrap()),
+            Output::Stored { messages, .. } => self.hosts[host].stored.extend(messages),
+            Output::Synced { received, sent, .. } => self.hosts[host].synced.push((received, sent)),
+            Output::Offence { why, .. } => self.hosts[host].offences.push(why),
+            Output::Entered { .. } => {}
+        }
+    }
+
+    /// Through the encoding and back, counted.
+    fn travel<T: serde::Serialize + serde::de::DeserializeOwned>(&mut self, value: &T) -> T {
+        let mut bytes = Vec::new();
+        ciborium::into_writer(value, &mut bytes).unwrap();
+        self.bytes += bytes.len();
+        ciborium::from_reader(&bytes[..]).unwrap()
+    }
+
+    /// Lets time pass.
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            let event = self.queue.keys().next().map(|(at, _)| *at);
+            let tick = (0..self.hosts.len()).filter_map(|n| Some((self.hosts[n].replica.next_deadline()?, n))).min();
+            match (event, tick) {
+                (event, Some((at, host))) if event.is_none_or(|event| at < event) && at <= end => {
+                    self.now = self.now.max(at);
+                    self.input(host, Input::Tick);
+                }
+                (Some(at), _) if at <= end => {
+                    self.now = self.now.max(at);
+                    let Some((_, (host, event))) = self.queue.pop_first() else { continue };
+                    match event {
+                        Event::Input(input) => self.input(host, input),
+                        Event::Written(through) => self.input(host, Input::Committed { through }),
+                    }
+                }
+                _ => break,
+            }
+        }
+        self.now = end;
+    }
+
+    /// Runs until all hosts hold the same, and says how long that took.
+    #[track_caller]
+    pub fn run_until_equal(&mut self, limit: Duration) -> Duration {
+        let start = self.now;
+        while !self.all_equal() {
+            assert!(self.now - start < limit, "not equal after {limit:?}: {:?}", self.lens());
+            self.run_for(Duration::from_millis(10));
+        }
+        self.now - start
+    }
+
+    pub fn all_equal(&self) -> bool {
+        let roots: BTreeSet<_> = self.hosts.iter().map(|host| host.replica.room().fingerprint()).collect();
+        roots.len() <= 1
+    }
+
+    pub fn lens(&self) -> Vec<u64> {
+        self.hosts.iter().map(|host| host.replica.room().index().len()).collect()
+    }
+
+    #[track_caller]
+    pub fn assert_no_offences(&self) {
+        for (n, host) in self.hosts.iter().enumerate() {
+            assert!(host.offences.is_empty(), "host {n} complains of {:?}", host.offences);
+        }
+    }
+}
