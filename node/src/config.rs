@@ -1,0 +1,59 @@
+//! What a node is told when it starts.
+
+use std::path::PathBuf;
+
+use libp2p::Multiaddr;
+
+/// How to start a [`crate::Node`].
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The profile: its own author key, history and default nick. Two processes cannot use one at once.
+    pub profile: String,
+    /// Where the profiles are; `None` for the user's data directory.
+    pub data_dir: Option<PathBuf>,
+    /// Where nodes of one machine meet; `None` for the usual place.
+    pub run_dir: Option<PathBuf>,
+    /// Whether to meet other nodes of this machine without a network.
+    pub same_machine: bool,
+    /// Keep nothing on disk: a fresh author key and an empty history, both gone at the end.
+    pub memory: bool,
+    /// The display name; `None` for the one used last, else the profile's name.
+    pub nick: Option<String>,
+    /// Where to listen; empty for TCP and QUIC on all IPv4 interfaces, at ports that the system chooses.
+    pub listen: Vec<Multiaddr>,
+    /// Whom to dial, and to dial again whenever the connection is lost.
+    pub connect: Vec<Multiaddr>,
+    /// Whether to find nodes on the LAN by multicast DNS (RFC 6762).
+    pub mdns: bool,
+}
+
+/// The name of the profile if none is given.
+pub(crate) const DEFAULT_PROFILE: &str = "default";
+
+/// Where nodes of one user on one machine meet.
+pub(crate) fn default_run_dir() -> PathBuf {
+    if let Some(dir) = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
+        return PathBuf::from(dir).join("distchat");
+    }
+    #[cfg(unix)]
+    let whose = rustix::process::getuid().as_raw().to_string();
+    #[cfg(not(unix))]
+    let whose = std::env::var("USERNAME").unwrap_or_default();
+    std::env::temp_dir().join(format!("distchat-{whose}"))
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            profile: DEFAULT_PROFILE.into(),
+            data_dir: None,
+            run_dir: None,
+            same_machine: true,
+            memory: false,
+            nick: None,
+            listen: Vec::new(),
+            connect: Vec::new(),
+            mdns: true,
+        }
+    }
+}

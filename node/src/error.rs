@@ -1,0 +1,121 @@
+//! What can go wrong, told so that a person knows what to do.
+
+use distchat_crdt::RoomName;
+use thiserror::Error;
+
+use crate::{net::NetError, profile::ProfileError, store::StoreError};
+
+/// Why a node does not start. Nothing was changed, but for directories and a key that may have been made.
+#[derive(Debug, Error)]
+#[error(transparent)]
+pub struct StartError(#[from] StartErrorKind);
+
+#[derive(Debug, Error)]
+pub(crate) enum StartErrorKind {
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Net(#[from] NetError),
+    #[error("{0}")]
+    Nick(#[from] NickError),
+    #[error("a thread to open the profile could not be started: try again")]
+    Thread,
+}
+
+impl StartError {
+    /// The exit code for a program that ends because of this.
+    ///
+    /// 1 anything unexpected, 2 a name that cannot be used, 3 the profile is in use, 4 its key cannot be used, 5 its
+    /// history cannot be used, 6 an address cannot be used.
+    pub fn exit_code(&self) -> u8 {
+        match &self.0 {
+            StartErrorKind::Profile(ProfileError::BadName(_)) | StartErrorKind::Nick(_) => 2,
+            StartErrorKind::Profile(ProfileError::InUse { .. }) => 3,
+            StartErrorKind::Profile(ProfileError::Key { .. } | ProfileError::KeyMalformed(_)) => 4,
+            StartErrorKind::Store(_) => 5,
+            StartErrorKind::Net(_) => 6,
+            StartErrorKind::Profile(_) | StartErrorKind::Thread => 1,
+        }
+    }
+}
+
+macro_rules! start_error_from {
+    ($($type:ty),*) => {$(
+        impl From<$type> for StartError {
+            fn from(error: $type) -> Self {
+                Self(error.into())
+            }
+        }
+    )*};
+}
+start_error_from!(ProfileError, StoreError, NetError, NickError);
+
+/// Why a text is not a display name.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("a nick has 1 to {max} characters, none of them a control character: choose another", max = crate::room::MAX_NICK)]
+pub struct NickError;
+
+/// Why a room does not do what it was asked. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RoomError {
+    /// A text longer than a message's body can be.
+    #[error("the message has {len} bytes and can have {max} at most: send it in parts")]
+    TooLong {
+        /// The text's length in bytes.
+        len: usize,
+        /// The longest body.
+        max: usize,
+    },
+    /// A text of nothing.
+    #[error("the message is empty")]
+    Empty,
+    /// Not a display name.
+    #[error(transparent)]
+    Nick(#[from] NickError),
+    /// The room's task crashed too often.
+    #[error("room `{0}` has failed: `/restart {0}` starts it again, nothing that it held is lost")]
+    Failed(RoomName),
+    /// The room was left.
+    #[error("room `{0}` is not open: join it first")]
+    Left(RoomName),
+    /// The room's task crashed again and again while it did this.
+    #[error("room `{0}` crashed over this: it was not done")]
+    Crashed(RoomName),
+    /// The node has shut down.
+    #[error("the node has shut down")]
+    Closed,
+    /// The system's clock cannot be used for a message.
+    #[error("this machine's clock is out of range: set it")]
+    Clock,
+    /// The history could not be read or written.
+    #[error("{0}")]
+    Store(String),
+}
+
+impl RoomError {
+    /// A short name for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLong { .. } => "too-long",
+            Self::Empty => "empty",
+            Self::Nick(_) => "bad-nick",
+            Self::Failed(_) => "room-failed",
+            Self::Left(_) => "room-not-open",
+            Self::Crashed(_) => "room-crashed",
+            Self::Closed => "closed",
+            Self::Clock => "clock",
+            Self::Store(_) => "store",
+        }
+    }
+}
+
+impl From<StoreError> for RoomError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Closed => Self::Closed,
+            error => Self::Store(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! What a node tells its users, and how.
+
+use distchat_crdt::{AuthorId, Fingerprint, Key, MessageId, RoomName, Timestamp};
+use libp2p::{Multiaddr, PeerId};
+use tokio::sync::broadcast;
+
+/// How many events a reader may be behind before it misses some and is told so.
+const EVENT_BUFFER: usize = 32 * 1024;
+
+/// A text message, as people are shown it. Texts and nicks are raw: whoever shows them escapes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The hash of all its bytes.
+    pub id: MessageId,
+    /// Its place in the transcript, which ascends by key.
+    pub key: Key,
+    /// Who wrote it.
+    pub author: AuthorId,
+    /// The author's display name at that place, else the first digits of the key. Never empty.
+    pub nick: String,
+    /// Another author goes by the same name: show the key, too.
+    pub nick_shared: bool,
+    /// How many messages the author wrote here before.
+    pub seq: u64,
+    /// When it was written, by the hybrid clock.
+    pub time: Timestamp,
+    /// What it says. What is not UTF-8 is told as such.
+    pub text: String,
+    /// Whether this node's author wrote it.
+    pub own: bool,
+    /// It went in before messages that had been shown already.
+    pub late: bool,
+    /// It is dated more than two minutes ahead of the clock.
+    pub future: bool,
+}
+
+/// What state a room's task is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoomState {
+    /// It runs.
+    Open,
+    /// It runs again after a crash. Nothing was lost.
+    Restarted,
+    /// It crashed too often and waits for [`crate::Room::restart`].
+    Failed,
+    /// It was left. Its history stays.
+    Left,
+}
+
+/// A room in brief.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomInfo {
+    /// Its name.
+    pub name: RoomName,
+    /// How many messages of all kinds it holds.
+    pub messages: u64,
+    /// How many connected peers are in it.
+    pub peers: usize,
+    /// How its task is.
+    pub state: RoomState,
+    /// Equal to another node's if and only if the transcripts are.
+    pub fingerprint: Fingerprint,
+}
+
+/// What a room holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FingerprintInfo {
+    /// How many messages of all kinds.
+    pub messages: u64,
+    /// Equal to another node's if and only if the transcripts are.
+    pub fingerprint: Fingerprint,
+    /// How many messages others refer to that are not here yet.
+    pub missing: u64,
+}
+
+/// A connected peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// Its transport identity, fresh for every process.
+    pub peer_id: PeerId,
+    /// Its author, once proven in a room that both are in.
+    pub author: Option<AuthorId>,
+    /// Where it is.
+    pub address: Multiaddr,
+    /// The rooms that both are in.
+    pub rooms: Vec<RoomName>,
+    /// How far its clock is ahead of this node's, in milliseconds.
+    pub clock_offset_ms: Option<i64>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A room's task changed its state.
+    Room {
+        /// Which room.
+        room: RoomName,
+        /// How many messages it holds.
+        messages: u64,
+        /// What it holds.
+        fingerprint: Fingerprint,
+        /// The state.
+        state: RoomState,
+    },
+    /// A text message is on disk and part of the room.
+    Message {
+        /// Which room.
+        room: RoomName,
+        /// The message.
+        message: Message,
+    },
+    /// A peer was connected, has proven who its author is, or is gone.
+    Peer {
+        /// Which peer.
+        peer_id: PeerId,
+        /// Its author, once proven.
+        author: Option<AuthorId>,
+        /// Whether it is connected.
+        connected: bool,
+        /// Where it is or was.
+        address: Multiaddr,
+    },
+    /// This node and a peer hold the same messages of a room.
+    Synced {
+        /// Which room.
+        room: RoomName,
+        /// Which peer.
+        peer_id: PeerId,
+        /// How many messages came in the session that found so.
+        received: u64,
+        /// How many went.
+        sent: u64,
+        /// What both hold.
+        fingerprint: Fingerprint,
+    },
+    /// The own clock is off by more than 30 seconds, or differs so much from the only others that are known.
+    ClockOff {
+        /// How far it is ahead, in milliseconds.
+        offset_ms: i64,
+    },
+    /// An identity was written from two places: two of its messages have one sequence number.
+    Forked {
+        /// In which room.
+        room: RoomName,
+        /// Which identity.
+        author: AuthorId,
+    },
+    /// This reader was too slow. What it missed can be read from the rooms.
+    Lagged {
+        /// How many events it missed.
+        missed: u64,
+    },
+    /// Something that a person should know.
+    Warning {
+        /// A short name for programs.
+        code: &'static str,
+        /// What is wrong and what to do.
+        message: String,
+    },
+}
+
+/// A node's events from the moment [`crate::Node::events`] was called.
+#[derive(Debug)]
+pub struct Events(broadcast::Receiver<Option<Event>>);
+
+impl Events {
+    /// The next event; `None` once the node has shut down.
+    pub async fn next(&mut self) -> Option<Event> {
+        match self.0.recv().await {
+            Ok(event) => event,
+            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Event::Lagged { missed }),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
+/// Where events come together. Readers that are too slow miss some and are told; nobody waits for them.
+#[derive(Clone, Debug)]
+pub(crate) struct EventHub(broadcast::Sender<Option<Event>>);
+
+impl EventHub {
+    pub(crate) fn new() -> Self {
+        Self(broadcast::Sender::new(EVENT_BUFFER))
+    }
+
+    pub(crate) fn subscribe(&self) -> Events {
+        Events(self.0.subscribe())
+    }
+
+    pub(crate) fn emit(&self, event: Event) {
+        // Nobody listening is no failure.
+        self.0.send(Some(event)).ok();
+    }
+
+    /// No events will follow.
+    pub(crate) fn end(&self) {
+        self.0.send(None).ok();
+    }
+}

@@ -1,0 +1,43 @@
+//! A DistributedChat node as a library: rooms that replicate between peers, without a server.
+//!
+//! Start a [`Node`], open a [`Room`], say something, read what others say:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use distchat_node::{Config, Event, Node};
+//!
+//! let node = Node::start(Config { profile: "alice".into(), ..Config::default() }).await?;
+//! let mut events = node.events();
+//! let room = node.open_room(&"general".parse()?).await?;
+//! room.broadcast("hello").await?;
+//! while let Some(event) = events.next().await {
+//!     if let Event::Message { message, .. } = event {
+//!         println!("<{}> {}", message.nick, message.text);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What is where: [`Node`] is the registry and owns everything; each room runs in a task of its own under a supervisor;
+//! one task owns the network and one thread writes the history. ARCHITECTURE.md has the picture.
+
+mod config;
+mod error;
+mod event;
+mod net;
+mod node;
+mod profile;
+mod restart;
+mod room;
+mod store;
+mod supervisor;
+
+pub use config::Config;
+pub use distchat_crdt::{AuthorId, Fingerprint, Key, MAX_BODY, MessageId, RoomId, RoomName, RoomNameError, Timestamp};
+pub use error::{NickError, RoomError, StartError};
+pub use event::{Event, Events, FingerprintInfo, Message, PeerInfo, RoomInfo, RoomState};
+pub use libp2p::{Multiaddr, PeerId};
+pub use net::ConnectError;
+pub use node::Node;
+pub use room::Room;

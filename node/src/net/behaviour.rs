@@ -1,0 +1,77 @@
+//! What a node speaks: gossip, sync, and what keeps connections in order.
+
+use std::time::Duration;
+
+use libp2p::{
+    allow_block_list::{self, BlockedPeers},
+    connection_limits::{self, ConnectionLimits},
+    identify,
+    identity::Keypair,
+    ping,
+    request_response::{self, ProtocolSupport},
+    swarm::NetworkBehaviour,
+};
+
+use super::{
+    codec::{self, Codec},
+    discovery::Discovery,
+    gossip::{self, Gossip},
+};
+
+/// What identify calls this family of protocols.
+const PROTOCOL_VERSION: &str = "/distchat/1";
+/// How long a request may take, the reading of the answer included.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// How many requests are open on a connection, both ways together.
+const MAX_REQUESTS: usize = 64;
+/// How often a connection is asked for a sign of life, and how long it may think about it.
+const PING: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(6));
+/// Never for idleness: a quiet room is not a reason to part.
+pub(super) const IDLE: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// The parts that decide whether a connection is accepted come first: those behind them take note of it at once, and
+/// would keep the note of one that is then denied.
+#[derive(NetworkBehaviour)]
+pub(super) struct Behaviour {
+    limits: connection_limits::Behaviour,
+    pub(super) refused: allow_block_list::Behaviour<BlockedPeers>,
+    pub(super) discovery: Discovery,
+    pub(super) gossip: Gossip,
+    pub(super) sync: request_response::Behaviour<Codec>,
+    identify: identify::Behaviour,
+    ping: ping::Behaviour,
+}
+
+impl Behaviour {
+    pub(super) fn new(keypair: &Keypair, mdns: bool) -> Result<Self, String> {
+        let limits = ConnectionLimits::default()
+            .with_max_pending_incoming(Some(64))
+            .with_max_pending_outgoing(Some(32))
+            .with_max_established_incoming(Some(192))
+            .with_max_established_outgoing(Some(192))
+            .with_max_established_per_peer(Some(4))
+            .with_max_established(Some(256));
+        let identify = identify::Config::new(PROTOCOL_VERSION.to_owned(), keypair.public())
+            .with_agent_version(concat!("distchat/", env!("CARGO_PKG_VERSION")).to_owned())
+            .with_push_listen_addr_updates(true)
+            // Other people's claims about their addresses are never dialled, so none are kept.
+            .with_cache_size(0);
+        let sync = request_response::Config::default()
+            .with_request_timeout(REQUEST_TIMEOUT)
+            .with_max_concurrent_streams(MAX_REQUESTS);
+        let (interval, timeout) = PING;
+        Ok(Self {
+            limits: connection_limits::Behaviour::new(limits),
+            refused: allow_block_list::Behaviour::default(),
+            discovery: Discovery::new(keypair.public().to_peer_id(), mdns),
+            gossip: gossip::behaviour()?,
+            sync: request_response::Behaviour::with_codec(
+                Codec::default(),
+                [(codec::protocol(), ProtocolSupport::Full)],
+                sync,
+            ),
+            identify: identify::Behaviour::new(identify),
+            ping: ping::Behaviour::new(ping::Config::new().with_interval(interval).with_timeout(timeout)),
+        })
+    }
+}

@@ -1,0 +1,149 @@
+//! Frames as bytes: a length in four bytes, big-endian, and that many bytes of CBOR.
+//!
+//! A frame that does not decode is an answer of the other side, not an accident of the network. For a request it is
+//! handed up as a value, so that the swarm task knows whom to charge: the behaviour tells no peer for a failed read.
+
+use std::{io, sync::Arc};
+
+use ciborium::de::from_reader_with_recursion_limit;
+use distchat_crdt::sync::{MAX_FRAME, Request, Response, SYNC_PROTOCOL};
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use libp2p::{StreamProtocol, request_response};
+use serde::{Serialize, de::DeserializeOwned};
+use thiserror::Error;
+use tokio::sync::Semaphore;
+
+/// The longest request that carries no messages, in bytes.
+const MAX_QUESTION: usize = 256 * 1024;
+/// How a request begins that carries messages: a map of one entry, with this key.
+const OFFER: &[u8] = b"\xa1\x65offer";
+/// How deep a frame may be nested. The deepest one that means anything takes about ten.
+const MAX_DEPTH: usize = 32;
+/// How many KiB of long requests are read at the same time, from all peers together.
+const LONG_READS: usize = 32 * 1024;
+
+/// Why bytes are not a frame.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum Malformed {
+    /// The announced length is beyond the limit. Nothing of it was read.
+    #[error("a frame of {0} bytes")]
+    TooLong(usize),
+    /// Not a frame's CBOR, or beyond a limit within.
+    #[error("{0}")]
+    Cbor(String),
+    /// Bytes behind the frame.
+    #[error("{0} bytes too many")]
+    Trailing(usize),
+}
+
+/// A request as it came: decoded, or not to be decoded.
+pub(crate) type Incoming = Result<Request, Malformed>;
+
+/// Reads and writes frames.
+#[derive(Clone, Debug)]
+pub(crate) struct Codec {
+    long_reads: Arc<Semaphore>,
+}
+
+impl Default for Codec {
+    fn default() -> Self {
+        Self { long_reads: Arc::new(Semaphore::new(LONG_READS)) }
+    }
+}
+
+/// The protocol's name, as the behaviour wants it.
+pub(crate) fn protocol() -> StreamProtocol {
+    StreamProtocol::new(SYNC_PROTOCOL)
+}
+
+/// Decodes a whole frame.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Malformed> {
+    let mut rest = bytes;
+    let value = from_reader_with_recursion_limit(&mut rest, MAX_DEPTH).map_err(|e| Malformed::Cbor(e.to_string()))?;
+    if rest.is_empty() { Ok(value) } else { Err(Malformed::Trailing(rest.len())) }
+}
+
+/// Encodes a frame with its length in front.
+pub(crate) fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 4];
+    ciborium::into_writer(value, &mut bytes).map_err(io::Error::other)?;
+    let length = bytes.len() - 4;
+    let announced = u32::try_from(length).ok().filter(|_| length <= MAX_FRAME);
+    let announced = announced.ok_or_else(|| io::Error::other(format!("an own frame of {length} bytes")))?;
+    if let Some(front) = bytes.get_mut(..4) {
+        front.copy_from_slice(&announced.to_be_bytes());
+    }
+    Ok(bytes)
+}
+
+async fn read_length<T: AsyncRead + Unpin>(io: &mut T) -> io::Result<Result<usize, Malformed>> {
+    let mut length = [0; 4];
+    io.read_exact(&mut length).await?;
+    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+    Ok(if length > MAX_FRAME { Err(Malformed::TooLong(length)) } else { Ok(length) })
+}
+
+/// Reads up to `length` bytes more. What is allocated follows what has come, not what was announced.
+async fn read_on<T: AsyncRead + Unpin>(io: &mut T, bytes: &mut Vec<u8>, length: usize) -> io::Result<()> {
+    let missing = length.saturating_sub(bytes.len());
+    io.take(missing as u64).read_to_end(bytes).await?;
+    if bytes.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+}
+
+impl request_response::Codec for Codec {
+    type Protocol = StreamProtocol;
+    type Request = Incoming;
+    type Response = Response;
+
+    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Incoming>
+    where
+        T: AsyncRead + Unpin + Send,
+    {
+        let length = match read_length(io).await? {
+            Ok(length) => length,
+            Err(malformed) => return Ok(Err(malformed)),
+        };
+        let mut bytes = Vec::new();
+        let _permit = if length > MAX_QUESTION {
+            read_on(io, &mut bytes, OFFER.len()).await?;
+            if bytes != OFFER {
+                return Ok(Err(Malformed::TooLong(length)));
+            }
+            let kib = u32::try_from(length / 1024).unwrap_or(u32::MAX);
+            Some(self.long_reads.acquire_many(kib).await.map_err(io::Error::other)?)
+        } else {
+            None
+        };
+        read_on(io, &mut bytes, length).await?;
+        Ok(decode(&bytes))
+    }
+
+    async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Response>
+    where
+        T: AsyncRead + Unpin + Send,
+    {
+        let invalid = |malformed| io::Error::new(io::ErrorKind::InvalidData, malformed);
+        let length = read_length(io).await?.map_err(invalid)?;
+        let mut bytes = Vec::new();
+        read_on(io, &mut bytes, length).await?;
+        decode(&bytes).map_err(invalid)
+    }
+
+    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, request: Incoming) -> io::Result<()>
+    where
+        T: AsyncWrite + Unpin + Send,
+    {
+        io.write_all(&encode(&request.map_err(io::Error::other)?)?).await
+    }
+
+    async fn write_response<T>(&mut self, _: &StreamProtocol, io: &mut T, response: Response) -> io::Result<()>
+    where
+        T: AsyncWrite + Unpin + Send,
+    {
+        io.write_all(&encode(&response)?).await
+    }
+}
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

@@ -1,0 +1,77 @@
+//! What was dropped, refused or wrong, as numbers.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        /// The counters at one moment.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub(crate) struct Counters { $($(#[$doc])* pub(crate) $name: u64),+ }
+
+        /// The counters as they count. Each stands alone, so no order among them is promised.
+        #[derive(Debug, Default)]
+        pub(super) struct Counting { $(pub(super) $name: Count),+ }
+
+        impl Counting {
+            pub(super) fn snapshot(&self) -> Counters {
+                Counters { $($name: self.$name.0.load(Ordering::Relaxed)),+ }
+            }
+        }
+    };
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(super) struct Count(AtomicU64);
+
+impl Count {
+    pub(super) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+counters! {
+    /// Gossip frames that a room had no space for. Anti-entropy brings them later.
+    gossip_dropped,
+    /// Own gossip frames that could not be queued. Anti-entropy brings them later.
+    publish_dropped,
+    /// Own gossip frames for which there was nobody to send them to.
+    publish_alone,
+    /// Verdicts that could not be queued: the frame is not passed on from here.
+    verdicts_dropped,
+    /// Own requests that could not be queued. Nobody heard of them.
+    requests_dropped,
+    /// Requests of others answered with "busy".
+    busy,
+    /// Frames of others that break the protocol.
+    malformed,
+    /// Offences charged to peers, malformed frames included.
+    charged,
+    /// Offences that could not be queued.
+    charges_dropped,
+    /// Peers disconnected for their offences.
+    refused,
+    /// Peers disconnected because they speak another protocol.
+    foreign,
+    /// Connections closed because the other side fell silent.
+    silent,
+    /// Known peers forgotten for want of space.
+    known_dropped,
+    /// Events for people that nobody took in time.
+    events_dropped,
+    /// Times that the mDNS service was set up anew.
+    mdns_renewed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_shows_what_was_counted() {
+        let counting = Counting::default();
+        counting.busy.add();
+        counting.busy.add();
+        assert_eq!(counting.snapshot(), Counters { busy: 2, ..Counters::default() });
+    }
+}

@@ -1,0 +1,319 @@
+//! What the task does with what libp2p tells it.
+
+use std::{io, time::Instant};
+
+use distchat_crdt::sync::{MAX_GOSSIP, Refusal, Response, SYNC_PROTOCOL};
+use libp2p::{
+    Multiaddr, PeerId, TransportError, gossipsub, identify, mdns, ping,
+    request_response::{Event as SyncEvent, Message, OutboundFailure, ResponseChannel},
+    swarm::{ConnectionId, DialError, SwarmEvent},
+};
+use tracing::debug;
+
+use super::{
+    NetEvent, NetInput,
+    behaviour::BehaviourEvent,
+    budget::Offence,
+    codec::{Incoming, Malformed},
+    dial::{Dial, Failure, Target},
+    error::{RequestError, io_cause},
+    gossip::{GossipTicket, Verdict, room_topic},
+    peers::End,
+    route::split,
+    swarm::Task,
+};
+
+impl Task {
+    pub(super) fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.opened(peer_id, connection_id, endpoint.get_remote_address().clone());
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+                debug!(peer = %peer_id, ?cause, "connection closed");
+                self.closed(peer_id, connection_id);
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                if let Some(dial) = self.dialing.remove(&connection_id) {
+                    self.dial_failed(dial, &error);
+                }
+            }
+            SwarmEvent::IncomingConnectionError { error, .. } => debug!(%error, "no incoming connection"),
+            SwarmEvent::NewListenAddr { listener_id, address } => {
+                self.listening.push((listener_id, address));
+                self.listeners_changed();
+            }
+            SwarmEvent::ExpiredListenAddr { listener_id, address } => {
+                self.listening.retain(|known| *known != (listener_id, address.clone()));
+                self.listeners_changed();
+            }
+            SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
+                self.listening.retain(|(id, _)| *id != listener_id);
+                self.listeners_changed();
+                let why = reason.err().map_or("closed".to_owned(), |error| io_cause(&error));
+                let places: Vec<String> = addresses.iter().map(Multiaddr::to_string).collect();
+                self.out.warn("listener_closed", format!("no longer listening on {}: {why}", places.join(", ")));
+            }
+            SwarmEvent::ListenerError { error, .. } => debug!(%error, "a listener's trouble"),
+            _ => {}
+        }
+    }
+
+    fn on_behaviour_event(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Gossip(gossipsub::Event::Message { propagation_source, message_id, message }) => {
+                self.on_gossip(GossipTicket { id: message_id, from: propagation_source }, message);
+            }
+            BehaviourEvent::Gossip(gossipsub::Event::SlowPeer { peer_id, .. }) => debug!(peer = %peer_id, "slow"),
+            BehaviourEvent::Gossip(_) => {}
+            BehaviourEvent::Sync(event) => self.on_sync(event),
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                let speaks = info.protocols.iter().any(|protocol| protocol.as_ref() == SYNC_PROTOCOL);
+                self.introduced(peer_id, speaks, &info.agent_version);
+            }
+            BehaviourEvent::Identify(_) => {}
+            BehaviourEvent::Ping(ping::Event { peer, connection, result }) => match result {
+                Ok(_) => self.peers.alive(Instant::now(), &peer, connection),
+                Err(ping::Failure::Unsupported) => {}
+                Err(error) => {
+                    debug!(%peer, %error, "no answer to a ping");
+                    self.out.counting.silent.add();
+                    self.swarm.close_connection(connection);
+                }
+            },
+            BehaviourEvent::Discovery(mdns::Event::Discovered(list)) => {
+                let now = Instant::now();
+                for (peer, address) in &list {
+                    self.dialer.seen(now, *peer, address);
+                }
+            }
+            BehaviourEvent::Discovery(mdns::Event::Expired(list)) => {
+                for (peer, address) in &list {
+                    self.dialer.unseen(peer, address);
+                }
+            }
+            BehaviourEvent::Limits(never) | BehaviourEvent::Refused(never) => match never {},
+        }
+    }
+
+    fn opened(&mut self, peer: PeerId, connection: ConnectionId, address: Multiaddr) {
+        let now = Instant::now();
+        if let Some(dial) = self.dialing.remove(&connection) {
+            self.dialer.reached(&dial.target, peer, &address);
+        }
+        self.peers.opened(now, peer, connection, address);
+        self.dialer.connected(now, peer);
+    }
+
+    fn closed(&mut self, peer: PeerId, connection: ConnectionId) {
+        let now = Instant::now();
+        match self.peers.closed(now, &peer, connection) {
+            End::Remains => {}
+            End::Reset => {
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
+            End::Last { ready, address } => {
+                self.dialer.disconnected(now, peer);
+                if ready {
+                    self.rooms.deliver_all(|| NetInput::PeerDown { peer });
+                    self.out.event(NetEvent::Disconnected { peer, address });
+                    self.peers_changed();
+                }
+            }
+        }
+    }
+
+    /// A peer has said what it speaks.
+    fn introduced(&mut self, peer: PeerId, speaks: bool, agent: &str) {
+        if !speaks {
+            debug!(%peer, agent, "another kind of program");
+            self.out.counting.foreign.add();
+            self.refuse(peer);
+            return;
+        }
+        let Some(known) = self.peers.get(&peer) else { return };
+        if std::mem::replace(&mut known.ready, true) {
+            return;
+        }
+        let address = known.address();
+        self.rooms.deliver_all(|| NetInput::PeerUp { peer });
+        if let Some(address) = address {
+            self.out.event(NetEvent::Connected { peer, address });
+        }
+        self.peers_changed();
+    }
+
+    fn peers_changed(&self) {
+        self.out.peers.send_replace(self.peers.ready().collect());
+    }
+
+    fn listeners_changed(&mut self) {
+        let me = *self.swarm.local_peer_id();
+        let addresses = self.listening.iter().map(|(_, address)| address.clone());
+        self.out.listeners.send_replace(addresses.filter_map(|address| address.with_p2p(me).ok()).collect());
+        self.out.event(NetEvent::ListenersChanged);
+        self.mdns.changed(Instant::now());
+    }
+
+    fn on_gossip(&mut self, ticket: GossipTicket, message: gossipsub::Message) {
+        let from = ticket.from;
+        let verdict = if message.data.len() > MAX_GOSSIP {
+            self.charge(from, Offence::Gossip);
+            Verdict::Reject
+        } else {
+            let room = room_topic(&message.topic).and_then(|topic| self.rooms.of_topic(&topic));
+            let Some(handle) = room else { return self.ignore(&ticket) };
+            let input = NetInput::Gossip { from, ticket: ticket.clone(), frame: message.data };
+            match self.rooms.offer(handle, input) {
+                Ok(()) => return,
+                Err(_) => {
+                    self.out.counting.gossip_dropped.add();
+                    Verdict::Ignore
+                }
+            }
+        };
+        let gossip = &mut self.swarm.behaviour_mut().gossip;
+        gossip.report_message_validation_result(&ticket.id, &ticket.from, verdict.into());
+    }
+
+    fn ignore(&mut self, ticket: &GossipTicket) {
+        let gossip = &mut self.swarm.behaviour_mut().gossip;
+        gossip.report_message_validation_result(&ticket.id, &ticket.from, Verdict::Ignore.into());
+    }
+
+    fn on_sync(&mut self, event: SyncEvent<Incoming, Response>) {
+        match event {
+            SyncEvent::Message { peer, message: Message::Request { request, channel, .. }, .. } => {
+                self.on_request(peer, request, channel);
+            }
+            SyncEvent::Message { message: Message::Response { request_id, response }, .. } => {
+                let Some((peer, parts)) = self.take_sent(request_id) else { return };
+                match split(parts, response) {
+                    Ok(shares) => {
+                        for (part, response) in shares {
+                            self.rooms.deliver(part.handle, NetInput::Response { peer, id: part.id, response });
+                        }
+                    }
+                    Err(parts) => {
+                        self.malformed(peer, "an answer that does not fit the request");
+                        self.give_up(peer, parts, RequestError::Malformed);
+                    }
+                }
+            }
+            SyncEvent::OutboundFailure { request_id, error, .. } => {
+                let Some((peer, parts)) = self.take_sent(request_id) else { return };
+                debug!(%peer, %error, "a request failed");
+                let reason = request_error(&error);
+                if reason == RequestError::Malformed {
+                    self.malformed(peer, "an answer that does not decode");
+                }
+                self.give_up(peer, parts, reason);
+            }
+            SyncEvent::InboundFailure { peer, error, .. } => debug!(%peer, %error, "an answer was not sent"),
+            SyncEvent::ResponseSent { .. } => {}
+        }
+    }
+
+    fn on_request(&mut self, peer: PeerId, request: Incoming, channel: ResponseChannel<Response>) {
+        let request = match request {
+            Ok(request) => request,
+            Err(malformed) => {
+                debug!(%peer, %malformed, "a request that does not decode");
+                self.respond(channel, Response::Refused(Refusal::Malformed));
+                return self.malformed(peer, "a request that does not decode");
+            }
+        };
+        let affordable = self.peers.get(&peer).is_some_and(|known| known.bucket.open(Instant::now()));
+        if !affordable || !self.can_wait() {
+            self.out.counting.busy.add();
+            return self.respond(channel, Response::Refused(Refusal::Busy));
+        }
+        let asked = self.rooms.ask(peer, request);
+        self.wait_for(peer, channel, asked);
+    }
+
+    fn take_sent(
+        &mut self,
+        id: libp2p::request_response::OutboundRequestId,
+    ) -> Option<(PeerId, Vec<super::route::Part>)> {
+        let (peer, parts) = self.sent.remove(&id)?;
+        if let Some(known) = self.peers.get(&peer) {
+            known.in_flight = known.in_flight.saturating_sub(1);
+        }
+        Some((peer, parts))
+    }
+
+    fn malformed(&mut self, peer: PeerId, what: &'static str) {
+        debug!(%peer, what, "malformed");
+        self.out.counting.malformed.add();
+        self.charge(peer, Offence::Frame);
+    }
+
+    pub(super) fn dial_failed(&mut self, dial: Dial, error: &DialError) {
+        debug!(target = %dial.target, address = %dial.address, %error, "a dial failed");
+        let failure = dial_failure(&dial, error);
+        let tell = self.dialer.failed(Instant::now(), &dial.target, &dial.address, failure);
+        if !tell {
+            return;
+        }
+        let address = &dial.address;
+        match failure {
+            Failure::Myself => self.out.warn("address_own", format!("{address} is this node itself and is left out")),
+            _ => {
+                let why = dial_cause(error);
+                self.out.warn(
+                    "unreachable",
+                    format!("nobody answers at {address} ({why}); trying again until somebody does"),
+                );
+            }
+        }
+    }
+}
+
+fn dial_failure(dial: &Dial, error: &DialError) -> Failure {
+    match error {
+        DialError::LocalPeerId { .. } => Failure::Myself,
+        DialError::WrongPeerId { .. } => Failure::OtherPeer,
+        DialError::DialPeerConditionFalse(_) => Failure::Unneeded,
+        // The swarm leaves out addresses that it listens on itself.
+        DialError::NoAddresses => match dial.target {
+            Target::Wanted(_) => Failure::Myself,
+            Target::Found(_) => Failure::OtherPeer,
+        },
+        DialError::Aborted | DialError::Denied { .. } | DialError::Transport(_) => Failure::Unreachable,
+    }
+}
+
+/// Why a dial failed, in few words.
+fn dial_cause(error: &DialError) -> String {
+    let DialError::Transport(errors) = error else { return error.to_string() };
+    let innermost = errors.iter().map(|(_, error)| match error {
+        TransportError::Other(error) => innermost(error),
+        TransportError::MultiaddrNotSupported(_) => "not an address to dial".to_owned(),
+    });
+    innermost.last().unwrap_or_else(|| error.to_string())
+}
+
+fn innermost(error: &io::Error) -> String {
+    let mut source: &dyn std::error::Error = error;
+    if let Some(inner) = error.get_ref() {
+        source = inner;
+    }
+    while let Some(inner) = source.source() {
+        source = inner;
+    }
+    source.to_string()
+}
+
+fn request_error(error: &OutboundFailure) -> RequestError {
+    match error {
+        OutboundFailure::DialFailure | OutboundFailure::UnsupportedProtocols => RequestError::Unsent,
+        OutboundFailure::Timeout => RequestError::Timeout,
+        OutboundFailure::ConnectionClosed => RequestError::Disconnected,
+        OutboundFailure::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<Malformed>()) => {
+            RequestError::Malformed
+        }
+        OutboundFailure::Io(_) => RequestError::Disconnected,
+    }
+}

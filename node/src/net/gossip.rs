@@ -1,0 +1,135 @@
+//! Gossip: one topic a room, frames that the room has already signed.
+
+use std::time::Duration;
+
+use distchat_crdt::{Topic, sync::MAX_GOSSIP};
+use libp2p::{
+    PeerId,
+    gossipsub::{
+        AllowAllSubscriptionFilter, Behaviour, Config, ConfigBuilder, IdentTopic, IdentityTransform,
+        MaxCountSubscriptionFilter, Message, MessageAcceptance, MessageAuthenticity, MessageId, TopicHash,
+        ValidationMode,
+    },
+};
+use sha2::{Digest, Sha256};
+
+/// How many topics a peer may subscribe to.
+pub(super) const MAX_TOPICS: usize = 1024;
+/// The longest gossipsub frame. The decoder compares it with all that has been read, which may be one message and the
+/// beginning of the next; with no more than a message's length here, two long ones in a row would end the stream.
+const MAX_TRANSMIT: usize = 2 * MAX_GOSSIP;
+/// The longest control part of a frame. The first one to a new peer names every topic, 70 bytes each.
+const MAX_CONTROL: usize = 96 * 1024;
+/// How many message ids are told at once. 22 bytes each must stay below [`MAX_CONTROL`].
+const MAX_IDS: usize = 3000;
+/// How many frames wait for one peer.
+const QUEUE: usize = 1024;
+/// Length of a message id.
+const ID_LEN: usize = 20;
+
+pub(super) type Gossip = Behaviour<IdentityTransform, MaxCountSubscriptionFilter<AllowAllSubscriptionFilter>>;
+
+/// What a room needs to give its verdict on a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GossipTicket {
+    pub(super) id: MessageId,
+    pub(super) from: PeerId,
+}
+
+/// What becomes of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is passed on.
+    Accept,
+    /// It is not passed on.
+    Ignore,
+    /// It is not passed on, and whoever sent it is to blame.
+    Reject,
+}
+
+impl From<Verdict> for MessageAcceptance {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Accept => Self::Accept,
+            Verdict::Ignore => Self::Ignore,
+            Verdict::Reject => Self::Reject,
+        }
+    }
+}
+
+/// The gossip topic of a room.
+pub(super) fn gossip_topic(topic: &Topic) -> IdentTopic {
+    IdentTopic::new(topic.to_string())
+}
+
+/// The room of a gossip topic, if it is one.
+pub(super) fn room_topic(hash: &TopicHash) -> Option<Topic> {
+    Topic::from_hex(hash.as_str())
+}
+
+pub(super) fn behaviour() -> Result<Gossip, String> {
+    let filter = MaxCountSubscriptionFilter {
+        filter: AllowAllSubscriptionFilter {},
+        max_subscribed_topics: MAX_TOPICS,
+        max_subscriptions_per_request: MAX_TOPICS,
+    };
+    let config = config().map_err(|e| e.to_string())?;
+    Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter).map_err(str::to_owned)
+}
+
+fn config() -> Result<Config, libp2p::gossipsub::ConfigBuilderError> {
+    ConfigBuilder::default()
+        .validation_mode(ValidationMode::Anonymous)
+        .validate_messages()
+        .message_id_fn(message_id)
+        .max_transmit_size(MAX_TRANSMIT)
+        .max_control_message_size(MAX_CONTROL)
+        .max_control_messages_sent(MAX_IDS)
+        .connection_handler_queue_len(QUEUE)
+        .flood_publish(true)
+        .mesh_n(6)
+        .mesh_n_low(5)
+        .mesh_n_high(12)
+        .heartbeat_initial_delay(Duration::from_millis(100))
+        .heartbeat_interval(Duration::from_secs(1))
+        .duplicate_cache_time(Duration::from_secs(120))
+        .build()
+}
+
+/// Covers the topic and the payload: the same bytes in two rooms are two frames.
+fn message_id(message: &Message) -> MessageId {
+    let mut hasher = Sha256::new();
+    hasher.update(message.topic.as_str());
+    hasher.update(&message.data);
+    MessageId::new(hasher.finalize().get(..ID_LEN).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_has_one_name() {
+        let topic = Topic([0xab; 32]);
+        assert_eq!(room_topic(&gossip_topic(&topic).hash()), Some(topic));
+        assert_eq!(room_topic(&TopicHash::from_raw("lobby")), None);
+    }
+
+    #[test]
+    fn an_id_covers_topic_and_payload() {
+        let id = |topic: u8, data: &[u8]| {
+            let topic = gossip_topic(&Topic([topic; 32])).hash();
+            message_id(&Message { source: None, data: data.to_vec(), sequence_number: None, topic })
+        };
+        assert_eq!(id(1, b"ok"), id(1, b"ok"));
+        assert_ne!(id(1, b"ok"), id(2, b"ok"));
+        assert_ne!(id(1, b"ok"), id(1, b"no"));
+        assert_eq!(id(1, b"ok").0.len(), ID_LEN);
+    }
+
+    #[test]
+    fn the_settings_are_accepted() {
+        assert!(behaviour().is_ok());
+        const { assert!(MAX_TOPICS * 80 < MAX_CONTROL && MAX_IDS * 24 + 100 < MAX_CONTROL && MAX_CONTROL < MAX_TRANSMIT) };
+    }
+}

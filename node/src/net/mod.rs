@@ -1,0 +1,246 @@
+//! The network: one task owns the libp2p swarm, everything else holds a [`Network`].
+//!
+//! # What goes in
+//! Rooms [`Network::join`] with an inbox, send requests to peers, publish gossip frames and give their verdict on those of
+//! others. None of this waits for the network: what does not fit into a queue is dropped and counted, and anti-entropy
+//! makes up for it. [`Network::join`], [`Network::leave`] and [`Network::connect`] wait for the task to take note.
+//!
+//! # What comes out
+//! [`NetInput`]s into the rooms' inboxes, [`NetEvent`]s for people. The task never waits for a reader. What a room must not
+//! miss, peers and answers, is kept for it until its inbox has space; there are no more of these than peers and requests.
+//!
+//! # Parts
+//! * [`swarm`] is the task, [`events`] what it does with what libp2p tells it, [`start`] how it comes to be;
+//! * [`behaviour`], [`transport`], [`codec`], [`gossip`], [`discovery`] are the protocols and how they are set up;
+//! * [`route`] decides which room gets what, [`peers`] knows who is connected, [`budget`] what a peer may cost;
+//! * [`dial`] decides whom to dial and when, [`address`] what can be dialled at all;
+//! * [`rundir`] is where nodes of one machine meet.
+
+mod address;
+mod behaviour;
+mod budget;
+mod codec;
+mod counters;
+mod dial;
+mod discovery;
+mod error;
+mod events;
+mod gossip;
+mod peers;
+mod route;
+mod rundir;
+mod start;
+mod swarm;
+mod transport;
+
+#[cfg(test)]
+mod tests;
+
+use std::{path::PathBuf, sync::Arc};
+
+use distchat_crdt::{
+    Topic,
+    sync::{MAX_GOSSIP, Request, Response},
+};
+use libp2p::{Multiaddr, PeerId};
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub(crate) use budget::Offence;
+pub(crate) use counters::Counters;
+pub use error::ConnectError;
+pub(crate) use error::{Closed, NetError, RequestError};
+pub(crate) use gossip::{GossipTicket, Verdict};
+pub(crate) use start::start;
+
+use counters::Counting;
+use route::Outgoing;
+
+/// How the network part is set up.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NetConfig {
+    /// Where to listen. Empty: TCP and QUIC on all IPv4 interfaces, on ports that the system chooses.
+    pub(crate) listen: Vec<Multiaddr>,
+    /// Whom to connect to, always.
+    pub(crate) connect: Vec<Multiaddr>,
+    /// Whether to find others on the LAN by mDNS.
+    pub(crate) mdns: bool,
+    /// Where to find others on this machine.
+    pub(crate) run_dir: Option<PathBuf>,
+}
+
+/// What a room hears from the network.
+#[derive(Debug)]
+pub(crate) enum NetInput {
+    /// A peer that speaks the protocol is connected. Whether it is in the room is for the room to find out.
+    PeerUp {
+        /// Who.
+        peer: PeerId,
+    },
+    /// It is connected no longer.
+    PeerDown {
+        /// Who.
+        peer: PeerId,
+    },
+    /// A gossip frame of this room's topic. It wants a [`Network::verdict`] at once.
+    Gossip {
+        /// Who passed it on, which need not be its author.
+        from: PeerId,
+        /// For the verdict.
+        ticket: GossipTicket,
+        /// At most [`MAX_GOSSIP`] bytes.
+        frame: Vec<u8>,
+    },
+    /// A request to this room. A hello has this room's part only. Dropping the reply says "busy".
+    Request {
+        /// Who asks.
+        peer: PeerId,
+        /// What.
+        request: Request,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Response>,
+    },
+    /// The answer to a request of this room.
+    Response {
+        /// Who was asked.
+        peer: PeerId,
+        /// The request's id, as the room gave it.
+        id: u64,
+        /// The answer; the one to a hello has this room's part only.
+        response: Result<Response, RequestError>,
+    },
+}
+
+/// What a person may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NetEvent {
+    /// A peer that speaks the protocol is connected.
+    Connected {
+        /// Who.
+        peer: PeerId,
+        /// Where, as seen from here.
+        address: Multiaddr,
+    },
+    /// It is connected no longer.
+    Disconnected {
+        /// Who.
+        peer: PeerId,
+        /// Where it was.
+        address: Multiaddr,
+    },
+    /// Something is not as it should be.
+    Warning {
+        /// A short name for programs.
+        code: &'static str,
+        /// What it is and what to do, for people.
+        message: String,
+    },
+    /// [`Network::listeners`] has changed.
+    ListenersChanged,
+}
+
+/// What the task is asked to do.
+#[derive(Debug)]
+enum Command {
+    Connect { address: Multiaddr, done: oneshot::Sender<Result<(), ConnectError>> },
+    Join { topic: Topic, inbox: mpsc::Sender<NetInput>, joined: oneshot::Sender<u32> },
+    Leave { handle: u32 },
+    Request(Outgoing),
+    Charge { peer: PeerId, offence: Offence },
+}
+
+/// What the task is asked to do about gossip. A queue of its own, so that a flood of frames does not keep requests out.
+#[derive(Debug)]
+enum GossipCommand {
+    Publish { topic: Topic, frame: Vec<u8> },
+    Verdict { ticket: GossipTicket, verdict: Verdict },
+}
+
+/// A handle to the network task.
+#[derive(Clone, Debug)]
+pub(crate) struct Network {
+    me: PeerId,
+    commands: mpsc::Sender<Command>,
+    gossip: mpsc::Sender<GossipCommand>,
+    listeners: watch::Receiver<Vec<Multiaddr>>,
+    peers: watch::Receiver<Vec<(PeerId, Multiaddr)>>,
+    counting: Arc<Counting>,
+}
+
+impl Network {
+    /// This process's peer id. Another one after every start.
+    pub(crate) fn peer_id(&self) -> PeerId {
+        self.me
+    }
+
+    /// Where others can connect to, each address with the peer id.
+    pub(crate) fn listeners(&self) -> Vec<Multiaddr> {
+        self.listeners.borrow().clone()
+    }
+
+    /// The connected peers that speak the protocol, and where they are.
+    pub(crate) fn peers(&self) -> Vec<(PeerId, Multiaddr)> {
+        self.peers.borrow().clone()
+    }
+
+    /// Keeps a connection to this address from now on. Returns before it is there.
+    ///
+    /// # Errors
+    /// If the address is not one to dial.
+    pub(crate) async fn connect(&self, address: Multiaddr) -> Result<(), ConnectError> {
+        let (done, result) = oneshot::channel();
+        self.commands.send(Command::Connect { address, done }).await.map_err(|_| ConnectError::Closed)?;
+        result.await.map_err(|_| ConnectError::Closed)?
+    }
+
+    /// Takes part in a topic. The inbox hears of every connected peer at once. Returns the handle by which peers call
+    /// this room in what they ask of it.
+    ///
+    /// # Errors
+    /// If the network part has ended.
+    pub(crate) async fn join(&self, topic: Topic, inbox: mpsc::Sender<NetInput>) -> Result<u32, Closed> {
+        let (joined, handle) = oneshot::channel();
+        self.commands.send(Command::Join { topic, inbox, joined }).await.map_err(|_| Closed)?;
+        handle.await.map_err(|_| Closed)
+    }
+
+    /// Ends taking part. A room whose inbox is gone is let go without this, though not at once.
+    pub(crate) async fn leave(&self, handle: u32) {
+        let _ = self.commands.send(Command::Leave { handle }).await;
+    }
+
+    /// Sends a request of the room with this (own) handle. The answer comes as [`NetInput::Response`] with the same id,
+    /// unless the queue is full or the task is gone: then nothing comes, and the request is counted as dropped.
+    pub(crate) fn request(&self, handle: u32, peer: PeerId, id: u64, request: Request) {
+        let command = Command::Request(Outgoing { handle, peer, id, request });
+        if self.commands.try_send(command).is_err() {
+            self.counting.requests_dropped.add();
+        }
+    }
+
+    /// Tells everybody in the topic, as far as they can be reached now.
+    pub(crate) fn publish(&self, topic: Topic, frame: Vec<u8>) {
+        let fits = frame.len() <= MAX_GOSSIP;
+        if !fits || self.gossip.try_send(GossipCommand::Publish { topic, frame }).is_err() {
+            self.counting.publish_dropped.add();
+        }
+    }
+
+    /// Says what becomes of a frame. Without it, the frame is not passed on.
+    pub(crate) fn verdict(&self, ticket: GossipTicket, verdict: Verdict) {
+        if self.gossip.try_send(GossipCommand::Verdict { ticket, verdict }).is_err() {
+            self.counting.verdicts_dropped.add();
+        }
+    }
+
+    /// Charges a peer for bytes that no correct program sends. After some charges it is disconnected and refused.
+    pub(crate) fn charge(&self, peer: PeerId, offence: Offence) {
+        if self.commands.try_send(Command::Charge { peer, offence }).is_err() {
+            self.counting.charges_dropped.add();
+        }
+    }
+
+    /// What was dropped, refused or wrong so far.
+    pub(crate) fn counters(&self) -> Counters {
+        self.counting.snapshot()
+    }
+}

@@ -1,0 +1,207 @@
+//! Who is connected, by which connections, and whether they still answer.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
+
+use super::budget::Bucket;
+
+/// How long a connection may show no sign of life. A sign is due every three seconds.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How long a peer may take to say what it speaks.
+const INTRODUCTION: Duration = Duration::from_secs(10);
+/// How long a connection lasts that was not just the loser of a race.
+const SETTLED: Duration = Duration::from_secs(3);
+
+/// The connected peers.
+#[derive(Debug, Default)]
+pub(super) struct Peers(BTreeMap<PeerId, Peer>);
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Peer {
+    connections: BTreeMap<ConnectionId, Connection>,
+    /// It has shown that it speaks the protocol.
+    pub(super) ready: bool,
+    /// What its answers may cost.
+    pub(super) bucket: Bucket,
+    /// Requests to it without an answer.
+    pub(super) in_flight: usize,
+}
+
+#[derive(Debug)]
+struct Connection {
+    address: Multiaddr,
+    since: Instant,
+    alive: Instant,
+    closing: bool,
+}
+
+/// What the end of a connection means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Others remain.
+    Remains,
+    /// Others remain that are younger, and must go too: gossip tells a peer its topics on the first connection only. One
+    /// side may have missed the end of the older one that the other side has seen, and then never hears the topics again.
+    Reset,
+    /// It was the last one.
+    Last {
+        /// The peer had shown that it speaks the protocol.
+        ready: bool,
+        /// Where it was.
+        address: Multiaddr,
+    },
+}
+
+impl Peers {
+    pub(super) fn get(&mut self, peer: &PeerId) -> Option<&mut Peer> {
+        self.0.get_mut(peer)
+    }
+
+    /// Peers that speak the protocol, and where they are.
+    pub(super) fn ready(&self) -> impl Iterator<Item = (PeerId, Multiaddr)> + '_ {
+        self.0.iter().filter(|(_, peer)| peer.ready).filter_map(|(id, peer)| Some((*id, peer.address()?)))
+    }
+
+    /// Everybody who is connected.
+    pub(super) fn all(&self) -> impl Iterator<Item = &PeerId> {
+        self.0.keys()
+    }
+
+    /// Notes a new connection. True if it is the peer's first.
+    pub(super) fn opened(&mut self, now: Instant, id: PeerId, connection: ConnectionId, address: Multiaddr) -> bool {
+        let first = !self.0.contains_key(&id);
+        let peer = self.0.entry(id).or_insert_with(|| Peer {
+            connections: BTreeMap::new(),
+            ready: false,
+            bucket: Bucket::new(now),
+            in_flight: 0,
+        });
+        peer.connections.insert(connection, Connection { address, since: now, alive: now, closing: false });
+        first
+    }
+
+    /// Notes the end of a connection.
+    pub(super) fn closed(&mut self, now: Instant, id: &PeerId, connection: ConnectionId) -> End {
+        let Some(peer) = self.0.get_mut(id) else { return End::Remains };
+        let Some(gone) = peer.connections.remove(&connection) else { return End::Remains };
+        if peer.connections.is_empty() {
+            let ready = peer.ready;
+            self.0.remove(id);
+            return End::Last { ready, address: gone.address };
+        }
+        let settled = now.saturating_duration_since(gone.since) >= SETTLED;
+        let oldest = peer.connections.values().all(|remaining| remaining.since >= gone.since);
+        if settled && oldest { End::Reset } else { End::Remains }
+    }
+
+    /// Notes a sign of life.
+    pub(super) fn alive(&mut self, now: Instant, id: &PeerId, connection: ConnectionId) {
+        if let Some(connection) = self.0.get_mut(id).and_then(|peer| peer.connections.get_mut(&connection)) {
+            connection.alive = now;
+        }
+    }
+
+    /// This process was asleep, and cannot have heard anybody.
+    pub(super) fn slept(&mut self, now: Instant) {
+        for peer in self.0.values_mut() {
+            for connection in peer.connections.values_mut() {
+                connection.alive = now;
+            }
+        }
+    }
+
+    /// Connections that have fallen silent, each once.
+    pub(super) fn silent(&mut self, now: Instant) -> Vec<ConnectionId> {
+        let connections = self.0.values_mut().flat_map(|peer| peer.connections.iter_mut());
+        let silent = connections.filter(|(_, connection)| {
+            !connection.closing && now.saturating_duration_since(connection.alive) >= SILENCE
+        });
+        silent
+            .map(|(id, connection)| {
+                connection.closing = true;
+                *id
+            })
+            .collect()
+    }
+
+    /// Peers that have not said in time what they speak.
+    pub(super) fn strangers(&self, now: Instant) -> Vec<PeerId> {
+        let late = |peer: &Peer| {
+            let since = peer.connections.values().map(|connection| connection.since).min();
+            !peer.ready && since.is_some_and(|since| now.saturating_duration_since(since) >= INTRODUCTION)
+        };
+        self.0.iter().filter(|(_, peer)| late(peer)).map(|(id, _)| *id).collect()
+    }
+}
+
+impl Peer {
+    /// Where it is: the far end of the oldest connection.
+    pub(super) fn address(&self) -> Option<Multiaddr> {
+        self.connections.values().min_by_key(|connection| connection.since).map(|connection| connection.address.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address() -> Multiaddr {
+        "/ip4/10.0.0.1/tcp/1".parse().unwrap()
+    }
+
+    fn connection(n: usize) -> ConnectionId {
+        ConnectionId::new_unchecked(n)
+    }
+
+    #[test]
+    fn the_last_connection_takes_the_peer_with_it() {
+        let (mut peers, now, peer) = (Peers::default(), Instant::now(), PeerId::random());
+        assert!(peers.opened(now, peer, connection(1), address()));
+        assert!(!peers.opened(now, peer, connection(2), address()));
+        peers.get(&peer).unwrap().ready = true;
+        assert_eq!(peers.ready().count(), 1);
+        assert_eq!(peers.closed(now, &peer, connection(1)), End::Remains, "it lost a race");
+        assert_eq!(peers.closed(now, &peer, connection(1)), End::Remains, "it is not there");
+        assert_eq!(peers.closed(now, &peer, connection(2)), End::Last { ready: true, address: address() });
+        assert_eq!(peers.ready().count(), 0);
+    }
+
+    #[test]
+    fn younger_connections_go_with_a_settled_one() {
+        let (mut peers, now, peer) = (Peers::default(), Instant::now(), PeerId::random());
+        let later = now + 100 * SETTLED;
+        peers.opened(now, peer, connection(1), address());
+        peers.opened(later, peer, connection(2), address());
+        peers.opened(later, peer, connection(3), address());
+        assert_eq!(peers.closed(later + SETTLED, &peer, connection(3)), End::Remains, "the older one is still there");
+        assert_eq!(peers.closed(later + SETTLED, &peer, connection(1)), End::Reset);
+    }
+
+    #[test]
+    fn silence_is_noticed_once() {
+        let (mut peers, now, peer) = (Peers::default(), Instant::now(), PeerId::random());
+        peers.opened(now, peer, connection(1), address());
+        peers.opened(now, peer, connection(2), address());
+        peers.alive(now + SILENCE / 2, &peer, connection(1));
+        assert_eq!(peers.silent(now + SILENCE), [connection(2)]);
+        assert_eq!(peers.silent(now + SILENCE), []);
+        peers.slept(now + 9 * SILENCE);
+        assert_eq!(peers.silent(now + 9 * SILENCE), []);
+        assert_eq!(peers.silent(now + 10 * SILENCE), [connection(1)]);
+    }
+
+    #[test]
+    fn a_stranger_is_one_who_does_not_introduce_himself() {
+        let (mut peers, now, peer) = (Peers::default(), Instant::now(), PeerId::random());
+        peers.opened(now, peer, connection(1), address());
+        assert_eq!(peers.strangers(now), []);
+        assert_eq!(peers.strangers(now + INTRODUCTION), [peer]);
+        peers.get(&peer).unwrap().ready = true;
+        assert_eq!(peers.strangers(now + INTRODUCTION), []);
+    }
+}

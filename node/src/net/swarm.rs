@@ -1,0 +1,456 @@
+//! The task that owns the swarm. It waits for nobody: not for a room, not for a person, not for a disk.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use distchat_crdt::sync::{MAX_GOSSIP, Refusal, Response};
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use libp2p::{
+    Multiaddr, PeerId, Swarm,
+    core::transport::ListenerId,
+    gossipsub::PublishError,
+    multiaddr::Protocol,
+    request_response::{OutboundRequestId, ResponseChannel},
+    swarm::{
+        ConnectionId,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{MissedTickBehavior, interval, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::{
+    Command, GossipCommand, NetEvent, NetInput,
+    behaviour::Behaviour,
+    budget::{Offence, Offences, REFUSED},
+    counters::Counting,
+    dial::{Dial, Dialer, Target},
+    error::RequestError,
+    gossip::gossip_topic,
+    peers::Peers,
+    route::{Asked, Merged, Outgoing, PATIENCE, Part, Rooms, merge},
+    rundir::Told,
+};
+
+/// How many commands are taken from a queue at a time.
+const BATCH: usize = 256;
+/// How many requests to one peer may be open. Below the behaviour's limit, which counts both ways.
+const MAX_OUTGOING: usize = 32;
+/// How many requests of others wait for rooms, from all peers together.
+const MAX_WAITING: usize = 512;
+/// How often the task looks after things.
+const TICK: Duration = Duration::from_secs(1);
+/// A tick that is later than this means that the process was asleep.
+const ASLEEP: Duration = Duration::from_secs(4);
+/// How soon a room without space is tried again.
+const RETRY: Duration = Duration::from_millis(10);
+/// How long shutting down may take.
+const FAREWELL: Duration = Duration::from_millis(700);
+/// How long after a change of the interfaces mDNS is set up anew, and how often while nobody is there.
+const SETTLE: Duration = Duration::from_secs(2);
+const ALONE: Duration = Duration::from_secs(60);
+
+/// The task's state.
+pub(super) struct Task {
+    pub(super) swarm: Swarm<Behaviour>,
+    pub(super) rooms: Rooms,
+    pub(super) peers: Peers,
+    pub(super) dialer: Dialer,
+    /// Dials under way.
+    pub(super) dialing: BTreeMap<ConnectionId, Dial>,
+    /// Requests under way.
+    pub(super) sent: BTreeMap<OutboundRequestId, (PeerId, Vec<Part>)>,
+    /// Requests of others that rooms think about.
+    pub(super) answers: FuturesUnordered<BoxFuture<'static, Answer>>,
+    pub(super) offences: Offences,
+    pub(super) listening: Vec<(ListenerId, Multiaddr)>,
+    pub(super) mdns: Mdns,
+    pub(super) out: Outputs,
+}
+
+/// Where the task's facts and events go.
+pub(super) struct Outputs {
+    pub(super) events: mpsc::Sender<NetEvent>,
+    pub(super) listeners: watch::Sender<Vec<Multiaddr>>,
+    pub(super) peers: watch::Sender<Vec<(PeerId, Multiaddr)>>,
+    pub(super) counting: Arc<Counting>,
+}
+
+/// What the task listens to.
+pub(super) struct Inputs {
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) gossip: mpsc::Receiver<GossipCommand>,
+    pub(super) told: mpsc::Receiver<Told>,
+    pub(super) shutdown: CancellationToken,
+}
+
+/// An answer on its way out.
+pub(super) struct Answer {
+    peer: PeerId,
+    channel: ResponseChannel<Response>,
+    response: Response,
+}
+
+/// When mDNS is set up anew.
+#[derive(Debug, Default)]
+pub(super) struct Mdns {
+    wanted: bool,
+    /// The interfaces have changed.
+    due: Option<Instant>,
+    alone_since: Option<Instant>,
+    /// Since when interfaces are not served, and how often that was tried to mend.
+    ailing: Option<(Instant, u32)>,
+    /// A person has been told that it does not work.
+    told: bool,
+}
+
+impl Mdns {
+    pub(super) fn new(wanted: bool) -> Self {
+        Self { wanted, ..Self::default() }
+    }
+
+    /// Nothing has happened yet.
+    pub(super) fn reset(&mut self) {
+        *self = Self::new(self.wanted);
+    }
+
+    /// The interfaces have changed.
+    pub(super) fn changed(&mut self, now: Instant) {
+        self.due = Some(now + SETTLE);
+    }
+
+    /// Whether it is time.
+    fn renew(&mut self, now: Instant, alone: bool, ailing: bool) -> bool {
+        if !self.wanted {
+            return false;
+        }
+        let changed = self.due.is_some_and(|due| due <= now);
+        if changed {
+            self.due = None;
+        }
+        if !alone {
+            self.alone_since = None;
+        }
+        let since = self.alone_since.get_or_insert(now);
+        let lonely = alone && now.saturating_duration_since(*since) >= ALONE;
+        if lonely {
+            *since = now;
+        }
+        let mut mend = false;
+        if ailing {
+            let (since, times) = self.ailing.get_or_insert((now, 0));
+            // 2, 4, .. 64 seconds: what cannot be mended is not tried every second.
+            if now.saturating_duration_since(*since) >= SETTLE * 2_u32.pow((*times).min(5)) {
+                mend = true;
+                *since = now;
+                *times += 1;
+            }
+        } else {
+            self.ailing = None;
+        }
+        changed || lonely || mend
+    }
+}
+
+impl Outputs {
+    pub(super) fn event(&self, event: NetEvent) {
+        if self.events.try_send(event).is_err() {
+            self.counting.events_dropped.add();
+        }
+    }
+
+    pub(super) fn warn(&self, code: &'static str, message: String) {
+        self.event(NetEvent::Warning { code, message });
+    }
+}
+
+impl Task {
+    /// Runs until cancelled, or until nobody holds a [`super::Network`] any more.
+    pub(super) async fn run(mut self, mut inputs: Inputs) {
+        let mut commands = Vec::with_capacity(BATCH);
+        let mut gossip = Vec::with_capacity(BATCH);
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticked = Instant::now();
+        let mut retry = interval(RETRY);
+        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.dial_due();
+            let dial_at = self.dialer.deadline();
+            tokio::select! {
+                () = inputs.shutdown.cancelled() => break,
+                event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                count = inputs.commands.recv_many(&mut commands, BATCH) => {
+                    if count == 0 {
+                        break;
+                    }
+                    self.on_commands(commands.drain(..));
+                }
+                _ = inputs.gossip.recv_many(&mut gossip, BATCH) => {
+                    for command in gossip.drain(..) {
+                        self.on_gossip_command(command);
+                    }
+                }
+                Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.send_answer(answer),
+                _ = retry.tick(), if self.rooms.waiting() => self.rooms.flush(),
+                Some(told) = inputs.told.recv() => self.on_told(told),
+                () = sleep_until(dial_at.unwrap_or(ticked).into()), if dial_at.is_some() => {}
+                _ = tick.tick() => {
+                    let now = Instant::now();
+                    if now.saturating_duration_since(ticked) > ASLEEP {
+                        self.peers.slept(now);
+                    }
+                    ticked = now;
+                    self.look_after(now);
+                }
+            }
+        }
+        self.part().await;
+    }
+
+    fn on_commands(&mut self, commands: impl Iterator<Item = Command>) {
+        let mut requests = Vec::new();
+        for command in commands {
+            match command {
+                Command::Request(request) => requests.push(request),
+                Command::Charge { peer, offence } => self.charge(peer, offence),
+                Command::Connect { address, done } => {
+                    let _ = done.send(self.dialer.want(Instant::now(), &address));
+                }
+                Command::Join { topic, inbox, joined } => {
+                    if let Err(error) = self.swarm.behaviour_mut().gossip.subscribe(&gossip_topic(&topic)) {
+                        debug!(%error, "cannot subscribe");
+                    }
+                    let handle = self.rooms.join(topic, inbox, self.peers.ready().map(|(peer, _)| peer));
+                    let _ = joined.send(handle);
+                }
+                Command::Leave { handle } => self.leave(handle),
+            }
+        }
+        self.send_requests(requests);
+    }
+
+    fn leave(&mut self, handle: u32) {
+        if let Some(topic) = self.rooms.leave(handle) {
+            self.swarm.behaviour_mut().gossip.unsubscribe(&gossip_topic(&topic));
+        }
+    }
+
+    fn on_gossip_command(&mut self, command: GossipCommand) {
+        let gossip = &mut self.swarm.behaviour_mut().gossip;
+        match command {
+            GossipCommand::Publish { topic, frame } => match gossip.publish(gossip_topic(&topic), frame) {
+                Ok(_) | Err(PublishError::Duplicate) => {}
+                Err(PublishError::NoPeersSubscribedToTopic) => self.out.counting.publish_alone.add(),
+                Err(error) => {
+                    debug!(%error, MAX_GOSSIP, "a frame was not published");
+                    self.out.counting.publish_dropped.add();
+                }
+            },
+            GossipCommand::Verdict { ticket, verdict } => {
+                gossip.report_message_validation_result(&ticket.id, &ticket.from, verdict.into());
+            }
+        }
+    }
+
+    fn send_requests(&mut self, requests: Vec<Outgoing>) {
+        for Merged { peer, request, parts } in merge(requests) {
+            match self.peers.get(&peer) {
+                Some(known) if known.ready && known.in_flight < MAX_OUTGOING => {
+                    known.in_flight += 1;
+                    let id = self.swarm.behaviour_mut().sync.send_request(&peer, Ok(request));
+                    self.sent.insert(id, (peer, parts));
+                }
+                _ => self.give_up(peer, parts, RequestError::Unsent),
+            }
+        }
+    }
+
+    /// Tells rooms that there is no answer.
+    pub(super) fn give_up(&mut self, peer: PeerId, parts: Vec<Part>, error: RequestError) {
+        for Part { handle, id, .. } in parts {
+            self.rooms.deliver(handle, NetInput::Response { peer, id, response: Err(error) });
+        }
+    }
+
+    /// Has rooms think about a request.
+    pub(super) fn wait_for(&mut self, peer: PeerId, channel: ResponseChannel<Response>, asked: Asked) {
+        self.answers.push(Box::pin(async move { Answer { peer, channel, response: asked.answer(PATIENCE).await } }));
+    }
+
+    /// Whether more requests can be waited for.
+    pub(super) fn can_wait(&self) -> bool {
+        self.answers.len() < MAX_WAITING
+    }
+
+    fn send_answer(&mut self, Answer { peer, channel, response }: Answer) {
+        if let Some(known) = self.peers.get(&peer) {
+            known.bucket.spend(super::budget::cost(&response));
+        }
+        if response == Response::Refused(Refusal::Busy) {
+            self.out.counting.busy.add();
+        }
+        self.respond(channel, response);
+    }
+
+    /// Sends an answer. The asker may have gone, which is no concern of anybody's.
+    pub(super) fn respond(&mut self, channel: ResponseChannel<Response>, response: Response) {
+        let _ = self.swarm.behaviour_mut().sync.send_response(channel, response);
+    }
+
+    /// Charges a peer, and refuses it if that was once too often.
+    pub(super) fn charge(&mut self, peer: PeerId, offence: Offence) {
+        debug!(%peer, %offence, "charged");
+        self.out.counting.charged.add();
+        if self.offences.charge(Instant::now(), peer) {
+            self.out.counting.refused.add();
+            let message = format!(
+                "peer {peer} is refused for {} minutes: it sends {offence} over and over",
+                REFUSED.as_secs() / 60
+            );
+            self.out.warn("peer_refused", message);
+            self.refuse(peer);
+        }
+    }
+
+    /// Ends all connections with a peer and has no others for a while.
+    pub(super) fn refuse(&mut self, peer: PeerId) {
+        let now = Instant::now();
+        if let Some(released) = self.offences.refuse(now, peer) {
+            self.swarm.behaviour_mut().refused.unblock_peer(released);
+        }
+        self.swarm.behaviour_mut().refused.block_peer(peer);
+        self.dialer.refuse(now, peer, now + REFUSED);
+    }
+
+    fn dial_due(&mut self) {
+        let now = Instant::now();
+        while let Some(dial) = self.dialer.next(now) {
+            let opts = match dial.peer {
+                Some(peer) => {
+                    let opts = DialOpts::peer_id(peer).addresses(vec![dial.address.clone()]);
+                    let opts = opts.condition(PeerCondition::DisconnectedAndNotDialing);
+                    // From a port of its own: from the listening port a dial to a host that still keeps an old connection
+                    // between the same two ports, or that dials back at the same moment, goes wrong.
+                    if is_tcp(&dial.address) { opts.allocate_new_port().build() } else { opts.build() }
+                }
+                None => {
+                    let opts = DialOpts::unknown_peer_id().address(dial.address.clone());
+                    if is_tcp(&dial.address) { opts.allocate_new_port().build() } else { opts.build() }
+                }
+            };
+            let connection = opts.connection_id();
+            match self.swarm.dial(opts) {
+                Ok(()) => {
+                    self.dialing.insert(connection, dial);
+                }
+                Err(error) => self.dial_failed(dial, &error),
+            }
+        }
+    }
+
+    fn on_told(&mut self, told: Told) {
+        match told {
+            Told::Unusable(why) => self.out.warn("run_dir_unusable", why),
+            Told::Neighbours(neighbours) => {
+                let now = Instant::now();
+                let own: Vec<_> =
+                    self.listening.iter().filter_map(|(_, address)| super::address::ip(address)).collect();
+                for (peer, addresses) in neighbours {
+                    // Only what leads back to this machine. Loopback does without any network, so it goes first.
+                    let loopback = addresses.iter().any(is_loopback);
+                    for address in &addresses {
+                        let ours = super::address::ip(address).is_some_and(|ip| own.contains(&ip));
+                        if is_loopback(address) || (!loopback && ours) {
+                            self.dialer.seen(now, peer, address);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn look_after(&mut self, now: Instant) {
+        for connection in self.peers.silent(now) {
+            debug!(%connection, "closing a silent connection");
+            self.out.counting.silent.add();
+            self.swarm.close_connection(connection);
+        }
+        for peer in self.peers.strangers(now) {
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        for peer in self.offences.pardon(now) {
+            self.swarm.behaviour_mut().refused.unblock_peer(peer);
+        }
+        for handle in self.rooms.abandoned() {
+            self.leave(handle);
+        }
+        let discovery = &self.swarm.behaviour().discovery;
+        self.dialer.forget(now, |peer| discovery.knows(peer));
+        for _ in 0..self.dialer.take_dropped() {
+            self.out.counting.known_dropped.add();
+        }
+        let alone = self.peers.ready().next().is_none();
+        let ailing = discovery.ailing();
+        if self.mdns.renew(now, alone, ailing) {
+            self.out.counting.mdns_renewed.add();
+            self.renew_mdns();
+        }
+    }
+
+    /// Sets mDNS up anew.
+    pub(super) fn renew_mdns(&mut self) {
+        let renewed = self.swarm.behaviour_mut().discovery.renew();
+        if let Err(error) = renewed
+            && !std::mem::replace(&mut self.mdns.told, true)
+        {
+            let message = format!(
+                "others on this network are not found by themselves, give their addresses with --connect: {error}"
+            );
+            self.out.warn("mdns_off", message);
+        }
+    }
+
+    /// Leaves everything and waits a moment for the others to hear of it.
+    async fn part(mut self) {
+        let topics: Vec<_> = self.rooms.topics().map(gossip_topic).collect();
+        for topic in topics {
+            self.swarm.behaviour_mut().gossip.unsubscribe(&topic);
+        }
+        let peers: Vec<PeerId> = self.peers.all().copied().collect();
+        for peer in peers {
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        let _ = timeout(FAREWELL, async {
+            while self.peers.all().next().is_some() {
+                let event = self.swarm.select_next_some().await;
+                self.on_swarm_event(event);
+            }
+        })
+        .await;
+    }
+}
+
+fn is_tcp(address: &Multiaddr) -> bool {
+    address.iter().any(|part| matches!(part, Protocol::Tcp(_)))
+}
+
+fn is_loopback(address: &Multiaddr) -> bool {
+    super::address::ip(address).is_some_and(|ip| ip.is_loopback())
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Found(peer) => peer.fmt(f),
+            Self::Wanted(address) => address.fmt(f),
+        }
+    }
+}

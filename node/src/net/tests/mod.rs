@@ -1,0 +1,6 @@
+//! Real swarms on the loopback interface.
+
+mod help;
+mod links;
+mod strangers;
+mod traffic;

@@ -1,0 +1,322 @@
+//! A node: the registry of its rooms, and everything they share.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use distchat_crdt::{AuthorId, RoomName, Signer, Zip215};
+use libp2p::{Multiaddr, PeerId};
+use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, DEFAULT_PROFILE, default_run_dir},
+    error::{RoomError, StartError, StartErrorKind},
+    event::{Event, EventHub, Events, PeerInfo, RoomInfo, RoomState},
+    net::{self, ConnectError, NetConfig, NetEvent},
+    profile::Profile,
+    room::{Room, Shared, Slot, check_nick},
+    store::Store,
+    supervisor::{Order, Supervisor},
+};
+
+/// How many events of the network, and how many orders to the supervisor, wait at once.
+const QUEUE: usize = 256;
+
+/// A running node. Cloning is cheap; the node runs until [`Node::shutdown`].
+#[derive(Clone)]
+pub struct Node(Arc<Inner>);
+
+struct Inner {
+    profile: String,
+    author: AuthorId,
+    warnings: Vec<String>,
+    /// Held, for its lock, until the node has shut down.
+    locked: Mutex<Option<Profile>>,
+    shared: Arc<Shared>,
+    /// The registry: rooms by name, in the order they were opened.
+    rooms: Mutex<Vec<Arc<Slot>>>,
+    /// Held while a room is opened or left, so that two calls do not do it twice.
+    opening: tokio::sync::Mutex<()>,
+    starts: mpsc::Sender<Order>,
+    restarts: mpsc::Sender<Arc<Slot>>,
+    stop: CancellationToken,
+    stop_network: CancellationToken,
+    tasks: Mutex<Option<Tasks>>,
+}
+
+/// What runs until the node shuts down.
+struct Tasks {
+    supervisor: JoinHandle<()>,
+    network: JoinHandle<()>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node")
+            .field("profile", &self.profile())
+            .field("peer_id", &self.peer_id())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// Starts a node: opens its profile and history, and joins the network. No room is open yet.
+    ///
+    /// # Errors
+    /// If the profile is in use, the key or the history cannot be used, or an address cannot be listened on.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        if let Some(nick) = &config.nick {
+            check_nick(nick)?;
+        }
+        let (memory, name, data_dir) = (config.memory, config.profile.clone(), config.data_dir.clone());
+        let opened = tokio::task::spawn_blocking(move || open(memory, &name, data_dir)).await;
+        let (profile, store) = opened.map_err(|_| StartErrorKind::Thread)??;
+        let events = EventHub::new();
+
+        let run_dir = config.same_machine.then(|| config.run_dir.clone().unwrap_or_else(default_run_dir));
+        let net_config = NetConfig { listen: config.listen, connect: config.connect, mdns: config.mdns, run_dir };
+        let (net_events, net_event_receiver) = mpsc::channel(QUEUE);
+        let stop_network = CancellationToken::new();
+        let started = net::start(net_config, net_events, stop_network.clone()).await;
+        let (network, network_task) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                store.close().await;
+                return Err(error.into());
+            }
+        };
+
+        let default_nick =
+            (config.profile != DEFAULT_PROFILE).then(|| config.profile.chars().take(crate::room::MAX_NICK).collect());
+        let shared = Arc::new(Shared {
+            store,
+            network,
+            events,
+            signer: Arc::new(profile.key().clone()),
+            verifier: Arc::new(Zip215),
+            epoch: Instant::now(),
+            told_clock: Mutex::new(None),
+            proven: Mutex::new(BTreeMap::new()),
+            nick: config.nick.map(|nick| nick.trim().to_owned()),
+            default_nick,
+        });
+        let stop = CancellationToken::new();
+        let (starts, start_receiver) = mpsc::channel(QUEUE);
+        let (restarts, restart_receiver) = mpsc::channel(QUEUE);
+        let supervisor = Supervisor::new(shared.clone()).run(start_receiver, restart_receiver, stop.clone());
+        let tasks = Tasks {
+            supervisor: tokio::spawn(supervisor),
+            network: tokio::spawn(watch_network(
+                network_task,
+                net_event_receiver,
+                shared.clone(),
+                stop_network.clone(),
+            )),
+        };
+        Ok(Self(Arc::new(Inner {
+            profile: profile.name().to_owned(),
+            author: profile.key().author(),
+            warnings: profile.warnings().to_vec(),
+            locked: Mutex::new(Some(profile)),
+            shared,
+            rooms: Mutex::new(Vec::new()),
+            opening: tokio::sync::Mutex::new(()),
+            starts,
+            restarts,
+            stop,
+            stop_network,
+            tasks: Mutex::new(Some(tasks)),
+        })))
+    }
+
+    /// The author whose key this node's profile holds.
+    pub fn author(&self) -> AuthorId {
+        self.0.author
+    }
+
+    /// The node's transport identity, fresh for every process.
+    pub fn peer_id(&self) -> PeerId {
+        self.0.shared.network.peer_id()
+    }
+
+    /// The profile's name.
+    pub fn profile(&self) -> &str {
+        &self.0.profile
+    }
+
+    /// What a person should know about the profile: permissions that were tightened, a key that was made anew.
+    pub fn warnings(&self) -> &[String] {
+        &self.0.warnings
+    }
+
+    /// Where the node listens; each address ends in `/p2p/` and the peer id, ready for [`Node::connect`] elsewhere.
+    pub fn listeners(&self) -> Vec<Multiaddr> {
+        self.0.shared.network.listeners()
+    }
+
+    /// Opens a room: everything that this profile holds of it is there at once, the rest follows from the peers that are
+    /// in it. Opening an open room returns it.
+    ///
+    /// # Errors
+    /// If its history cannot be read or the node has shut down.
+    pub async fn open_room(&self, name: &RoomName) -> Result<Room, RoomError> {
+        let inner = &self.0;
+        let _opening = inner.opening.lock().await;
+        if inner.stop.is_cancelled() {
+            return Err(RoomError::Closed);
+        }
+        if let Some(room) = self.room(name) {
+            return Ok(room);
+        }
+        let number = inner.shared.store.room(name).await?;
+        let slot = Arc::new(Slot::new(name.clone(), number, inner.stop.child_token()));
+        let joined = inner.shared.network.join(slot.id.topic(), slot.inputs.clone()).await;
+        slot.joined(joined.map_err(|_| RoomError::Closed)?);
+        inner.starts.send(Order::Start(slot.clone())).await.map_err(|_| RoomError::Closed)?;
+        inner.rooms().push(slot.clone());
+        let room = Room::new(slot.clone(), inner.restarts.clone());
+        // Answers once the history is loaded, so that the state that is told is the room's.
+        room.fingerprint().await?;
+        inner.shared.events.emit(slot.event());
+        Ok(room)
+    }
+
+    /// The open room of that name.
+    pub fn room(&self, name: &RoomName) -> Option<Room> {
+        let slot = self.0.rooms().iter().find(|slot| slot.name == *name)?.clone();
+        Some(Room::new(slot, self.0.restarts.clone()))
+    }
+
+    /// The open rooms, in the order they were opened. A failed room is still open.
+    pub fn rooms(&self) -> Vec<RoomInfo> {
+        self.0.rooms().iter().map(|slot| slot.info()).collect()
+    }
+
+    /// Leaves a room. Its history stays on disk and is there when it is opened again.
+    ///
+    /// # Errors
+    /// If the room is not open.
+    pub async fn leave_room(&self, name: &RoomName) -> Result<(), RoomError> {
+        let inner = &self.0;
+        let _opening = inner.opening.lock().await;
+        let slot = {
+            let mut rooms = inner.rooms();
+            let at = rooms.iter().position(|slot| slot.name == *name).ok_or_else(|| RoomError::Left(name.clone()))?;
+            rooms.remove(at)
+        };
+        slot.stop.cancel();
+        // The task holds the mailbox until it has ended.
+        slot.clear_mailbox().await;
+        inner.shared.network.leave(slot.handle()).await;
+        slot.set_state(RoomState::Left);
+        inner.shared.events.emit(slot.event());
+        Ok(())
+    }
+
+    /// Dials an address, and dials it again whenever the connection is lost.
+    ///
+    /// # Errors
+    /// If the address cannot be dialled at all. That nobody answers there yet is no error.
+    pub async fn connect(&self, address: Multiaddr) -> Result<(), ConnectError> {
+        self.0.shared.network.connect(address).await
+    }
+
+    /// The connected peers.
+    pub fn peers(&self) -> Vec<PeerInfo> {
+        let slots: Vec<Arc<Slot>> = self.0.rooms().clone();
+        let peer_info = |(peer_id, address): (PeerId, Multiaddr)| {
+            let mut info = PeerInfo { peer_id, author: None, address, rooms: Vec::new(), clock_offset_ms: None };
+            for slot in &slots {
+                let status = slot.status.borrow();
+                if let Some(peer) = status.peers.iter().find(|peer| peer.peer == peer_id) {
+                    info.author = Some(peer.author);
+                    info.clock_offset_ms = info.clock_offset_ms.or(peer.clock_offset_ms);
+                    info.rooms.push(slot.name.clone());
+                }
+            }
+            info
+        };
+        self.0.shared.network.peers().into_iter().map(peer_info).collect()
+    }
+
+    /// All events of this node and its rooms from now on.
+    pub fn events(&self) -> Events {
+        self.0.shared.events.subscribe()
+    }
+
+    /// Stops the node: what was said before is taken up and stored, connections are closed, the history is closed and
+    /// the profile is free for the next process. Calls after the first do nothing.
+    pub async fn shutdown(&self) {
+        let inner = &self.0;
+        let _opening = inner.opening.lock().await;
+        let tasks = inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(tasks) = tasks else { return };
+        inner.stop.cancel();
+        if tasks.supervisor.await.is_err() {
+            tracing::error!("the supervisor of the rooms crashed");
+        }
+        let slots: Vec<Arc<Slot>> = inner.rooms().drain(..).collect();
+        for slot in slots {
+            slot.set_state(RoomState::Left);
+            inner.shared.events.emit(slot.event());
+        }
+        inner.stop_network.cancel();
+        if tasks.network.await.is_err() {
+            tracing::error!("the watch over the network crashed");
+        }
+        inner.shared.store.close().await;
+        drop(inner.locked.lock().unwrap_or_else(PoisonError::into_inner).take());
+        inner.shared.events.end();
+    }
+}
+
+impl Inner {
+    /// The lock is held for moments and never while something can fail, so a poisoned one holds whole data.
+    fn rooms(&self) -> MutexGuard<'_, Vec<Arc<Slot>>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Opens what is on disk. This blocks.
+fn open(memory: bool, name: &str, data_dir: Option<PathBuf>) -> Result<(Profile, Store), StartError> {
+    let profile = if memory { Profile::in_memory(name)? } else { Profile::open(data_dir.as_deref(), name)? };
+    let store = Store::open(profile.history().as_deref())?;
+    Ok((profile, store))
+}
+
+/// Tells people what the network says, and should its task end by itself, says so: the rooms go on without a network.
+async fn watch_network(
+    mut task: JoinHandle<()>,
+    mut events: mpsc::Receiver<NetEvent>,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) {
+    loop {
+        let event = tokio::select! {
+            Some(event) = events.recv() => event,
+            ended = &mut task => {
+                if !stop.is_cancelled() {
+                    let why = ended.err().map_or_else(|| "it ended by itself".to_owned(), |error| error.to_string());
+                    let message = format!("the network has stopped ({why}): messages stay on this node until it is started again");
+                    shared.events.emit(Event::Warning { code: "network-stopped", message });
+                    stop.cancelled().await;
+                }
+                return;
+            }
+        };
+        match event {
+            NetEvent::Connected { peer, address } => {
+                shared.events.emit(Event::Peer { peer_id: peer, author: None, connected: true, address });
+            }
+            NetEvent::Disconnected { peer, address } => {
+                let author = shared.forget_proof(&peer);
+                shared.events.emit(Event::Peer { peer_id: peer, author, connected: false, address });
+            }
+            NetEvent::Warning { code, message } => shared.events.emit(Event::Warning { code, message }),
+            NetEvent::ListenersChanged => {}
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Rooms as their users hold them.
+
+mod perform;
+mod slot;
+mod task;
+mod view;
+
+use std::sync::Arc;
+
+use distchat_crdt::{Key, MAX_BODY, RoomName};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    error::{NickError, RoomError},
+    event::{FingerprintInfo, Message, RoomInfo, RoomState},
+};
+pub(crate) use slot::{Command, Slot};
+pub(crate) use task::{RoomFailure, Shared, run};
+pub(crate) use view::MAX_NICK;
+
+/// How often something is tried again that a crash of the room's task interrupted before it was done.
+const TRIES: usize = 3;
+
+/// A room that is open on this node. Cloning is cheap.
+///
+/// The handle stays valid when the room's task crashes and is started again: calls that had not been taken up wait for
+/// the new task, and those that were interrupted before they had any effect are made again.
+#[derive(Clone)]
+pub struct Room {
+    slot: Arc<Slot>,
+    restart: mpsc::Sender<Arc<Slot>>,
+}
+
+impl std::fmt::Debug for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Room").field("name", &self.slot.name).finish_non_exhaustive()
+    }
+}
+
+impl Room {
+    pub(crate) fn new(slot: Arc<Slot>, restart: mpsc::Sender<Arc<Slot>>) -> Self {
+        Self { slot, restart }
+    }
+
+    /// The room's name.
+    pub fn name(&self) -> &RoomName {
+        &self.slot.name
+    }
+
+    /// Says something to everybody in the room, now or later. Returns once it is on this node's disk; from then on it is
+    /// never lost, whether or not a peer is there.
+    ///
+    /// Calls take effect in the order in which they are first polled.
+    ///
+    /// # Errors
+    /// If the text is empty or longer than [`MAX_BODY`] bytes, if the room has failed or was left, or if it could not be
+    /// stored. Then nothing was said.
+    pub async fn broadcast(&self, text: &str) -> Result<Message, RoomError> {
+        if text.is_empty() {
+            return Err(RoomError::Empty);
+        }
+        if text.len() > MAX_BODY {
+            return Err(RoomError::TooLong { len: text.len(), max: MAX_BODY });
+        }
+        let message = self.call(|reply| Command::Say { text: text.to_owned(), reply }).await?;
+        let author = message.author();
+        Ok(Message {
+            id: message.id(),
+            key: message.key(),
+            author,
+            nick: self.slot.status.borrow().own_nick.clone().unwrap_or_else(|| author.short()),
+            nick_shared: false,
+            seq: message.seq(),
+            time: message.time(),
+            text: text.to_owned(),
+            own: true,
+            late: false,
+            future: false,
+        })
+    }
+
+    /// Goes by another name in this room from here on.
+    ///
+    /// # Errors
+    /// If it is not a name, or as for [`Room::broadcast`].
+    pub async fn set_nick(&self, nick: &str) -> Result<(), RoomError> {
+        let nick = check_nick(nick)?.to_owned();
+        self.call(|reply| Command::Nick { nick: nick.clone(), reply }).await.map(drop)
+    }
+
+    /// The newest text messages, at most so many, in the transcript's order.
+    ///
+    /// # Errors
+    /// If the room has failed or was left, or the history cannot be read.
+    pub async fn messages(&self, newest: usize) -> Result<Vec<Message>, RoomError> {
+        self.call(|reply| Command::History { before: None, newest, reply }).await
+    }
+
+    /// The newest text messages before that place, at most so many, in the transcript's order.
+    ///
+    /// # Errors
+    /// As for [`Room::messages`].
+    pub async fn messages_before(&self, before: Key, newest: usize) -> Result<Vec<Message>, RoomError> {
+        self.call(|reply| Command::History { before: Some(before), newest, reply }).await
+    }
+
+    /// What the room holds, in 32 bytes.
+    ///
+    /// # Errors
+    /// If the room has failed or was left.
+    pub async fn fingerprint(&self) -> Result<FingerprintInfo, RoomError> {
+        self.call(|reply| Command::Fingerprint { reply }).await
+    }
+
+    /// Whether some peer has answered that it holds, on its disk, every message that was said here since the node
+    /// started. Asking makes the node ask its peers for the next seconds.
+    ///
+    /// # Errors
+    /// If the room has failed or was left.
+    pub async fn delivered(&self) -> Result<bool, RoomError> {
+        self.call(|reply| Command::Delivered { reply }).await
+    }
+
+    /// Makes the room's task panic, to see that nothing is lost.
+    ///
+    /// # Errors
+    /// If the room has failed already or was left.
+    pub async fn crash(&self) -> Result<(), RoomError> {
+        self.usable()?;
+        self.slot.commands.send(Command::Crash).await.map_err(|_| RoomError::Closed)
+    }
+
+    /// Starts a failed room again. Does nothing to one that runs.
+    ///
+    /// # Errors
+    /// If the room was left or the node has shut down.
+    pub async fn restart(&self) -> Result<(), RoomError> {
+        match self.usable() {
+            Ok(()) => Ok(()),
+            Err(RoomError::Failed(_)) => self.restart.send(self.slot.clone()).await.map_err(|_| RoomError::Closed),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The room in brief.
+    pub fn info(&self) -> RoomInfo {
+        self.slot.info()
+    }
+
+    fn usable(&self) -> Result<(), RoomError> {
+        match self.slot.status.borrow().state {
+            RoomState::Open | RoomState::Restarted => Ok(()),
+            RoomState::Failed => Err(RoomError::Failed(self.slot.name.clone())),
+            RoomState::Left => Err(RoomError::Left(self.slot.name.clone())),
+        }
+    }
+
+    /// Gives the task a command and waits for the answer. An answer that was dropped means that a crash came before the
+    /// command had any effect.
+    async fn call<T>(
+        &self,
+        command: impl Fn(oneshot::Sender<Result<T, RoomError>>) -> Command,
+    ) -> Result<T, RoomError> {
+        for _ in 0..TRIES {
+            self.usable()?;
+            let (reply, answer) = oneshot::channel();
+            self.slot.commands.send(command(reply)).await.map_err(|_| RoomError::Closed)?;
+            let mut status = self.slot.status.subscribe();
+            let unusable = status.wait_for(|status| matches!(status.state, RoomState::Failed | RoomState::Left));
+            tokio::select! {
+                biased;
+                answer = answer => if let Ok(answer) = answer { return answer },
+                _ = unusable => {}
+            }
+        }
+        self.usable()?;
+        Err(RoomError::Crashed(self.slot.name.clone()))
+    }
+}
+
+/// A display name without the blanks around it.
+pub(crate) fn check_nick(nick: &str) -> Result<&str, NickError> {
+    let nick = nick.trim();
+    let fits = (1..=MAX_NICK).contains(&nick.chars().count()) && !nick.chars().any(char::is_control);
+    if fits { Ok(nick) } else { Err(NickError) }
+}

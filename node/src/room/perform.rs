@@ -1,0 +1,206 @@
+//! Doing what the replica says.
+
+use std::{
+    sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
+};
+
+use distchat_crdt::{
+    Commit, Message,
+    clock::Now,
+    sync::{Input, Output, Peer, Verdict},
+};
+use libp2p::PeerId;
+use tokio::sync::oneshot;
+
+use super::task::{RoomFailure, Task, Written};
+use crate::{
+    error::RoomError,
+    event::Event,
+    net::{self, Offence},
+    store::CommitJob,
+};
+
+/// How much the clock's offset must change before the user is told again.
+const CLOCK_CHANGE: Duration = Duration::from_secs(30);
+
+/// Who waits for a message to be on disk.
+pub(super) type Said = oneshot::Sender<Result<Message, RoomError>>;
+
+impl Task {
+    /// Does what the replica says. `said` is whoever waits for the message that was just said.
+    pub(super) async fn perform(&mut self, outputs: Vec<Output>, mut said: Option<Said>) -> Result<(), RoomFailure> {
+        for output in outputs {
+            match output {
+                Output::Commit { number, commit } => self.commit(number, commit, said.take()).await?,
+                Output::Ask { peer, id, request } => {
+                    if let Some(peer) = peer_id(&peer) {
+                        self.shared.network.request(self.slot.handle(), peer, id, request);
+                    }
+                }
+                Output::Answer { ticket, response } => {
+                    // Whoever asked may be gone by now.
+                    if let Some(reply) = self.answers.remove(&ticket) {
+                        reply.send(response).ok();
+                    }
+                }
+                Output::Read { id, keys, max_bytes } => self.read(id, keys, max_bytes),
+                Output::Verdict { ticket, verdict } => {
+                    if let Some(ticket) = self.frames.remove(&ticket) {
+                        self.shared.network.verdict(ticket, network_verdict(verdict));
+                    }
+                }
+                Output::Said { message, .. } => {
+                    // Who said it was told by the store, which knows even when this task does not live to.
+                    if let (Err(_), Some(said)) = (message, said.take()) {
+                        said.send(Err(RoomError::Clock)).ok();
+                    }
+                }
+                Output::Stored { messages, .. } => self.announce(&messages),
+                Output::Publish { frame } => self.shared.network.publish(self.slot.id.topic(), frame),
+                Output::Entered { peer, author } => self.entered(&peer, author),
+                Output::Synced { peer, received, sent, fingerprint } => {
+                    if let Some(peer_id) = peer_id(&peer) {
+                        let room = self.slot.name.clone();
+                        self.shared.events.emit(Event::Synced { room, peer_id, received, sent, fingerprint });
+                    }
+                }
+                Output::Offence { peer, why } => {
+                    tracing::debug!(room = %self.slot.name, ?peer, why, "a peer broke the protocol");
+                    if let Some(peer) = peer_id(&peer) {
+                        self.shared.network.charge(peer, Offence::Message);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a commit to the store. The store itself tells who waits for it, so that what is on disk is acknowledged
+    /// even if this task crashes meanwhile, and what was not handed over is known not to be on disk.
+    async fn commit(&mut self, number: u64, commit: Commit, said: Option<Said>) -> Result<(), RoomFailure> {
+        let now = self.shared.now();
+        let commit = Arc::new(commit);
+        let own = commit.messages.first().cloned();
+        let unannounced = self.slot.committing(commit.clone());
+        let written = self.written.clone();
+        self.last_commit = number;
+        let done = move |result: Result<(), crate::store::StoreError>| {
+            let durable = result.is_ok();
+            unannounced.durable.store(durable, Ordering::Release);
+            written.send_modify(|written: &mut Written| match &result {
+                Ok(()) => written.through = number,
+                Err(error) => written.failed = Some(error.clone()),
+            });
+            if let (Some(said), Some(message)) = (said, own) {
+                said.send(result.map(|()| message).map_err(RoomError::from)).ok();
+            }
+        };
+        let own_author = self.shared.signer.author();
+        let room = self.slot.number;
+        let job = CommitJob { room, own: own_author, commit, arrived_ms: now.wall_ms, done: Box::new(done) };
+        self.shared.store.submit(job).await.map_err(|closed| RoomFailure::Store(closed.into()))
+    }
+
+    /// The store has come further.
+    pub(super) async fn written(&mut self, written: &Written) -> Result<(), RoomFailure> {
+        // What came before a failure is on disk, so it is announced all the same.
+        let outputs = self.replica.handle(self.shared.now(), Input::Committed { through: written.through });
+        self.perform(outputs, None).await?;
+        match &written.failed {
+            None => Ok(()),
+            Some(error) => Err(error.clone().into()),
+        }
+    }
+
+    fn read(&mut self, id: u64, keys: Vec<distchat_crdt::Key>, max_bytes: usize) {
+        let store = self.shared.store.clone();
+        let (room, name) = (self.slot.number, self.slot.name.clone());
+        self.reads.push(Box::pin(async move {
+            let bodies = match store.read(room, keys, max_bytes).await {
+                Ok(messages) => messages.into_iter().map(|(_, bytes)| bytes).collect(),
+                Err(error) => {
+                    tracing::warn!(room = %name, %error, "messages for a peer could not be read");
+                    Vec::new()
+                }
+            };
+            Input::Read { id, bodies }
+        }));
+    }
+
+    /// Tells people of messages that are on disk.
+    fn announce(&mut self, messages: &[Message]) {
+        self.tell(messages);
+        self.slot.announced(self.view.newest_shown);
+    }
+
+    fn tell(&mut self, messages: &[Message]) {
+        let horizon = self.replica.clock(self.shared.now()).horizon;
+        // In the order of acceptance a voucher comes first; people read the transcript's order.
+        let mut ascending: Vec<&Message> = messages.iter().collect();
+        ascending.sort_unstable_by_key(|message| message.key());
+        for message in ascending {
+            if let Some(message) = self.view.arrived(message, horizon) {
+                self.shared.events.emit(Event::Message { room: self.slot.name.clone(), message });
+            }
+            let author = message.author();
+            let log = self.replica.room().authors().get(&author);
+            if log.is_some_and(|log| log.is_forked()) && !self.forks_told.contains(&author) {
+                self.forks_told.push(author);
+                self.shared.events.emit(Event::Forked { room: self.slot.name.clone(), author });
+            }
+        }
+    }
+
+    /// Tells people, and peers, of what the task before this one had stored and not told.
+    pub(super) async fn tell_unannounced(&mut self) -> Result<(), RoomFailure> {
+        let (commits, newest_shown) = self.slot.take_unannounced();
+        if newest_shown > distchat_crdt::Key::MIN {
+            self.view.newest_shown = newest_shown;
+        }
+        let own = self.shared.signer.author();
+        for commit in commits {
+            self.tell(&commit.messages);
+            // Peers hear of it by anti-entropy; by gossip they hear sooner.
+            for message in commit.messages.iter().filter(|message| message.author() == own) {
+                self.shared.network.publish(self.slot.id.topic(), message.bytes().to_vec());
+            }
+        }
+        Ok(())
+    }
+
+    fn entered(&self, peer: &Peer, author: distchat_crdt::AuthorId) {
+        let Some(peer_id) = peer_id(peer) else { return };
+        let address =
+            self.shared.network.peers().into_iter().find(|(id, _)| *id == peer_id).map(|(_, address)| address);
+        if let Some(address) = address
+            && self.shared.first_proof(peer_id, author)
+        {
+            self.shared.events.emit(Event::Peer { peer_id, author: Some(author), connected: true, address });
+        }
+    }
+
+    /// Tells the user when the clock turns out to be off, and again when that changes much.
+    pub(super) fn tell_clock(&self, now: Now) {
+        let off = self.replica.clock(now).off_ms;
+        let mut told = self.shared.told_clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(offset_ms) = off else { return };
+        let change = u64::try_from(CLOCK_CHANGE.as_millis()).unwrap_or(u64::MAX);
+        if told.is_none_or(|told| told.abs_diff(offset_ms) > change) {
+            *told = Some(offset_ms);
+            self.shared.events.emit(Event::ClockOff { offset_ms });
+        }
+    }
+}
+
+fn peer_id(peer: &Peer) -> Option<PeerId> {
+    PeerId::from_bytes(peer.as_bytes()).ok()
+}
+
+fn network_verdict(verdict: Verdict) -> net::Verdict {
+    match verdict {
+        Verdict::Accept => net::Verdict::Accept,
+        Verdict::Ignore => net::Verdict::Ignore,
+        Verdict::Reject => net::Verdict::Reject,
+    }
+}

@@ -1,0 +1,203 @@
+//! What stays of a room while its task comes and goes: its mailbox, its state, and what is on its way to the disk.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+};
+
+use distchat_crdt::{AuthorId, Commit, Fingerprint, Key, Message, RoomId, RoomName};
+use libp2p::PeerId;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    error::RoomError,
+    event::{self, FingerprintInfo, RoomInfo, RoomState},
+    net::NetInput,
+    store::RoomNo,
+};
+
+/// How many commands wait for a room before whoever gives them waits, too.
+const COMMANDS: usize = 256;
+/// How many inputs from the network wait for a room before more are refused.
+const INPUTS: usize = 256;
+
+/// A room as the rest of the node knows it. It outlives the crashes of the task that runs it.
+pub(crate) struct Slot {
+    pub(crate) name: RoomName,
+    pub(crate) id: RoomId,
+    /// The room's number in the store.
+    pub(crate) number: RoomNo,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) inputs: mpsc::Sender<NetInput>,
+    /// The receiving ends. The task holds the lock while it runs; what it has not taken when it crashes, the next one
+    /// takes.
+    pub(crate) mailbox: tokio::sync::Mutex<Mailbox>,
+    pub(crate) status: watch::Sender<Status>,
+    /// Ends the task for good.
+    pub(crate) stop: CancellationToken,
+    /// What the network calls the room; another number each time it joins.
+    handle: AtomicU32,
+    /// Whether the own author has said by what name it goes since the node started.
+    introduced: AtomicBool,
+    kept: Mutex<Kept>,
+}
+
+pub(crate) struct Mailbox {
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) inputs: mpsc::Receiver<NetInput>,
+}
+
+/// What a restarted task needs to know of the one before it.
+struct Kept {
+    unannounced: VecDeque<Arc<Unannounced>>,
+    newest_shown: Key,
+}
+
+/// A commit that people have not been told of. Should the task crash between the disk and the telling, the next one
+/// tells.
+pub(crate) struct Unannounced {
+    pub(crate) commit: Arc<Commit>,
+    pub(crate) durable: AtomicBool,
+}
+
+/// A room in brief, for whoever asks without waiting.
+#[derive(Clone, Debug)]
+pub(crate) struct Status {
+    pub(crate) state: RoomState,
+    pub(crate) messages: u64,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) own_nick: Option<String>,
+    pub(crate) peers: Vec<RoomPeer>,
+}
+
+/// A peer that is in the room.
+#[derive(Clone, Debug)]
+pub(crate) struct RoomPeer {
+    pub(crate) peer: PeerId,
+    pub(crate) author: AuthorId,
+    pub(crate) clock_offset_ms: Option<i64>,
+}
+
+type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
+
+/// What a room's users ask of its task.
+pub(crate) enum Command {
+    Say { text: String, reply: Reply<Message> },
+    Nick { nick: String, reply: Reply<Message> },
+    History { before: Option<Key>, newest: usize, reply: Reply<Vec<event::Message>> },
+    Fingerprint { reply: Reply<FingerprintInfo> },
+    Delivered { reply: Reply<bool> },
+    Crash,
+}
+
+impl Slot {
+    pub(crate) fn new(name: RoomName, number: RoomNo, stop: CancellationToken) -> Self {
+        let (commands, command_receiver) = mpsc::channel(COMMANDS);
+        let (inputs, input_receiver) = mpsc::channel(INPUTS);
+        let status = Status {
+            state: RoomState::Open,
+            messages: 0,
+            fingerprint: Fingerprint([0; 32]),
+            own_nick: None,
+            peers: Vec::new(),
+        };
+        Self {
+            id: RoomId::of(&name),
+            name,
+            number,
+            commands,
+            inputs,
+            mailbox: tokio::sync::Mutex::new(Mailbox { commands: command_receiver, inputs: input_receiver }),
+            status: watch::Sender::new(status),
+            stop,
+            handle: AtomicU32::new(0),
+            introduced: AtomicBool::new(false),
+            kept: Mutex::new(Kept { unannounced: VecDeque::new(), newest_shown: Key::MIN }),
+        }
+    }
+
+    /// What the network calls the room now.
+    pub(crate) fn handle(&self) -> u32 {
+        self.handle.load(Ordering::Relaxed)
+    }
+
+    /// The network has been joined, and calls the room this.
+    pub(crate) fn joined(&self, handle: u32) {
+        self.handle.store(handle, Ordering::Relaxed);
+    }
+
+    pub(crate) fn info(&self) -> RoomInfo {
+        let status = self.status.borrow();
+        RoomInfo {
+            name: self.name.clone(),
+            messages: status.messages,
+            peers: status.peers.len(),
+            state: status.state,
+            fingerprint: status.fingerprint,
+        }
+    }
+
+    /// The room in its state now, as people are told.
+    pub(crate) fn event(&self) -> event::Event {
+        let info = self.info();
+        event::Event::Room {
+            room: info.name,
+            messages: info.messages,
+            fingerprint: info.fingerprint,
+            state: info.state,
+        }
+    }
+
+    pub(crate) fn set_state(&self, state: RoomState) {
+        self.status.send_modify(|status| {
+            status.state = state;
+            if matches!(state, RoomState::Failed | RoomState::Left) {
+                status.peers.clear();
+            }
+        });
+    }
+
+    /// Whether it is still to be said by what name the own author goes. It is asked once.
+    pub(crate) fn introduce(&self) -> bool {
+        !self.introduced.swap(true, Ordering::Relaxed)
+    }
+
+    /// The lock is held for moments and never while something can fail, so a poisoned one holds whole data.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers that a commit is on its way to the disk.
+    pub(crate) fn committing(&self, commit: Arc<Commit>) -> Arc<Unannounced> {
+        let unannounced = Arc::new(Unannounced { commit, durable: AtomicBool::new(false) });
+        self.kept().unannounced.push_back(unannounced.clone());
+        unannounced
+    }
+
+    /// People have been told of the oldest commit.
+    pub(crate) fn announced(&self, newest_shown: Key) {
+        let mut kept = self.kept();
+        kept.unannounced.pop_front();
+        kept.newest_shown = newest_shown;
+    }
+
+    /// What a crashed task left: the commits that are on disk and that nobody was told of, and how far the transcript had
+    /// been shown. Called when no commit is on its way any more.
+    pub(crate) fn take_unannounced(&self) -> (Vec<Arc<Commit>>, Key) {
+        let mut kept = self.kept();
+        let commits = kept.unannounced.drain(..).filter(|commit| commit.durable.load(Ordering::Acquire));
+        let commits = commits.map(|commit| commit.commit.clone()).collect();
+        (commits, kept.newest_shown)
+    }
+
+    /// Throws away what waits in the mailbox: whoever waits for an answer learns that there will be none.
+    pub(crate) async fn clear_mailbox(&self) {
+        let mut mailbox = self.mailbox.lock().await;
+        while mailbox.commands.try_recv().is_ok() {}
+        while mailbox.inputs.try_recv().is_ok() {}
+    }
+}

@@ -1,0 +1,332 @@
+//! The task that runs a room: it takes what happens to the replica, and does what the replica says.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use distchat_crdt::{
+    AuthorId, Key, Message, Room, Signer, Verifier,
+    clock::Now,
+    kind,
+    sync::{Input, Peer, Replica, ReplicaConfig, Response, Ticket},
+};
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
+
+use super::{
+    slot::{Command, Mailbox, RoomPeer, Slot},
+    view::View,
+};
+use crate::{
+    error::RoomError,
+    event::{EventHub, FingerprintInfo},
+    net::{GossipTicket, NetInput, Network},
+    store::{Store, StoreError},
+};
+
+/// How many inputs are handled before people and peers are told of what came of them.
+const AT_ONCE: usize = 256;
+
+/// What all rooms of a node share.
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) network: Network,
+    pub(crate) events: EventHub,
+    pub(crate) signer: Arc<dyn Signer>,
+    pub(crate) verifier: Arc<dyn Verifier>,
+    /// The moment that monotonic time is counted from.
+    pub(crate) epoch: Instant,
+    /// How far the clock was off when the user was last told.
+    pub(crate) told_clock: Mutex<Option<i64>>,
+    /// The authors of the connected peers, as far as proven in any room.
+    pub(crate) proven: Mutex<BTreeMap<libp2p::PeerId, AuthorId>>,
+    /// The name to go by: as told at the start, and as it follows from the profile.
+    pub(crate) nick: Option<String>,
+    pub(crate) default_nick: Option<String>,
+}
+
+impl Shared {
+    /// A peer has proven who its author is; whether that was not known.
+    pub(super) fn first_proof(&self, peer: libp2p::PeerId, author: AuthorId) -> bool {
+        self.proven.lock().unwrap_or_else(PoisonError::into_inner).insert(peer, author) != Some(author)
+    }
+
+    /// A peer is gone; who its author was.
+    pub(crate) fn forget_proof(&self, peer: &libp2p::PeerId) -> Option<AuthorId> {
+        self.proven.lock().unwrap_or_else(PoisonError::into_inner).remove(peer)
+    }
+
+    pub(super) fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { mono: self.epoch.elapsed(), wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) }
+    }
+}
+
+/// Why a room's task ended by itself. It is started again from the store, as after a crash.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RoomFailure {
+    #[error("the history could not be read or written: {0}")]
+    Store(#[from] StoreError),
+}
+
+/// How far the store has come with this task's commits.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Written {
+    pub(super) through: u64,
+    pub(super) failed: Option<StoreError>,
+}
+
+pub(super) struct Task {
+    pub(super) slot: Arc<Slot>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) replica: Replica,
+    pub(super) view: View,
+    /// Peers that wait for an answer.
+    pub(super) answers: BTreeMap<Ticket, oneshot::Sender<Response>>,
+    /// Frames of gossip that wait for a verdict. It comes with the same outputs, so there is never more than one.
+    pub(super) frames: BTreeMap<Ticket, GossipTicket>,
+    pub(super) next_ticket: Ticket,
+    pub(super) reads: FuturesUnordered<BoxFuture<'static, Input>>,
+    pub(super) written: watch::Sender<Written>,
+    /// Authors whose fork people have been told of.
+    pub(super) forks_told: Vec<AuthorId>,
+    /// The last message handed to the store, to know when all are there.
+    pub(super) last_commit: u64,
+}
+
+/// Runs the room until it is stopped. On a panic or an error nothing is lost: whatever was acknowledged is in the store,
+/// and what waits in the mailbox stays there.
+pub(crate) async fn run(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<(), RoomFailure> {
+    let mut mailbox = slot.mailbox.lock().await;
+    let mailbox = &mut *mailbox;
+    let mut task = Task::load(slot.clone(), shared).await?;
+    let mut written = task.written.subscribe();
+    task.tell_unannounced().await?;
+    for (peer, _) in task.shared.network.peers() {
+        task.handle(Input::PeerUp(peer_of(&peer)), None).await?;
+    }
+    task.show_status();
+    loop {
+        let deadline = task.replica.next_deadline().map(|at| task.shared.epoch + at);
+        tokio::select! {
+            () = slot.stop.cancelled() => break,
+            changed = written.changed() => {
+                if changed.is_ok() {
+                    let written = written.borrow_and_update().clone();
+                    task.written(&written).await?;
+                }
+            }
+            Some(read) = task.reads.next() => task.handle(read, None).await?,
+            Some(command) = mailbox.commands.recv() => task.command(command).await?,
+            Some(input) = mailbox.inputs.recv() => task.input(input).await?,
+            () = sleep_until(deadline) => task.handle(Input::Tick, None).await?,
+        }
+        task.drain(mailbox).await?;
+        task.show_status();
+    }
+    task.finish(mailbox, &mut written).await
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A peer as the replica knows it.
+pub(super) fn peer_of(peer: &libp2p::PeerId) -> Peer {
+    Peer::new(&peer.to_bytes())
+}
+
+impl Task {
+    async fn load(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<Self, RoomFailure> {
+        let author = shared.signer.author();
+        // Loading waits for all commits that were on their way, so what was kept of them is settled after it.
+        let snapshot = shared.store.load(slot.number, author).await?;
+        let nicks = shared.store.nicks(slot.number).await?;
+        let room = Room::restore(slot.id, author, shared.verifier.clone(), snapshot);
+        let forked = room.authors().iter().filter(|(_, log)| log.is_forked()).map(|(author, _)| *author);
+        let forks_told = forked.collect();
+        let config = ReplicaConfig {
+            me: peer_of(&shared.network.peer_id()),
+            handle: slot.handle(),
+            signer: shared.signer.clone(),
+            seed: rand::random(),
+        };
+        let replica = Replica::new(room, config, shared.now());
+        let horizon = Key::last_of(replica.clock(shared.now()).horizon);
+        let newest_shown = replica.room().index().last_to(&horizon).unwrap_or(Key::MIN);
+        let view = View::new(author, nicks, newest_shown);
+        Ok(Self {
+            slot,
+            shared,
+            replica,
+            view,
+            answers: BTreeMap::new(),
+            frames: BTreeMap::new(),
+            next_ticket: 0,
+            reads: FuturesUnordered::new(),
+            written: watch::Sender::new(Written::default()),
+            forks_told,
+            last_commit: 0,
+        })
+    }
+
+    /// Handles what else is waiting, so that people and the store get it in one go.
+    async fn drain(&mut self, mailbox: &mut Mailbox) -> Result<(), RoomFailure> {
+        for _ in 0..AT_ONCE {
+            if let Ok(command) = mailbox.commands.try_recv() {
+                self.command(command).await?;
+            } else if let Ok(input) = mailbox.inputs.try_recv() {
+                self.input(input).await?;
+            } else {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up what was said before the end, and waits until it is on disk.
+    async fn finish(
+        mut self,
+        mailbox: &mut Mailbox,
+        written: &mut watch::Receiver<Written>,
+    ) -> Result<(), RoomFailure> {
+        while let Ok(command) = mailbox.commands.try_recv() {
+            self.command(command).await?;
+        }
+        let last = self.last_commit;
+        let settled = written.wait_for(|written| written.through >= last || written.failed.is_some()).await;
+        let settled = settled.map(|written| written.clone()).unwrap_or_default();
+        self.written(&settled).await
+    }
+
+    pub(super) fn ticket(&mut self) -> Ticket {
+        self.next_ticket += 1;
+        self.next_ticket
+    }
+
+    /// Tells the replica and does what it says.
+    pub(super) async fn handle(
+        &mut self,
+        input: Input,
+        said: Option<oneshot::Sender<Result<Message, RoomError>>>,
+    ) -> Result<(), RoomFailure> {
+        let outputs = self.replica.handle(self.shared.now(), input);
+        self.perform(outputs, said).await
+    }
+
+    async fn input(&mut self, input: NetInput) -> Result<(), RoomFailure> {
+        let input = match input {
+            NetInput::PeerUp { peer } => Input::PeerUp(peer_of(&peer)),
+            NetInput::PeerDown { peer } => Input::PeerDown(peer_of(&peer)),
+            NetInput::Gossip { from, ticket, frame } => {
+                let number = self.ticket();
+                self.frames.insert(number, ticket);
+                Input::Frame { peer: peer_of(&from), ticket: number, bytes: frame }
+            }
+            NetInput::Request { peer, request, reply } => {
+                let ticket = self.ticket();
+                self.answers.insert(ticket, reply);
+                Input::Asked { peer: peer_of(&peer), ticket, request }
+            }
+            NetInput::Response { peer, id, response } => {
+                Input::Answered { peer: peer_of(&peer), id, response: response.ok() }
+            }
+        };
+        self.handle(input, None).await
+    }
+
+    async fn command(&mut self, command: Command) -> Result<(), RoomFailure> {
+        match command {
+            Command::Say { text, reply } => {
+                self.introduce().await?;
+                self.say(kind::TEXT, text.into_bytes(), Some(reply)).await?;
+            }
+            Command::Nick { nick, reply } => {
+                self.slot.introduce();
+                self.say(kind::NICK, nick.into_bytes(), Some(reply)).await?;
+            }
+            Command::History { before, newest, reply } => {
+                let history = self.shared.store.newest_text(self.slot.number, before, newest).await;
+                let horizon = self.replica.clock(self.shared.now()).horizon;
+                let shown =
+                    |messages: Vec<_>| messages.iter().map(|message| self.view.stored(message, horizon)).collect();
+                reply.send(history.map(shown).map_err(RoomError::from)).ok();
+            }
+            Command::Fingerprint { reply } => {
+                let room = self.replica.room();
+                let info = FingerprintInfo {
+                    messages: room.index().len(),
+                    fingerprint: room.fingerprint(),
+                    missing: room.missing(),
+                };
+                reply.send(Ok(info)).ok();
+            }
+            Command::Delivered { reply } => {
+                self.handle(Input::WatchReceipts, None).await?;
+                reply.send(Ok(self.replica.delivered())).ok();
+            }
+            #[expect(clippy::panic, reason = "this is what was asked for")]
+            Command::Crash => panic!("room `{}` was asked to crash", self.slot.name),
+        }
+        Ok(())
+    }
+
+    /// Before its first text here, an author says by what name it goes, if that is not known yet.
+    async fn introduce(&mut self) -> Result<(), RoomFailure> {
+        if !self.slot.introduce() {
+            return Ok(());
+        }
+        let wanted = match (&self.shared.nick, self.view.own_nick()) {
+            (Some(told), known) if Some(told.as_str()) != known => told.clone(),
+            (None, None) => match &self.shared.default_nick {
+                Some(nick) => nick.clone(),
+                None => return Ok(()),
+            },
+            _ => return Ok(()),
+        };
+        self.say(kind::NICK, wanted.into_bytes(), None).await
+    }
+
+    async fn say(
+        &mut self,
+        kind: u32,
+        body: Vec<u8>,
+        reply: Option<oneshot::Sender<Result<Message, RoomError>>>,
+    ) -> Result<(), RoomFailure> {
+        let ticket = self.ticket();
+        self.handle(Input::Say { ticket, kind, body }, reply).await
+    }
+
+    /// Brings the status that others see up to date.
+    fn show_status(&mut self) {
+        let now = self.shared.now();
+        let room = self.replica.room();
+        let root = room.fingerprint();
+        let peers: Vec<RoomPeer> = self
+            .replica
+            .peers()
+            .filter_map(|(peer, author)| {
+                let clock_offset_ms = self.replica.clock_offset_ms(now, peer);
+                let peer = libp2p::PeerId::from_bytes(peer.as_bytes()).ok()?;
+                Some(RoomPeer { peer, author, clock_offset_ms })
+            })
+            .collect();
+        let messages = room.index().len();
+        let own_nick = self.view.own_nick().map(str::to_owned);
+        self.slot.status.send_modify(|status| {
+            status.messages = messages;
+            status.fingerprint = root;
+            status.peers = peers;
+            status.own_nick = own_nick;
+        });
+        self.tell_clock(now);
+    }
+}

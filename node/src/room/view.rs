@@ -1,0 +1,159 @@
+//! What people are shown of a room: texts with the names their authors went by.
+
+use std::collections::BTreeMap;
+
+use distchat_crdt::{AuthorId, Key, Timestamp, kind};
+
+use crate::{event::Message, store::StoredMessage};
+
+/// The longest display name, in characters. Of a longer one from elsewhere the first so many are shown.
+pub(crate) const MAX_NICK: usize = 32;
+
+/// The names in a room, and how far its transcript has been shown.
+#[derive(Debug)]
+pub(super) struct View {
+    own: AuthorId,
+    /// Each author's names, by the place from which on they hold.
+    nicks: BTreeMap<AuthorId, BTreeMap<Key, String>>,
+    /// How many authors go by a name now.
+    users: BTreeMap<String, usize>,
+    /// The newest message shown that was not future-dated.
+    pub(super) newest_shown: Key,
+}
+
+impl View {
+    pub(super) fn new(own: AuthorId, nicks: Vec<(AuthorId, Key, Vec<u8>)>, newest_shown: Key) -> Self {
+        let mut view = Self { own, nicks: BTreeMap::new(), users: BTreeMap::new(), newest_shown };
+        for (author, key, body) in nicks {
+            view.renamed(author, key, &body);
+        }
+        view
+    }
+
+    /// An author goes by another name from that place on.
+    fn renamed(&mut self, author: AuthorId, key: Key, body: &[u8]) {
+        let names = self.nicks.entry(author).or_default();
+        let before = names.last_key_value().map(|(_, nick)| nick.clone());
+        names.insert(key, shown_nick(body, &author));
+        let after = names.last_key_value().map(|(_, nick)| nick.clone());
+        if let Some(nick) = before
+            && let Some(users) = self.users.get_mut(&nick)
+        {
+            *users -= 1;
+            if *users == 0 {
+                self.users.remove(&nick);
+            }
+        }
+        if let Some(nick) = after {
+            *self.users.entry(nick).or_default() += 1;
+        }
+    }
+
+    /// The name that the author goes by at that place.
+    fn nick(&self, author: &AuthorId, at: &Key) -> String {
+        let names = self.nicks.get(author);
+        let nick = names.and_then(|names| names.range(..=at).next_back()).map(|(_, nick)| nick.clone());
+        nick.unwrap_or_else(|| author.short())
+    }
+
+    /// The name that the own author has chosen last.
+    pub(super) fn own_nick(&self) -> Option<&str> {
+        Some(self.nicks.get(&self.own)?.last_key_value()?.1)
+    }
+
+    /// A message has become part of the room; what people are shown of it, if anything.
+    pub(super) fn arrived(&mut self, message: &distchat_crdt::Message, horizon: Timestamp) -> Option<Message> {
+        match message.kind() {
+            kind::NICK => {
+                self.renamed(message.author(), message.key(), message.body());
+                None
+            }
+            kind::TEXT => {
+                let mut shown = self.show(message.key(), message.author(), message.seq(), message.body(), horizon);
+                shown.late = !shown.future && shown.key < self.newest_shown;
+                if !shown.future {
+                    self.newest_shown = self.newest_shown.max(shown.key);
+                }
+                Some(shown)
+            }
+            _ => None,
+        }
+    }
+
+    /// A message from the store.
+    pub(super) fn stored(&self, message: &StoredMessage, horizon: Timestamp) -> Message {
+        self.show(message.key, message.author, message.seq, &message.body, horizon)
+    }
+
+    fn show(&self, key: Key, author: AuthorId, seq: u64, body: &[u8], horizon: Timestamp) -> Message {
+        let nick = self.nick(&author, &key);
+        let text = match std::str::from_utf8(body) {
+            Ok(text) => text.to_owned(),
+            Err(_) => format!("[{} bytes that are not text]", body.len()),
+        };
+        Message {
+            id: key.id,
+            key,
+            author,
+            nick_shared: self.users.get(&nick).is_some_and(|users| *users > 1),
+            nick,
+            seq,
+            time: key.time,
+            text,
+            own: author == self.own,
+            late: false,
+            future: key.time > horizon,
+        }
+    }
+}
+
+/// What is shown for a name: never nothing, never very long.
+fn shown_nick(body: &[u8], author: &AuthorId) -> String {
+    let nick: String = String::from_utf8_lossy(body).trim().chars().take(MAX_NICK).collect();
+    if nick.is_empty() { author.short() } else { nick }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use distchat_crdt::MessageId;
+
+    fn key(time: u64) -> Key {
+        Key { time: Timestamp(time), id: MessageId([time as u8; 32]) }
+    }
+
+    const A: AuthorId = AuthorId([0xaa; 32]);
+    const B: AuthorId = AuthorId([0xbb; 32]);
+
+    fn view(nicks: &[(AuthorId, u64, &str)]) -> View {
+        let nicks = nicks.iter().map(|(author, time, nick)| (*author, key(*time), nick.as_bytes().to_vec())).collect();
+        View::new(A, nicks, Key::MIN)
+    }
+
+    #[test]
+    fn a_name_holds_from_its_place_on() {
+        let view = view(&[(A, 20, "bob"), (A, 10, "alice")]);
+        assert_eq!(view.nick(&A, &key(5)), "aaaaaaaa");
+        assert_eq!(view.nick(&A, &key(10)), "alice");
+        assert_eq!(view.nick(&A, &key(19)), "alice");
+        assert_eq!(view.nick(&A, &key(21)), "bob");
+        assert_eq!(view.own_nick(), Some("bob"));
+    }
+
+    #[test]
+    fn a_shared_name_is_told_and_so_is_one_no_longer_shared() {
+        let mut view = view(&[(A, 10, "sam"), (B, 11, "sam")]);
+        assert!(view.show(key(12), A, 0, b"hi", Timestamp::MAX).nick_shared);
+        view.renamed(B, key(13), b"pat");
+        assert!(!view.show(key(14), A, 0, b"hi", Timestamp::MAX).nick_shared);
+    }
+
+    #[test]
+    fn odd_names_and_texts_are_shown_as_such() {
+        let view = view(&[(A, 10, " \t "), (B, 10, &"x".repeat(500))]);
+        assert_eq!(view.nick(&A, &key(11)), "aaaaaaaa");
+        assert_eq!(view.nick(&B, &key(11)).len(), MAX_NICK);
+        let shown = view.show(key(12), B, 0, &[0xff, 0xfe], Timestamp::MAX);
+        assert_eq!(shown.text, "[2 bytes that are not text]");
+    }
+}

@@ -1,0 +1,104 @@
+//! Commits as changes of the tables.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use distchat_crdt::{AuthorId, AuthorLog, Key, Message};
+use rusqlite::{Connection, params};
+
+use super::{CommitJob, RoomNo, error::StoreError, ranges};
+
+/// A message with where it goes and what its job says about it.
+struct Row<'a> {
+    room: RoomNo,
+    message: &'a Message,
+    own: bool,
+    arrived_ms: u64,
+}
+
+/// What a claim says besides its key: who, and for which sequence number.
+type Word = (AuthorId, Option<u64>);
+
+/// Several commits made into one, so that what comes and goes between them is never written, and rows are inserted in
+/// the tables' order: descending runs cost twice the space.
+#[derive(Default)]
+struct Merged<'a> {
+    rows: Vec<Row<'a>>,
+    /// Whether the key is a head in the end.
+    heads: BTreeMap<(RoomNo, Key), bool>,
+    filled: BTreeSet<(RoomNo, Key)>,
+    claims: BTreeMap<(RoomNo, Key), BTreeSet<Word>>,
+    authors: BTreeMap<(RoomNo, AuthorId), &'a AuthorLog>,
+}
+
+impl<'a> Merged<'a> {
+    fn take(&mut self, job: &'a CommitJob) {
+        let CommitJob { room, own, commit, arrived_ms, .. } = job;
+        let room = *room;
+        self.rows.extend(commit.messages.iter().map(|message| Row {
+            room,
+            message,
+            own: message.author() == *own,
+            arrived_ms: *arrived_ms,
+        }));
+        // Within one commit what goes comes after what came, for a message that is held stays held.
+        self.heads.extend(commit.heads_added.iter().map(|key| ((room, *key), true)));
+        self.heads.extend(commit.heads_removed.iter().map(|key| ((room, *key), false)));
+        for claim in &commit.claims_added {
+            self.claims.entry((room, claim.key)).or_default().insert((claim.author, claim.vouched_seq));
+        }
+        for key in &commit.holes_filled {
+            self.claims.remove(&(room, *key));
+            self.filled.insert((room, *key));
+        }
+        self.authors.extend(commit.authors.iter().map(|(author, log)| ((room, *author), log)));
+    }
+}
+
+/// Writes the jobs in the order given. The caller wraps it in a transaction.
+pub(super) fn apply<'a>(conn: &Connection, jobs: impl Iterator<Item = &'a CommitJob>) -> Result<(), StoreError> {
+    let mut merged = Merged::default();
+    jobs.for_each(|job| merged.take(job));
+    // Stable: of a message that came twice, the first arrival counts.
+    merged.rows.sort_by_key(|row| (row.room, row.message.key()));
+
+    let mut insert = conn.prepare_cached("INSERT OR IGNORE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+    for Row { room, message, own, arrived_ms } in &merged.rows {
+        let Key { time, id } = message.key();
+        insert.execute(params![
+            room.0,
+            time.0.cast_signed(),
+            id.0,
+            message.kind(),
+            message.seq().cast_signed(),
+            message.body_at() as i64,
+            own,
+            arrived_ms.cast_signed(),
+            message.bytes(),
+        ])?;
+    }
+
+    let mut insert = conn.prepare_cached("INSERT OR IGNORE INTO head VALUES (?, ?, ?)")?;
+    let mut delete = conn.prepare_cached("DELETE FROM head WHERE room = ? AND time = ? AND id = ?")?;
+    for ((room, Key { time, id }), is_head) in &merged.heads {
+        let statement = if *is_head { &mut insert } else { &mut delete };
+        statement.execute(params![room.0, time.0.cast_signed(), id.0])?;
+    }
+
+    let mut delete = conn.prepare_cached("DELETE FROM claim WHERE room = ? AND time = ? AND id = ?")?;
+    for (room, Key { time, id }) in &merged.filled {
+        delete.execute(params![room.0, time.0.cast_signed(), id.0])?;
+    }
+    let mut insert = conn.prepare_cached("INSERT OR IGNORE INTO claim VALUES (?, ?, ?, ?, ?)")?;
+    for ((room, Key { time, id }), claims) in &merged.claims {
+        for (author, vouched_seq) in claims {
+            let vouched_seq = vouched_seq.map_or(-1, u64::cast_signed);
+            insert.execute(params![room.0, time.0.cast_signed(), id.0, author.0, vouched_seq])?;
+        }
+    }
+
+    let mut replace = conn.prepare_cached("INSERT OR REPLACE INTO author VALUES (?, ?, ?, ?, ?)")?;
+    for ((room, author), log) in &merged.authors {
+        replace.execute(params![room.0, author.0, log.is_forked(), log.count().cast_signed(), ranges::encode(log)])?;
+    }
+    Ok(())
+}

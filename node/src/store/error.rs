@@ -1,0 +1,107 @@
+//! What can go wrong with a history, told so that a person knows what to do.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::ErrorCode;
+use thiserror::Error;
+
+/// Why the store could not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum StoreError {
+    /// A newer program has written this history.
+    #[error("the history {} has format {found}, and this program knows formats up to {known}: \
+             use the newer program that wrote it", path.display())]
+    Newer { path: PathBuf, found: i64, known: i64 },
+    /// Not a database, or one that is broken.
+    #[error(
+        "the history {place} is damaged ({detail}): move it away, with its -wal file if there is one, restore a copy \
+         if you have one, and start again; what other nodes hold comes back from them"
+    )]
+    Damaged { place: Place, detail: String },
+    /// The file is there, and the system does not let us at it.
+    #[error(
+        "the history {place} cannot be used ({detail}): check that its file and directory belong to you, \
+         can be written, and are on a working disk"
+    )]
+    Unusable { place: Place, detail: String },
+    /// No space left.
+    #[error("no space is left for the history {place}: free some on that disk")]
+    Full { place: Place },
+    /// An earlier commit of the room failed, and this one builds on it.
+    #[error("an earlier change of this room could not be saved, so this one is not either: load the room again")]
+    Stale,
+    /// Anything else that SQLite reports.
+    #[error("the history {place} could not be used: {detail}")]
+    Failed { place: Place, detail: String },
+    /// The store was closed, or its thread is gone.
+    #[error("the history is closed")]
+    Closed,
+}
+
+/// Where the store is; unknown until the error reaches somebody who knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place(Option<PathBuf>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(path) => path.display().fmt(f),
+            None => f.write_str("in memory"),
+        }
+    }
+}
+
+/// The store was closed, or its writer is gone: nothing can be submitted any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the history is closed")]
+pub(crate) struct Closed;
+
+impl From<Closed> for StoreError {
+    fn from(_: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+impl StoreError {
+    /// Something in the database is not as this program writes it.
+    pub(super) fn damaged(detail: impl Into<String>) -> Self {
+        Self::Damaged { place: Place::default(), detail: detail.into() }
+    }
+
+    /// An error of the file system.
+    pub(super) fn io(path: &Path, error: &std::io::Error) -> Self {
+        Self::Unusable { place: Place(Some(path.to_owned())), detail: error.to_string() }
+    }
+
+    /// The same, saying which file is meant.
+    pub(super) fn at(mut self, path: Option<&Path>) -> Self {
+        if let Self::Damaged { place, .. }
+        | Self::Unusable { place, .. }
+        | Self::Full { place }
+        | Self::Failed { place, .. } = &mut self
+        {
+            place.0 = path.map(Path::to_owned);
+        }
+        self
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let place = Place::default();
+        let detail = error.to_string();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged { place, detail },
+            Some(ErrorCode::DiskFull) => Self::Full { place },
+            Some(
+                ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure,
+            ) => Self::Unusable { place, detail },
+            Some(_) => Self::Failed { place, detail },
+            // Not from SQLite but from reading a row: a value of another type or size than this program writes.
+            None => Self::Damaged { place, detail },
+        }
+    }
+}

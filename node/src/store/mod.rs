@@ -1,0 +1,247 @@
+//! The history on disk: every room's messages and what a room starts from, in one SQLite database.
+//!
+//! One thread writes, in groups; two read. All are reached through bounded queues, in which callers wait for a place.
+
+mod apply;
+mod error;
+mod query;
+mod ranges;
+mod reader;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    thread::{self, JoinHandle},
+};
+
+use distchat_crdt::{AuthorId, Commit, Key, RoomName, Snapshot};
+use rusqlite::Connection;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+pub(crate) use error::{Closed, StoreError};
+
+/// How many jobs wait for the writer, and for the readers, at most. Further callers wait for a place.
+const QUEUE: usize = 256;
+/// How many KiB of messages wait for the writer at most: the other bound of the same queue.
+const QUEUE_KIB: usize = 32 << 10;
+const READERS: usize = 2;
+
+/// Something to do on a store's thread. It sends its own answer.
+type Job = Box<dyn FnOnce(&Connection) + Send>;
+
+/// A room's number in this store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RoomNo(i64);
+
+/// What one merge changed, to be written in one transaction.
+pub(crate) struct CommitJob {
+    /// The room that it is about.
+    pub(crate) room: RoomNo,
+    /// The node's own author.
+    pub(crate) own: AuthorId,
+    /// What changed.
+    pub(crate) commit: Arc<Commit>,
+    /// When the messages came here, in milliseconds since 1970.
+    pub(crate) arrived_ms: u64,
+    /// Called once the commit outlasts a power cut, or has failed. It runs on the writer's thread, so it must neither
+    /// wait nor panic. After a failure every later commit of the room fails too, until the room is loaded again.
+    pub(crate) done: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
+}
+
+/// A text message as people are shown it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredMessage {
+    /// Its place in the transcript.
+    pub(crate) key: Key,
+    /// Who wrote it.
+    pub(crate) author: AuthorId,
+    /// How many the author wrote before.
+    pub(crate) seq: u64,
+    /// When it came here, in milliseconds since 1970.
+    pub(crate) arrived_ms: u64,
+    /// Its text, if it is UTF-8.
+    pub(crate) body: Vec<u8>,
+}
+
+/// A handle on the open store. The threads end when [`Store::close`] is called or the last handle is dropped.
+#[derive(Clone)]
+pub(crate) struct Store(Arc<Inner>);
+
+struct Inner {
+    writer: mpsc::Sender<writer::Task>,
+    /// None in memory, where the data is where the one connection is.
+    readers: Option<mpsc::Sender<reader::Task>>,
+    places: Arc<Semaphore>,
+    /// The writer's, then the readers'.
+    threads: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
+    path: Option<PathBuf>,
+}
+
+impl Store {
+    /// Opens the history, or creates it. `None`: in memory, until the store is closed. Blocks.
+    pub(crate) fn open(path: Option<&Path>) -> Result<Self, StoreError> {
+        Self::open_at(path).map_err(|error| error.at(path))
+    }
+
+    fn open_at(path: Option<&Path>) -> Result<Self, StoreError> {
+        let failed = |error| StoreError::io(path.unwrap_or(Path::new("-")), &error);
+        let mut threads = Vec::new();
+
+        let conn = schema::open_writer(path)?;
+        let reading = path.map(|path| [(); READERS].map(|()| schema::open_reader(path)));
+        let (writer, queue) = mpsc::channel(QUEUE);
+        let work = writer::Writer::new(conn, path);
+        threads.push(thread::Builder::new().name("store-writer".into()).spawn(|| work.run(queue)).map_err(failed)?);
+
+        let mut readers = None;
+        if let Some(conns) = reading {
+            let (sender, queue) = mpsc::channel(QUEUE);
+            let queue = Arc::new(Mutex::new(queue));
+            for conn in conns {
+                let (conn, queue) = (conn?, Arc::clone(&queue));
+                let builder = thread::Builder::new().name("store-reader".into());
+                threads.push(builder.spawn(move || reader::run(&conn, &queue)).map_err(failed)?);
+            }
+            readers = Some(sender);
+        }
+        Ok(Self(Arc::new(Inner {
+            writer,
+            readers,
+            places: Arc::new(Semaphore::new(QUEUE_KIB)),
+            threads: threads.into(),
+            path: path.map(Path::to_owned),
+        })))
+    }
+
+    /// The room's number; the room is entered if it is new.
+    pub(crate) async fn room(&self, name: &RoomName) -> Result<RoomNo, StoreError> {
+        let name = name.clone();
+        self.on_writer(move |conn| query::room(conn, &name)).await
+    }
+
+    /// All that the room starts from. Every commit submitted before is in it, and if one of them failed, the room can
+    /// commit again.
+    pub(crate) async fn load(&self, room: RoomNo, own: AuthorId) -> Result<Snapshot, StoreError> {
+        let (sender, done) = oneshot::channel();
+        self.0.writer.send(writer::Task::Reload(room, sender)).await.map_err(|_| Closed)?;
+        done.await.map_err(|_| Closed)?;
+        // On a reader: a long history takes a second, in which other rooms go on committing.
+        let snapshot = self.on_reader(move |conn| query::load(conn, room, own)).await?;
+        if !query::misses_own(&snapshot, own) {
+            return Ok(snapshot);
+        }
+        self.on_writer(move |conn| query::adopt(conn, room, own)).await?;
+        self.on_reader(move |conn| query::load(conn, room, own)).await
+    }
+
+    /// Queues a commit, and waits for a place if the queue is full. If the future is dropped, or the store is closed,
+    /// the job is dropped with its `done`; once it is queued, it is done whatever happens.
+    pub(crate) async fn submit(&self, job: CommitJob) -> Result<(), Closed> {
+        let weight = weight(&job.commit);
+        let places = u32::try_from(weight.div_ceil(1024).clamp(1, QUEUE_KIB)).unwrap_or(1);
+        let place = Arc::clone(&self.0.places).acquire_many_owned(places).await.map_err(|_| Closed)?;
+        let queued = writer::Queued { job, weight, _place: place };
+        self.0.writer.send(writer::Task::Commit(queued)).await.map_err(|_| Closed)
+    }
+
+    /// The bytes of those of these messages that are held, newest first, until they would be more than `max_bytes`; at
+    /// least one if any is held. The keys must descend.
+    pub(crate) async fn read(
+        &self,
+        room: RoomNo,
+        keys: Vec<Key>,
+        max_bytes: usize,
+    ) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
+        self.on_reader(move |conn| query::read(conn, room, &keys, max_bytes)).await
+    }
+
+    /// The newest texts, or the newest before a key, in the transcript's order.
+    pub(crate) async fn newest_text(
+        &self,
+        room: RoomNo,
+        before: Option<Key>,
+        count: usize,
+    ) -> Result<Vec<StoredMessage>, StoreError> {
+        self.on_reader(move |conn| query::newest_text(conn, room, before, count)).await
+    }
+
+    /// All messages in which somebody gave a name (author, key, body), by author, then in the transcript's order.
+    pub(crate) async fn nicks(&self, room: RoomNo) -> Result<Vec<(AuthorId, Key, Vec<u8>)>, StoreError> {
+        self.on_reader(move |conn| query::nicks(conn, room)).await
+    }
+
+    /// For each key whether its message is held, in a state that outlasts a power cut.
+    pub(crate) async fn holds(&self, room: RoomNo, keys: Vec<Key>) -> Result<Vec<bool>, StoreError> {
+        self.on_reader(move |conn| query::holds(conn, room, &keys)).await
+    }
+
+    /// Ends the store: everything queued is committed and in the one file, and the threads are gone. Whatever comes
+    /// later gets [`Closed`]. A second call waits for the first.
+    pub(crate) async fn close(&self) {
+        let mut threads = self.0.threads.lock().await;
+        // The readers go first, so that the writer is the last one out and tidies up. A queue that takes nothing any
+        // more is ending already.
+        let writing = 1.min(threads.len());
+        let reading = threads.split_off(writing);
+        if let Some(readers) = &self.0.readers {
+            let _ = readers.send(reader::Task::Close).await;
+        }
+        join(reading).await;
+        let _ = self.0.writer.send(writer::Task::Close).await;
+        join(std::mem::take(&mut *threads)).await;
+    }
+
+    async fn on_writer<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (job, answer) = self.job(work);
+        self.0.writer.send(writer::Task::Run(job)).await.map_err(|_| Closed)?;
+        answer.await.map_err(|_| Closed)?
+    }
+
+    async fn on_reader<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let Some(readers) = &self.0.readers else {
+            return self.on_writer(work).await;
+        };
+        let (job, answer) = self.job(work);
+        readers.send(reader::Task::Run(job)).await.map_err(|_| Closed)?;
+        answer.await.map_err(|_| Closed)?
+    }
+
+    fn job<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> (Job, oneshot::Receiver<Result<T, StoreError>>) {
+        let (sender, answer) = oneshot::channel();
+        let path = self.0.path.clone();
+        let job = Box::new(move |conn: &Connection| {
+            if !sender.is_closed() {
+                let _ = sender.send(work(conn).map_err(|error| error.at(path.as_deref())));
+            }
+        });
+        (job, answer)
+    }
+}
+
+async fn join(threads: Vec<JoinHandle<()>>) {
+    let ended = tokio::task::spawn_blocking(|| threads.into_iter().filter_map(|thread| thread.join().err()).count());
+    if !ended.await.is_ok_and(|panicked| panicked == 0) {
+        tracing::error!("a thread of the store has panicked");
+    }
+}
+
+/// About how many bytes a commit takes in memory.
+fn weight(commit: &Commit) -> usize {
+    let messages: usize = commit.messages.iter().map(|message| message.bytes().len()).sum();
+    let ranges: usize = commit.authors.iter().map(|(_, log)| log.ranges().len()).sum();
+    let keys = commit.heads_added.len() + commit.heads_removed.len() + commit.holes_filled.len();
+    messages + 16 * ranges + 40 * keys + 88 * commit.claims_added.len()
+}
