@@ -1,0 +1,200 @@
+//! A command line of the program under test, and how it is run.
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+    process::{Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use crate::{Chat, Machine, PATIENCE, binary, clock};
+
+/// A command line, put together step by step; [`Launch::start`] runs it.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    machine: Machine,
+    profile: String,
+    data_dir: PathBuf,
+    options: Vec<OsString>,
+    clock: Option<String>,
+    json: bool,
+    bare: bool,
+    listens: bool,
+}
+
+/// What is left of a program that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// What it said on standard error.
+    pub stderr: Vec<String>,
+    /// The lines, or events, on standard output.
+    pub stdout: Vec<String>,
+}
+
+impl Launch {
+    pub(crate) fn new(machine: Machine, profile: &str) -> Self {
+        Self {
+            data_dir: machine.data_dir(),
+            machine,
+            profile: profile.to_owned(),
+            options: Vec::new(),
+            clock: None,
+            json: true,
+            bare: false,
+            listens: false,
+        }
+    }
+
+    /// `--room`
+    pub fn room(self, room: &str) -> Self {
+        self.options(["--room", room])
+    }
+
+    /// `--nick`
+    pub fn nick(self, nick: &str) -> Self {
+        self.options(["--nick", nick])
+    }
+
+    /// `--listen`
+    ///
+    /// # Panics
+    /// If the machine is not in a namespace and the address is not a loopback address.
+    pub fn listen(mut self, address: &str) -> Self {
+        let inside = self.machine.namespace().is_some() || address.starts_with("/ip4/127.");
+        assert!(inside, "{address} would be reachable from outside this computer");
+        self.listens = true;
+        self.options(["--listen", address])
+    }
+
+    /// Further options, as they are.
+    pub fn options<T: AsRef<OsStr>>(mut self, options: impl IntoIterator<Item = T>) -> Self {
+        self.options.extend(options.into_iter().map(|option| option.as_ref().to_owned()));
+        self
+    }
+
+    /// Another directory for the profile than the machine's usual one.
+    pub fn data_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.data_dir = directory.into();
+        self
+    }
+
+    /// A calendar clock that is off by `offset`, such as `+365d`; see [`crate::skip::clocks_or_skip`].
+    pub fn clock(mut self, offset: &str) -> Self {
+        self.clock = Some(offset.to_owned());
+        self
+    }
+
+    /// The right clock again.
+    pub fn right_clock(mut self) -> Self {
+        self.clock = None;
+        self
+    }
+
+    /// Line mode for people: without `--json`, so that every line on standard output is an event that is a string.
+    pub fn plain(mut self) -> Self {
+        self.json = false;
+        self
+    }
+
+    /// No option that was not asked for: neither `--name` nor `--data-dir`. The profile is the default one, in the
+    /// machine's own home directory.
+    pub fn bare(mut self) -> Self {
+        self.bare = true;
+        self
+    }
+
+    /// Where the profile's key, history and lock are.
+    pub fn profile_dir(&self) -> PathBuf {
+        assert!(!self.bare, "only a program started with --data-dir has a known place");
+        self.data_dir.join(&self.profile)
+    }
+
+    /// Starts the program and waits until it says that it is ready.
+    pub fn start(self) -> Chat {
+        let chat = Chat::start(self);
+        if chat.launch().json {
+            chat.wait_ready();
+        }
+        chat
+    }
+
+    /// Runs the program with this input to its end.
+    pub fn run(self, input: &[u8]) -> Finished {
+        let mut chat = Chat::start(self);
+        chat.send_bytes(input);
+        chat.close_input();
+        let status = chat.wait_exit(PATIENCE);
+        chat.finished(status)
+    }
+
+    /// Runs the program to its end, without input, where it is expected to refuse to start.
+    pub fn refused(self) -> Finished {
+        let mut chat = Chat::start(self);
+        let status = chat.wait_exit(Duration::from_secs(30));
+        chat.finished(status)
+    }
+
+    pub(crate) fn label(&self) -> String {
+        match self.machine.namespace() {
+            Some(namespace) => format!("{} in {namespace}", self.profile),
+            None => self.profile.clone(),
+        }
+    }
+
+    pub(crate) fn json(&self) -> bool {
+        self.json
+    }
+
+    pub(crate) fn faked(&self) -> bool {
+        self.clock.is_some()
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        let machine = &self.machine;
+        let mut command = match machine.namespace() {
+            Some(namespace) => {
+                // `ip` becomes the program (it does not stay as its parent), so signals reach the program.
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(binary::distchat());
+                command
+            }
+            None => {
+                let mut command = Command::new(binary::distchat());
+                command.arg("--no-mdns");
+                if !self.listens {
+                    command.args(["--listen", "/ip4/127.0.0.1/tcp/0"]);
+                }
+                command
+            }
+        };
+        if self.json {
+            command.arg("--json");
+        }
+        if !self.bare {
+            command.args(["--name", &self.profile]).arg("--data-dir").arg(&self.data_dir);
+        }
+        command.args(&self.options);
+        // A test never touches the profile of the person who runs it, whatever options it forgets.
+        command
+            .env("HOME", machine.home())
+            .env("XDG_DATA_HOME", machine.home().join("data"))
+            .env("XDG_RUNTIME_DIR", machine.run_dir())
+            .env("DISTCHAT_RUN_DIR", machine.run_dir())
+            .env_remove("RUST_LOG");
+        if let Some(offset) = &self.clock {
+            command.envs(clock::environment(offset));
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+}
+
+impl Chat {
+    fn finished(&self, status: ExitStatus) -> Finished {
+        let stdout =
+            self.events().iter().map(|event| event.as_str().map_or_else(|| event.to_string(), str::to_owned)).collect();
+        Finished { code: status.code(), stderr: self.stderr(), stdout }
+    }
+}

@@ -1,0 +1,49 @@
+//! The harness that drives the real `distchat` binary, as a person or a script would: lines in, events out.
+//!
+//! Nothing here looks inside a node. What a test knows it has read from the program's standard output (`--json`),
+//! its standard error, its exit code and its files, which are the contracts that users rely on.
+//!
+//! * [`binary`] builds the program under test and finds it;
+//! * [`Machine`] is a place to run it: a directory of its own and, maybe, a network namespace;
+//! * [`Launch`] is a command line, [`Chat`] is the running program;
+//! * [`Lan`] is a network of machines whose cables can be pulled;
+//! * [`converge`] waits until several chats show one and the same history;
+//! * [`transcript`] has lines that people really typed;
+//! * [`skip`] decides what happens where this machine cannot run a test.
+//!
+//! ```no_run
+//! use distchat_tests::{Machine, PATIENCE};
+//!
+//! let machine = Machine::loopback();
+//! let mut ann = machine.chat("ann").room("general").start();
+//! let mut bob = machine.chat("bob").room("general").start();
+//! let said = ann.say_and_wait("hello");
+//! bob.wait_for("ann's hello", PATIENCE, |event| event["id"] == said.id.as_str());
+//! ```
+//!
+//! Outside a namespace a node speaks to the loopback interface only; [`Launch`] sees to that, not the test.
+#![warn(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a harness reports by panicking")]
+
+pub mod binary;
+pub mod clock;
+pub mod converge;
+mod event;
+mod lan;
+mod launch;
+mod log;
+mod machine;
+mod process;
+pub mod skip;
+pub mod transcript;
+
+pub use event::{Fingerprint, Message, is, is_message, is_room};
+pub use lan::Lan;
+pub use launch::{Finished, Launch};
+pub use log::Mark;
+pub use machine::Machine;
+pub use process::Chat;
+
+/// How long a test waits for what should happen at once, before it gives up: an upper bound for a busy machine,
+/// not an expectation.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
