@@ -107,52 +107,44 @@ impl Room {
         merge
     }
 
-    /// Takes in a message that this node has just signed.
-    pub fn insert_own(&mut self, message: &Message) -> Commit {
-        let mut commit = self.apply(std::iter::once(message));
-        commit.messages.push(message.clone());
-        commit
+    /// Signs and takes in what this node's author says, one thing after the other.
+    ///
+    /// # Errors
+    /// As for [`Room::sign`]. What was said before the one that failed is in the commit; the rest is not said.
+    pub fn say(
+        &mut self,
+        signer: &dyn Signer,
+        clock: &Clock,
+        said: Vec<(u32, Vec<u8>)>,
+    ) -> (Commit, Result<(), DecodeError>) {
+        let mut changes = Changes::default();
+        let mut messages = Vec::with_capacity(said.len());
+        let mut result = Ok(());
+        for (kind, body) in said {
+            match self.sign(signer, clock, kind, body) {
+                Ok(message) => {
+                    changes.take(self, &message);
+                    messages.push(message);
+                }
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        let mut commit = changes.finish(self);
+        commit.messages = messages;
+        (commit, result)
     }
 
     /// Makes new, accepted messages part of all derived state. They come in ascending order, for then most of what
     /// they refer to is held, and the changes stay few.
     fn apply<'a>(&mut self, ascending: impl Iterator<Item = &'a Message>) -> Commit {
-        let mut heads_added = BTreeSet::new();
-        let mut commit = Commit::default();
-        let mut touched = BTreeSet::new();
+        let mut changes = Changes::default();
         for message in ascending {
-            let (key, author) = (message.key(), message.author());
-            self.index.insert(key);
-            if self.holes.fill(&key) {
-                commit.holes_filled.push(key);
-            } else {
-                self.heads.insert(key);
-                heads_added.insert(key);
-            }
-            for (position, named) in message.refs().enumerate() {
-                if self.heads.remove(&named) {
-                    if !heads_added.remove(&named) {
-                        commit.heads_removed.push(named);
-                    }
-                } else if !self.index.contains(&named) {
-                    let vouches = position == 0 && message.prev().is_some();
-                    let vouched_seq = vouches.then(|| message.seq() - 1);
-                    let claim = Claim { key: named, author, vouched_seq };
-                    if self.holes.add(claim) {
-                        commit.claims_added.push(claim);
-                    }
-                }
-            }
-            self.authors.entry(author).or_default().insert(message.seq());
-            touched.insert(author);
-            if author == self.own.author() {
-                self.own.insert(key, message.seq());
-            }
+            changes.take(self, message);
         }
-        commit.heads_added = heads_added.into_iter().collect();
-        commit.authors =
-            touched.into_iter().filter_map(|author| Some((author, self.authors.get(&author)?.clone()))).collect();
-        commit
+        changes.finish(self)
     }
 
     /// The next message of this node's author: it follows what is held and not future-dated.
@@ -238,6 +230,55 @@ impl Room {
     /// The authors and what is held of each.
     pub fn authors(&self) -> &BTreeMap<AuthorId, AuthorLog> {
         &self.authors
+    }
+}
+
+/// What becomes different while messages are taken in.
+#[derive(Default)]
+struct Changes {
+    commit: Commit,
+    heads_added: BTreeSet<Key>,
+    authors: BTreeSet<AuthorId>,
+}
+
+impl Changes {
+    fn take(&mut self, room: &mut Room, message: &Message) {
+        let (key, author) = (message.key(), message.author());
+        room.index.insert(key);
+        if room.holes.fill(&key) {
+            self.commit.holes_filled.push(key);
+        } else {
+            room.heads.insert(key);
+            self.heads_added.insert(key);
+        }
+        for (position, named) in message.refs().enumerate() {
+            if room.heads.remove(&named) {
+                if !self.heads_added.remove(&named) {
+                    self.commit.heads_removed.push(named);
+                }
+            } else if !room.index.contains(&named) {
+                let vouches = position == 0 && message.prev().is_some();
+                let vouched_seq = vouches.then(|| message.seq() - 1);
+                let claim = Claim { key: named, author, vouched_seq };
+                if room.holes.add(claim) {
+                    self.commit.claims_added.push(claim);
+                }
+            }
+        }
+        room.authors.entry(author).or_default().insert(message.seq());
+        self.authors.insert(author);
+        if author == room.own.author() {
+            room.own.insert(key, message.seq());
+        }
+    }
+
+    fn finish(self, room: &Room) -> Commit {
+        let log = |author: AuthorId| Some((author, room.authors.get(&author)?.clone()));
+        Commit {
+            heads_added: self.heads_added.into_iter().collect(),
+            authors: self.authors.into_iter().filter_map(log).collect(),
+            ..self.commit
+        }
     }
 }
 

@@ -40,14 +40,13 @@ pub enum Input {
         /// A run of messages.
         bytes: Vec<u8>,
     },
-    /// The own author says something. [`Output::Said`] with this ticket follows once it is on disk.
+    /// The own author says these things, one after the other. One [`Output::Commit`] follows at once, unless nothing
+    /// could be said, and [`Output::Said`] with this ticket once that is on disk.
     Say {
         /// To answer with.
         ticket: Ticket,
-        /// What the body means; see [`crate::kind`].
-        kind: u32,
-        /// What is said.
-        body: Vec<u8>,
+        /// What the body means (see [`crate::kind`]), and the body.
+        said: Vec<(u32, Vec<u8>)>,
     },
     /// What [`Output::Read`] asked for.
     Read {
@@ -110,12 +109,14 @@ pub enum Output {
         /// What.
         commit: Commit,
     },
-    /// What was said is on disk, or cannot be said.
+    /// What was said is on disk, or, with no messages, cannot be said.
     Said {
         /// The ticket of what was said.
         ticket: Ticket,
-        /// The message.
-        message: Result<Message, DecodeError>,
+        /// The messages that it became: of the first so many things, in that order.
+        messages: Vec<Message>,
+        /// Why the others cannot be said, if there are any.
+        error: Option<DecodeError>,
     },
     /// These messages are on disk and part of the room, in order of acceptance.
     Stored {

@@ -72,8 +72,8 @@ struct Uncommitted {
 /// Where messages came from.
 #[derive(Clone, Debug)]
 pub(super) enum Origin {
-    /// The own author said it.
-    Said(Ticket),
+    /// The own author said it, and could not say more for this reason.
+    Said(Ticket, Option<DecodeError>),
     /// A peer passed it on, or was asked for it.
     Peer(Peer),
     /// A peer offered it and waits for the answer.
@@ -114,7 +114,7 @@ impl Replica {
             Input::Asked { peer, ticket, request } => self.asked(peer, ticket, request),
             Input::Answered { peer, id, response } => self.answered(&peer, id, response),
             Input::Frame { peer, ticket, bytes } => self.frame(peer, ticket, &bytes),
-            Input::Say { ticket, kind, body } => self.say(ticket, kind, body),
+            Input::Say { ticket, said } => self.say(ticket, said),
             Input::Read { id, bodies } => self.read(id, bodies),
             Input::Committed { through } => self.committed(through),
             Input::WatchReceipts => self.watch_receipts(),
@@ -166,16 +166,17 @@ impl Replica {
         self.out.push(Output::Offence { peer: peer.clone(), why });
     }
 
-    fn say(&mut self, ticket: Ticket, kind: u32, body: Vec<u8>) {
+    fn say(&mut self, ticket: Ticket, said: Vec<(u32, Vec<u8>)>) {
         let clock = self.clocks.read(self.now);
-        match self.room.sign(self.signer.as_ref(), &clock, kind, body) {
-            Err(error) => self.out.push(Output::Said { ticket, message: Err(error) }),
-            Ok(message) => {
-                let commit = self.room.insert_own(&message);
-                self.receipts.said(message.key());
-                self.commit(commit, Origin::Said(ticket));
-            }
+        let (commit, result) = self.room.say(self.signer.as_ref(), &clock, said);
+        if commit.messages.is_empty() {
+            self.out.push(Output::Said { ticket, messages: Vec::new(), error: result.err() });
+            return;
         }
+        for message in &commit.messages {
+            self.receipts.said(message.key());
+        }
+        self.commit(commit, Origin::Said(ticket, result.err()));
     }
 
     fn frame(&mut self, peer: Peer, ticket: Ticket, bytes: &[u8]) {
@@ -229,11 +230,9 @@ impl Replica {
                 self.uncommitted_keys.remove(&message.key());
             }
             let from = match commit.origin {
-                Origin::Said(ticket) => {
-                    for message in &commit.messages {
-                        own.push(message.clone());
-                        self.out.push(Output::Said { ticket, message: Ok(message.clone()) });
-                    }
+                Origin::Said(ticket, error) => {
+                    own.extend_from_slice(&commit.messages);
+                    self.out.push(Output::Said { ticket, messages: commit.messages.clone(), error });
                     None
                 }
                 Origin::Peer(peer) => Some(peer),

@@ -136,7 +136,7 @@ impl World {
     }
 
     pub fn say(&mut self, host: usize, text: &str) {
-        self.input(host, Input::Say { ticket: 0, kind: kind::TEXT, body: text.into() });
+        self.input(host, Input::Say { ticket: 0, said: vec![(kind::TEXT, text.into())] });
     }
 
     /// Puts messages into a host as if it had them from before.
@@ -215,7 +215,7 @@ impl World {
                 }
             }
             Output::Verdict { verdict, .. } => assert_ne!(verdict, Verdict::Reject),
-            Output::Said { message, .. } => drop(message.unwrap()),
+            Output::Said { error, .. } => assert_eq!(error, None),
             Output::Stored { messages, .. } => self.hosts[host].stored.extend(messages),
             Output::Synced { received, sent, .. } => self.hosts[host].synced.push((received, sent)),
             Output::Offence { why, .. } => self.hosts[host].offences.push(why),

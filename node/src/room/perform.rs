@@ -24,15 +24,15 @@ use crate::{
 /// How much the clock's offset must change before the user is told again.
 const CLOCK_CHANGE: Duration = Duration::from_secs(30);
 
-/// Who waits for a message to be on disk.
-pub(super) type Said = oneshot::Sender<Result<Message, RoomError>>;
+/// Who waits for a message to be on disk, if anybody.
+pub(super) type Waiting = Option<oneshot::Sender<Result<Message, RoomError>>>;
 
 impl Task {
-    /// Does what the replica says. `said` is whoever waits for the message that was just said.
-    pub(super) async fn perform(&mut self, outputs: Vec<Output>, mut said: Option<Said>) -> Result<(), RoomFailure> {
+    /// Does what the replica says. `waiting` are those who wait for what was just said, one for each thing.
+    pub(super) async fn perform(&mut self, outputs: Vec<Output>, mut waiting: Vec<Waiting>) -> Result<(), RoomFailure> {
         for output in outputs {
             match output {
-                Output::Commit { number, commit } => self.commit(number, commit, said.take()).await?,
+                Output::Commit { number, commit } => self.commit(number, commit, &mut waiting).await?,
                 Output::Ask { peer, id, request } => {
                     if let Some(peer) = peer_id(&peer) {
                         self.shared.network.request(self.slot.handle(), peer, id, request);
@@ -50,12 +50,8 @@ impl Task {
                         self.shared.network.verdict(ticket, network_verdict(verdict));
                     }
                 }
-                Output::Said { message, .. } => {
-                    // Who said it was told by the store, which knows even when this task does not live to.
-                    if let (Err(_), Some(said)) = (message, said.take()) {
-                        said.send(Err(RoomError::Clock)).ok();
-                    }
-                }
+                // Whoever said it was told by the store, which knows even when this task does not live to.
+                Output::Said { .. } => {}
                 Output::Stored { messages, .. } => self.announce(&messages),
                 Output::Publish { frame } => self.shared.network.publish(self.slot.id.topic(), frame),
                 Output::Entered { peer, author } => self.entered(&peer, author),
@@ -73,15 +69,20 @@ impl Task {
                 }
             }
         }
+        // What did not become a message when it was said never will.
+        for waiting in waiting.into_iter().flatten() {
+            waiting.send(Err(RoomError::Clock)).ok();
+        }
         Ok(())
     }
 
     /// Hands a commit to the store. The store itself tells who waits for it, so that what is on disk is acknowledged
     /// even if this task crashes meanwhile, and what was not handed over is known not to be on disk.
-    async fn commit(&mut self, number: u64, commit: Commit, said: Option<Said>) -> Result<(), RoomFailure> {
+    async fn commit(&mut self, number: u64, commit: Commit, waiting: &mut Vec<Waiting>) -> Result<(), RoomFailure> {
         let now = self.shared.now();
         let commit = Arc::new(commit);
-        let own = commit.messages.first().cloned();
+        let waiting: Vec<Waiting> = waiting.drain(..commit.messages.len().min(waiting.len())).collect();
+        let said = commit.clone();
         let unannounced = self.slot.committing(commit.clone());
         let written = self.written.clone();
         self.last_commit = number;
@@ -92,8 +93,10 @@ impl Task {
                 Ok(()) => written.through = number,
                 Err(error) => written.failed = Some(error.clone()),
             });
-            if let (Some(said), Some(message)) = (said, own) {
-                said.send(result.map(|()| message).map_err(RoomError::from)).ok();
+            for (waiting, message) in waiting.into_iter().zip(&said.messages) {
+                if let Some(waiting) = waiting {
+                    waiting.send(result.clone().map(|()| message.clone()).map_err(RoomError::from)).ok();
+                }
             }
         };
         let own_author = self.shared.signer.author();
@@ -106,7 +109,7 @@ impl Task {
     pub(super) async fn written(&mut self, written: &Written) -> Result<(), RoomFailure> {
         // What came before a failure is on disk, so it is announced all the same.
         let outputs = self.replica.handle(self.shared.now(), Input::Committed { through: written.through });
-        self.perform(outputs, None).await?;
+        self.perform(outputs, Vec::new()).await?;
         match &written.failed {
             None => Ok(()),
             Some(error) => Err(error.clone().into()),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use distchat_crdt::{
-    AuthorId, Key, Message, Room, Signer, Verifier,
+    AuthorId, Key, Room, Signer, Verifier,
     clock::Now,
     kind,
     sync::{Input, Peer, Replica, ReplicaConfig, Response, Ticket},
@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use super::{
+    perform::Waiting,
     slot::{Command, Mailbox, RoomPeer, Slot},
     view::View,
 };
@@ -95,7 +96,9 @@ pub(super) struct Task {
     pub(super) written: watch::Sender<Written>,
     /// Authors whose fork people have been told of.
     pub(super) forks_told: Vec<AuthorId>,
-    /// The last message handed to the store, to know when all are there.
+    /// What is to be said next, and who waits for it.
+    to_say: Vec<((u32, Vec<u8>), Waiting)>,
+    /// The last commit handed to the store, to know when all are there.
     pub(super) last_commit: u64,
 }
 
@@ -108,7 +111,7 @@ pub(crate) async fn run(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<(), Room
     let mut written = task.written.subscribe();
     task.tell_unannounced().await?;
     for (peer, _) in task.shared.network.peers() {
-        task.handle(Input::PeerUp(peer_of(&peer)), None).await?;
+        task.handle(Input::PeerUp(peer_of(&peer))).await?;
     }
     task.show_status();
     loop {
@@ -121,10 +124,10 @@ pub(crate) async fn run(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<(), Room
                     task.written(&written).await?;
                 }
             }
-            Some(read) = task.reads.next() => task.handle(read, None).await?,
+            Some(read) = task.reads.next() => task.handle(read).await?,
             Some(command) = mailbox.commands.recv() => task.command(command).await?,
             Some(input) = mailbox.inputs.recv() => task.input(input).await?,
-            () = sleep_until(deadline) => task.handle(Input::Tick, None).await?,
+            () = sleep_until(deadline) => task.handle(Input::Tick).await?,
         }
         task.drain(mailbox).await?;
         task.show_status();
@@ -174,6 +177,7 @@ impl Task {
             reads: FuturesUnordered::new(),
             written: watch::Sender::new(Written::default()),
             forks_told,
+            to_say: Vec::new(),
             last_commit: 0,
         })
     }
@@ -189,7 +193,7 @@ impl Task {
                 break;
             }
         }
-        Ok(())
+        self.say().await
     }
 
     /// Takes up what was said before the end, and waits until it is on disk.
@@ -201,6 +205,7 @@ impl Task {
         while let Ok(command) = mailbox.commands.try_recv() {
             self.command(command).await?;
         }
+        self.say().await?;
         let last = self.last_commit;
         let settled = written.wait_for(|written| written.through >= last || written.failed.is_some()).await;
         let settled = settled.map(|written| written.clone()).unwrap_or_default();
@@ -213,13 +218,9 @@ impl Task {
     }
 
     /// Tells the replica and does what it says.
-    pub(super) async fn handle(
-        &mut self,
-        input: Input,
-        said: Option<oneshot::Sender<Result<Message, RoomError>>>,
-    ) -> Result<(), RoomFailure> {
+    pub(super) async fn handle(&mut self, input: Input) -> Result<(), RoomFailure> {
         let outputs = self.replica.handle(self.shared.now(), input);
-        self.perform(outputs, said).await
+        self.perform(outputs, Vec::new()).await
     }
 
     async fn input(&mut self, input: NetInput) -> Result<(), RoomFailure> {
@@ -240,19 +241,27 @@ impl Task {
                 Input::Answered { peer: peer_of(&peer), id, response: response.ok() }
             }
         };
-        self.handle(input, None).await
+        self.handle(input).await
     }
 
     async fn command(&mut self, command: Command) -> Result<(), RoomFailure> {
         match command {
             Command::Say { text, reply } => {
-                self.introduce().await?;
-                self.say(kind::TEXT, text.into_bytes(), Some(reply)).await?;
+                self.introduce();
+                self.to_say.push(((kind::TEXT, text.into_bytes()), Some(reply)));
+                return Ok(());
             }
             Command::Nick { nick, reply } => {
                 self.slot.introduce();
-                self.say(kind::NICK, nick.into_bytes(), Some(reply)).await?;
+                self.to_say.push(((kind::NICK, nick.into_bytes()), Some(reply)));
+                return Ok(());
             }
+            _ => {}
+        }
+        // Whoever asks about the room after saying something asks about a room in which it was said.
+        self.say().await?;
+        match command {
+            Command::Say { .. } | Command::Nick { .. } => {}
             Command::History { before, newest, reply } => {
                 let history = self.shared.store.newest_text(self.slot.number, before, newest).await;
                 let horizon = self.replica.clock(self.shared.now()).horizon;
@@ -270,7 +279,7 @@ impl Task {
                 reply.send(Ok(info)).ok();
             }
             Command::Delivered { reply } => {
-                self.handle(Input::WatchReceipts, None).await?;
+                self.handle(Input::WatchReceipts).await?;
                 reply.send(Ok(self.replica.delivered())).ok();
             }
             #[expect(clippy::panic, reason = "this is what was asked for")]
@@ -280,29 +289,29 @@ impl Task {
     }
 
     /// Before its first text here, an author says by what name it goes, if that is not known yet.
-    async fn introduce(&mut self) -> Result<(), RoomFailure> {
+    fn introduce(&mut self) {
         if !self.slot.introduce() {
-            return Ok(());
+            return;
         }
         let wanted = match (&self.shared.nick, self.view.own_nick()) {
-            (Some(told), known) if Some(told.as_str()) != known => told.clone(),
-            (None, None) => match &self.shared.default_nick {
-                Some(nick) => nick.clone(),
-                None => return Ok(()),
-            },
-            _ => return Ok(()),
+            (Some(told), known) if Some(told.as_str()) != known => Some(told),
+            (None, None) => self.shared.default_nick.as_ref(),
+            _ => None,
         };
-        self.say(kind::NICK, wanted.into_bytes(), None).await
+        if let Some(nick) = wanted {
+            self.to_say.push(((kind::NICK, nick.clone().into_bytes()), None));
+        }
     }
 
-    async fn say(
-        &mut self,
-        kind: u32,
-        body: Vec<u8>,
-        reply: Option<oneshot::Sender<Result<Message, RoomError>>>,
-    ) -> Result<(), RoomFailure> {
+    /// Says what is waiting to be said, all at once: it is one commit, and one signature check for each peer.
+    async fn say(&mut self) -> Result<(), RoomFailure> {
+        if self.to_say.is_empty() {
+            return Ok(());
+        }
+        let (said, waiting) = std::mem::take(&mut self.to_say).into_iter().unzip();
         let ticket = self.ticket();
-        self.handle(Input::Say { ticket, kind, body }, reply).await
+        let outputs = self.replica.handle(self.shared.now(), Input::Say { ticket, said });
+        self.perform(outputs, waiting).await
     }
 
     /// Brings the status that others see up to date.
