@@ -297,7 +297,7 @@ fn read_seen(reader: &mut Reader<'_>, prev: Option<Key>) -> Result<Box<[Key]>, D
     Ok(seen.into_boxed_slice())
 }
 
-/// A message that is not signed yet. [`crate::Room::draft`] fills in the place in the room.
+/// A message that is not signed yet. [`crate::Room::sign`] fills in the place in the room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
     /// The room it is for.

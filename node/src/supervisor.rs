@@ -13,7 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    event::{Event, RoomState},
+    event::RoomState,
     restart::{Decision, Intensity},
     room::{self, RoomFailure, Shared, Slot},
 };
@@ -106,13 +106,6 @@ impl Supervisor {
                 self.shared.network.leave(slot.handle()).await;
                 slot.clear_mailbox().await;
                 self.shared.events.emit(slot.event());
-                let message = format!(
-                    "room `{}` crashed more than {} times in {} seconds and stays down ({failure}): `/restart {0}` starts it again",
-                    slot.name,
-                    crate::restart::MAX_RESTARTS,
-                    crate::restart::WINDOW.as_secs(),
-                );
-                self.shared.events.emit(Event::Warning { code: "room-failed", message });
             }
         }
     }

@@ -24,7 +24,8 @@ const PROTOCOL_VERSION: &str = "/distchat/1";
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// How many requests are open on a connection, both ways together.
 const MAX_REQUESTS: usize = 64;
-/// How often a connection is asked for a sign of life, and how long it may think about it.
+/// How often a connection is asked for a sign of life, and how long it may think about it. [`super::transport`] ends
+/// connections that are silent for longer.
 const PING: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(6));
 /// Never for idleness: a quiet room is not a reason to part.
 pub(super) const IDLE: Duration = Duration::from_secs(365 * 24 * 3600);

@@ -19,6 +19,8 @@ const MAX_QUESTION: usize = 256 * 1024;
 const OFFER: &[u8] = b"\xa1\x65offer";
 /// How deep a frame may be nested. The deepest one that means anything takes about ten.
 const MAX_DEPTH: usize = 32;
+/// How much is read at a time.
+const PIECE: usize = 64 * 1024;
 /// How many KiB of long requests are read at the same time, from all peers together.
 const LONG_READS: usize = 32 * 1024;
 
@@ -83,11 +85,21 @@ async fn read_length<T: AsyncRead + Unpin>(io: &mut T) -> io::Result<Result<usiz
     Ok(if length > MAX_FRAME { Err(Malformed::TooLong(length)) } else { Ok(length) })
 }
 
-/// Reads up to `length` bytes more. What is allocated follows what has come, not what was announced.
+/// Reads on until there are so many bytes. What is allocated follows what has come, not what was announced.
+///
+/// `read_to_end` would do it too, but its zeroing of the buffer, byte by byte in a build without optimisation, takes ten
+/// times as long as all the rest.
 async fn read_on<T: AsyncRead + Unpin>(io: &mut T, bytes: &mut Vec<u8>, length: usize) -> io::Result<()> {
-    let missing = length.saturating_sub(bytes.len());
-    io.take(missing as u64).read_to_end(bytes).await?;
-    if bytes.len() < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    let mut piece = vec![0; length.saturating_sub(bytes.len()).min(PIECE)];
+    while bytes.len() < length {
+        let wanted = piece.len().min(length - bytes.len());
+        let read = io.read(piece.get_mut(..wanted).unwrap_or_default()).await?;
+        match piece.get(..read) {
+            Some(read) if !read.is_empty() => bytes.extend_from_slice(read),
+            _ => return Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+    Ok(())
 }
 
 impl request_response::Codec for Codec {

@@ -1,4 +1,11 @@
-use distchat_crdt::{AuthorId, Fingerprint, Key, MessageId, Signature, Timestamp, Topic, sync::*};
+use distchat_crdt::{
+    AuthorId, Fingerprint, Key, MessageId, Signature, Timestamp, Topic,
+    index::Prefix,
+    sync::{
+        Blob, Branch, Difference, Enter, Entered, Fetch, Filter, Greeting, Have, Hello, List, MAX_CUTS, MAX_PAGE,
+        Nodes, Offer, Page, Proof, Range, Refusal, Region, RoomGreeting, RoomHello, Summaries, Summary, Tail, Wanted,
+    },
+};
 use futures::{executor::block_on, io::Cursor};
 use proptest::prelude::*;
 use request_response::Codec as _;
@@ -9,12 +16,16 @@ fn key(n: u8) -> Key {
     Key { time: Timestamp(u64::from(n) << 40 | 1), id: MessageId([n; 32]) }
 }
 
+fn prefix() -> Prefix {
+    Prefix::of::<4>(&key(9), 3)
+}
+
 fn branch() -> Branch {
-    Branch { prefix: Default::default(), children: 0b101, hashes: Blob::cut(vec![7; 16]) }
+    Branch { prefix: prefix(), children: 0b101, hashes: Blob::cut(vec![7; 16]) }
 }
 
 fn requests() -> Vec<Request> {
-    let range = |filter| Wanted::Range(Range { region: Default::default(), from: Some(key(1)), below: None, filter });
+    let range = |filter| Wanted::Range(Range { region: prefix(), from: Some(key(1)), below: None, filter });
     let items =
         vec![Wanted::Key(key(3)), range(Filter::Except(Blob::cut(vec![1; 24]))), range(Filter::Only(Blob::default()))];
     vec![
@@ -38,7 +49,7 @@ fn requests() -> Vec<Request> {
             handle: 70_000,
             upper: Timestamp::MAX,
             nonce: u64::MAX,
-            items: List::cut(vec![Region { region: Default::default(), branch: branch() }]),
+            items: List::cut(vec![Region { region: Prefix::EMPTY, branch: branch() }]),
         }),
         Request::Fetch(Fetch { handle: 0, upper: Timestamp(0), nonce: 0, items: List::cut(items) }),
         Request::Offer(Offer { handle: 2, messages: Blob::cut(vec![0xab; MAX_PAGE]) }),
@@ -59,8 +70,7 @@ fn responses() -> Vec<Response> {
         RoomGreeting::Differs(difference),
         RoomGreeting::Refused(Refusal::Unknown),
     ];
-    let summaries =
-        vec![Summary::Keys(Default::default(), Blob::cut(vec![2; 80])), Summary::Branch(Default::default(), branch())];
+    let summaries = vec![Summary::Keys(Prefix::EMPTY, Blob::cut(vec![2; 80])), Summary::Branch(prefix(), branch())];
     vec![
         Response::Entered(Entered {
             handle: 3,

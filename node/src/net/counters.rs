@@ -53,8 +53,6 @@ counters! {
     refused,
     /// Peers disconnected because they speak another protocol.
     foreign,
-    /// Connections closed because the other side fell silent.
-    silent,
     /// Known peers forgotten for want of space.
     known_dropped,
     /// Events for people that nobody took in time.

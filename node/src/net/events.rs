@@ -2,24 +2,22 @@
 
 use std::{io, time::Instant};
 
-use distchat_crdt::sync::{MAX_GOSSIP, Refusal, Response, SYNC_PROTOCOL};
+use distchat_crdt::sync::{MAX_GOSSIP, SYNC_PROTOCOL};
 use libp2p::{
     Multiaddr, PeerId, TransportError, gossipsub, identify, mdns, ping,
-    request_response::{Event as SyncEvent, Message, OutboundFailure, ResponseChannel},
     swarm::{ConnectionId, DialError, SwarmEvent},
 };
 use tracing::debug;
 
 use super::{
     NetEvent, NetInput,
+    address::dialable,
     behaviour::BehaviourEvent,
     budget::Offence,
-    codec::{Incoming, Malformed},
     dial::{Dial, Failure, Target},
     error::{RequestError, io_cause},
     gossip::{GossipTicket, Verdict, room_topic},
     peers::End,
-    route::split,
     swarm::Task,
 };
 
@@ -73,15 +71,13 @@ impl Task {
                 self.introduced(peer_id, speaks, &info.agent_version);
             }
             BehaviourEvent::Identify(_) => {}
-            BehaviourEvent::Ping(ping::Event { peer, connection, result }) => match result {
-                Ok(_) => self.peers.alive(Instant::now(), &peer, connection),
-                Err(ping::Failure::Unsupported) => {}
-                Err(error) => {
+            // Pings are there to be heard: the transport ends a connection that is silent. A late answer to one is no
+            // reason to, on a slow network there may be a lot in front of it.
+            BehaviourEvent::Ping(ping::Event { peer, result, .. }) => {
+                if let Err(error) = result {
                     debug!(%peer, %error, "no answer to a ping");
-                    self.out.counting.silent.add();
-                    self.swarm.close_connection(connection);
                 }
-            },
+            }
             BehaviourEvent::Discovery(mdns::Event::Discovered(list)) => {
                 let now = Instant::now();
                 for (peer, address) in &list {
@@ -102,6 +98,8 @@ impl Task {
         if let Some(dial) = self.dialing.remove(&connection) {
             self.dialer.reached(&dial.target, peer, &address);
         }
+        // On the dialling side it ends in the peer id, which says nothing new.
+        let address = dialable(&address).map_or(address, |dialable| dialable.address);
         self.peers.opened(now, peer, connection, address);
         self.dialer.connected(now, peer);
     }
@@ -113,8 +111,11 @@ impl Task {
             End::Reset => {
                 let _ = self.swarm.disconnect_peer_id(peer);
             }
-            End::Last { ready, address } => {
+            End::Last { ready, address, unsent } => {
                 self.dialer.disconnected(now, peer);
+                for merged in unsent {
+                    self.give_up(peer, merged.parts, RequestError::Unsent);
+                }
                 if ready {
                     self.rooms.deliver_all(|| NetInput::PeerDown { peer });
                     self.out.event(NetEvent::Disconnected { peer, address });
@@ -152,8 +153,10 @@ impl Task {
         let me = *self.swarm.local_peer_id();
         let addresses = self.listening.iter().map(|(_, address)| address.clone());
         self.out.listeners.send_replace(addresses.filter_map(|address| address.with_p2p(me).ok()).collect());
-        self.out.event(NetEvent::ListenersChanged);
-        self.mdns.changed(Instant::now());
+        if self.started {
+            self.out.event(NetEvent::ListenersChanged);
+            self.renewal.changed(Instant::now());
+        }
     }
 
     fn on_gossip(&mut self, ticket: GossipTicket, message: gossipsub::Message) {
@@ -162,92 +165,17 @@ impl Task {
             self.charge(from, Offence::Gossip);
             Verdict::Reject
         } else {
-            let room = room_topic(&message.topic).and_then(|topic| self.rooms.of_topic(&topic));
-            let Some(handle) = room else { return self.ignore(&ticket) };
-            let input = NetInput::Gossip { from, ticket: ticket.clone(), frame: message.data };
-            match self.rooms.offer(handle, input) {
-                Ok(()) => return,
-                Err(_) => {
-                    self.out.counting.gossip_dropped.add();
-                    Verdict::Ignore
+            if let Some(handle) = room_topic(&message.topic).and_then(|topic| self.rooms.of_topic(&topic)) {
+                let input = NetInput::Gossip { from, ticket: ticket.clone(), frame: message.data };
+                if self.rooms.offer(handle, input) {
+                    return;
                 }
+                self.out.counting.gossip_dropped.add();
             }
+            Verdict::Ignore
         };
         let gossip = &mut self.swarm.behaviour_mut().gossip;
         gossip.report_message_validation_result(&ticket.id, &ticket.from, verdict.into());
-    }
-
-    fn ignore(&mut self, ticket: &GossipTicket) {
-        let gossip = &mut self.swarm.behaviour_mut().gossip;
-        gossip.report_message_validation_result(&ticket.id, &ticket.from, Verdict::Ignore.into());
-    }
-
-    fn on_sync(&mut self, event: SyncEvent<Incoming, Response>) {
-        match event {
-            SyncEvent::Message { peer, message: Message::Request { request, channel, .. }, .. } => {
-                self.on_request(peer, request, channel);
-            }
-            SyncEvent::Message { message: Message::Response { request_id, response }, .. } => {
-                let Some((peer, parts)) = self.take_sent(request_id) else { return };
-                match split(parts, response) {
-                    Ok(shares) => {
-                        for (part, response) in shares {
-                            self.rooms.deliver(part.handle, NetInput::Response { peer, id: part.id, response });
-                        }
-                    }
-                    Err(parts) => {
-                        self.malformed(peer, "an answer that does not fit the request");
-                        self.give_up(peer, parts, RequestError::Malformed);
-                    }
-                }
-            }
-            SyncEvent::OutboundFailure { request_id, error, .. } => {
-                let Some((peer, parts)) = self.take_sent(request_id) else { return };
-                debug!(%peer, %error, "a request failed");
-                let reason = request_error(&error);
-                if reason == RequestError::Malformed {
-                    self.malformed(peer, "an answer that does not decode");
-                }
-                self.give_up(peer, parts, reason);
-            }
-            SyncEvent::InboundFailure { peer, error, .. } => debug!(%peer, %error, "an answer was not sent"),
-            SyncEvent::ResponseSent { .. } => {}
-        }
-    }
-
-    fn on_request(&mut self, peer: PeerId, request: Incoming, channel: ResponseChannel<Response>) {
-        let request = match request {
-            Ok(request) => request,
-            Err(malformed) => {
-                debug!(%peer, %malformed, "a request that does not decode");
-                self.respond(channel, Response::Refused(Refusal::Malformed));
-                return self.malformed(peer, "a request that does not decode");
-            }
-        };
-        let affordable = self.peers.get(&peer).is_some_and(|known| known.bucket.open(Instant::now()));
-        if !affordable || !self.can_wait() {
-            self.out.counting.busy.add();
-            return self.respond(channel, Response::Refused(Refusal::Busy));
-        }
-        let asked = self.rooms.ask(peer, request);
-        self.wait_for(peer, channel, asked);
-    }
-
-    fn take_sent(
-        &mut self,
-        id: libp2p::request_response::OutboundRequestId,
-    ) -> Option<(PeerId, Vec<super::route::Part>)> {
-        let (peer, parts) = self.sent.remove(&id)?;
-        if let Some(known) = self.peers.get(&peer) {
-            known.in_flight = known.in_flight.saturating_sub(1);
-        }
-        Some((peer, parts))
-    }
-
-    fn malformed(&mut self, peer: PeerId, what: &'static str) {
-        debug!(%peer, what, "malformed");
-        self.out.counting.malformed.add();
-        self.charge(peer, Offence::Frame);
     }
 
     pub(super) fn dial_failed(&mut self, dial: Dial, error: &DialError) {
@@ -304,16 +232,4 @@ fn innermost(error: &io::Error) -> String {
         source = inner;
     }
     source.to_string()
-}
-
-fn request_error(error: &OutboundFailure) -> RequestError {
-    match error {
-        OutboundFailure::DialFailure | OutboundFailure::UnsupportedProtocols => RequestError::Unsent,
-        OutboundFailure::Timeout => RequestError::Timeout,
-        OutboundFailure::ConnectionClosed => RequestError::Disconnected,
-        OutboundFailure::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<Malformed>()) => {
-            RequestError::Malformed
-        }
-        OutboundFailure::Io(_) => RequestError::Disconnected,
-    }
 }

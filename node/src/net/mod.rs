@@ -10,8 +10,10 @@
 //! miss, peers and answers, is kept for it until its inbox has space; there are no more of these than peers and requests.
 //!
 //! # Parts
-//! * [`swarm`] is the task, [`events`] what it does with what libp2p tells it, [`start`] how it comes to be;
+//! * [`swarm`] is the task, [`events`] what it does with what libp2p tells it, [`requests`] how it
+//!   passes on questions and answers, [`mod@start`] how it comes to be;
 //! * [`behaviour`], [`transport`], [`codec`], [`gossip`], [`discovery`] are the protocols and how they are set up;
+//! * [`renewal`] decides when mDNS is set up anew;
 //! * [`route`] decides which room gets what, [`peers`] knows who is connected, [`budget`] what a peer may cost;
 //! * [`dial`] decides whom to dial and when, [`address`] what can be dialled at all;
 //! * [`rundir`] is where nodes of one machine meet.
@@ -27,6 +29,8 @@ mod error;
 mod events;
 mod gossip;
 mod peers;
+mod renewal;
+mod requests;
 mod route;
 mod rundir;
 mod start;
@@ -239,7 +243,8 @@ impl Network {
         }
     }
 
-    /// What was dropped, refused or wrong so far.
+    /// What was dropped, refused or wrong so far. The log has it too, every minute in which something was.
+    #[allow(dead_code, reason = "only tests need it at once")]
     pub(crate) fn counters(&self) -> Counters {
         self.counting.snapshot()
     }

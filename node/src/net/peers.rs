@@ -1,16 +1,14 @@
-//! Who is connected, by which connections, and whether they still answer.
+//! Who is connected, and by which connections.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
 
 use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 
-use super::budget::Bucket;
+use super::{budget::Bucket, route::Merged};
 
-/// How long a connection may show no sign of life. A sign is due every three seconds.
-const SILENCE: Duration = Duration::from_secs(10);
 /// How long a peer may take to say what it speaks.
 const INTRODUCTION: Duration = Duration::from_secs(10);
 /// How long a connection lasts that was not just the loser of a race.
@@ -28,16 +26,18 @@ pub(super) struct Peer {
     pub(super) ready: bool,
     /// What its answers may cost.
     pub(super) bucket: Bucket,
+    /// Requests of its own without an answer.
+    pub(super) asked: usize,
     /// Requests to it without an answer.
     pub(super) in_flight: usize,
+    /// Requests that wait for others to be answered first.
+    pub(super) waiting: VecDeque<Merged>,
 }
 
 #[derive(Debug)]
 struct Connection {
     address: Multiaddr,
     since: Instant,
-    alive: Instant,
-    closing: bool,
 }
 
 /// What the end of a connection means.
@@ -54,6 +54,8 @@ pub(super) enum End {
         ready: bool,
         /// Where it was.
         address: Multiaddr,
+        /// What it has not been asked yet.
+        unsent: VecDeque<Merged>,
     },
 }
 
@@ -79,9 +81,11 @@ impl Peers {
             connections: BTreeMap::new(),
             ready: false,
             bucket: Bucket::new(now),
+            asked: 0,
             in_flight: 0,
+            waiting: VecDeque::new(),
         });
-        peer.connections.insert(connection, Connection { address, since: now, alive: now, closing: false });
+        peer.connections.insert(connection, Connection { address, since: now });
         first
     }
 
@@ -90,43 +94,13 @@ impl Peers {
         let Some(peer) = self.0.get_mut(id) else { return End::Remains };
         let Some(gone) = peer.connections.remove(&connection) else { return End::Remains };
         if peer.connections.is_empty() {
-            let ready = peer.ready;
+            let (ready, unsent) = (peer.ready, std::mem::take(&mut peer.waiting));
             self.0.remove(id);
-            return End::Last { ready, address: gone.address };
+            return End::Last { ready, address: gone.address, unsent };
         }
         let settled = now.saturating_duration_since(gone.since) >= SETTLED;
         let oldest = peer.connections.values().all(|remaining| remaining.since >= gone.since);
         if settled && oldest { End::Reset } else { End::Remains }
-    }
-
-    /// Notes a sign of life.
-    pub(super) fn alive(&mut self, now: Instant, id: &PeerId, connection: ConnectionId) {
-        if let Some(connection) = self.0.get_mut(id).and_then(|peer| peer.connections.get_mut(&connection)) {
-            connection.alive = now;
-        }
-    }
-
-    /// This process was asleep, and cannot have heard anybody.
-    pub(super) fn slept(&mut self, now: Instant) {
-        for peer in self.0.values_mut() {
-            for connection in peer.connections.values_mut() {
-                connection.alive = now;
-            }
-        }
-    }
-
-    /// Connections that have fallen silent, each once.
-    pub(super) fn silent(&mut self, now: Instant) -> Vec<ConnectionId> {
-        let connections = self.0.values_mut().flat_map(|peer| peer.connections.iter_mut());
-        let silent = connections.filter(|(_, connection)| {
-            !connection.closing && now.saturating_duration_since(connection.alive) >= SILENCE
-        });
-        silent
-            .map(|(id, connection)| {
-                connection.closing = true;
-                *id
-            })
-            .collect()
     }
 
     /// Peers that have not said in time what they speak.
@@ -167,7 +141,10 @@ mod tests {
         assert_eq!(peers.ready().count(), 1);
         assert_eq!(peers.closed(now, &peer, connection(1)), End::Remains, "it lost a race");
         assert_eq!(peers.closed(now, &peer, connection(1)), End::Remains, "it is not there");
-        assert_eq!(peers.closed(now, &peer, connection(2)), End::Last { ready: true, address: address() });
+        assert_eq!(
+            peers.closed(now, &peer, connection(2)),
+            End::Last { ready: true, address: address(), unsent: VecDeque::new() }
+        );
         assert_eq!(peers.ready().count(), 0);
     }
 
@@ -180,19 +157,6 @@ mod tests {
         peers.opened(later, peer, connection(3), address());
         assert_eq!(peers.closed(later + SETTLED, &peer, connection(3)), End::Remains, "the older one is still there");
         assert_eq!(peers.closed(later + SETTLED, &peer, connection(1)), End::Reset);
-    }
-
-    #[test]
-    fn silence_is_noticed_once() {
-        let (mut peers, now, peer) = (Peers::default(), Instant::now(), PeerId::random());
-        peers.opened(now, peer, connection(1), address());
-        peers.opened(now, peer, connection(2), address());
-        peers.alive(now + SILENCE / 2, &peer, connection(1));
-        assert_eq!(peers.silent(now + SILENCE), [connection(2)]);
-        assert_eq!(peers.silent(now + SILENCE), []);
-        peers.slept(now + 9 * SILENCE);
-        assert_eq!(peers.silent(now + 9 * SILENCE), []);
-        assert_eq!(peers.silent(now + 10 * SILENCE), [connection(1)]);
     }
 
     #[test]

@@ -114,15 +114,9 @@ impl Rooms {
         }
     }
 
-    /// Gives a room something that may get lost; it comes back if so.
-    pub(super) fn offer(&mut self, handle: u32, input: NetInput) -> Result<(), NetInput> {
-        let Some(room) = self.rooms.get_mut(&handle) else { return Err(input) };
-        if !room.flush() {
-            return Err(input);
-        }
-        room.inbox.try_send(input).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(input) | mpsc::error::TrySendError::Closed(input) => input,
-        })
+    /// Gives a room something that may get lost. False if it has no space for it, or is not there.
+    pub(super) fn offer(&mut self, handle: u32, input: NetInput) -> bool {
+        self.rooms.get_mut(&handle).is_some_and(|room| room.flush() && room.inbox.try_send(input).is_ok())
     }
 
     /// Tries again what rooms had no space for.
@@ -169,9 +163,10 @@ impl Rooms {
             return Slot::Refused(Refusal::Unknown);
         }
         let (reply, answer) = oneshot::channel();
-        match self.offer(handle, NetInput::Request { peer, request, reply }) {
-            Ok(()) => Slot::Waiting(answer),
-            Err(_) => Slot::Refused(Refusal::Busy),
+        if self.offer(handle, NetInput::Request { peer, request, reply }) {
+            Slot::Waiting(answer)
+        } else {
+            Slot::Refused(Refusal::Busy)
         }
     }
 }
@@ -284,7 +279,7 @@ pub(super) struct Part {
 }
 
 /// A request as it goes out, and whose it is.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Merged {
     pub(super) peer: PeerId,
     pub(super) request: Request,

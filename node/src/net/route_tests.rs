@@ -157,7 +157,8 @@ fn hellos_to_one_peer_are_merged_and_their_answer_is_split() {
 #[test]
 fn a_frame_has_no_more_rooms_than_allowed() {
     let peer = PeerId::random();
-    let many = (0..150).map(|n| Outgoing { handle: n, peer, id: 0, request: hello(&[n]) }).collect();
+    let count = u32::try_from(2 * MAX_HELLO_ROOMS + 1).unwrap();
+    let many = (0..count).map(|n| Outgoing { handle: n, peer, id: 0, request: hello(&[n]) }).collect();
     let lengths: Vec<usize> = merge(many).iter().map(|merged| merged.parts.len()).collect();
-    assert_eq!(lengths, [64, 64, 22]);
+    assert_eq!(lengths, [MAX_HELLO_ROOMS, MAX_HELLO_ROOMS, 1]);
 }

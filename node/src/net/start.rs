@@ -26,9 +26,10 @@ use super::{
     dial::Dialer,
     error::{io_cause, listen_error},
     peers::Peers,
+    renewal::Renewal,
     route::Rooms,
     rundir,
-    swarm::{Inputs, Mdns, Outputs, Task},
+    swarm::{Inputs, Outputs, Task},
     transport,
 };
 
@@ -72,9 +73,12 @@ pub(crate) async fn start(
         dialing: BTreeMap::new(),
         sent: BTreeMap::new(),
         answers: FuturesUnordered::new(),
+        offers: 0,
         offences: Offences::default(),
         listening: Vec::new(),
-        mdns: Mdns::new(config.mdns),
+        renewal: Renewal::new(config.mdns),
+        mdns_told: false,
+        started: false,
         out: Outputs { events, listeners: listeners_in, peers: peers_in, counting: Arc::clone(&counting) },
     };
     for address in &config.connect {
@@ -150,5 +154,5 @@ async fn first_addresses(task: &mut Task, waiting: Vec<ListenerId>) {
     while let Ok(event) = timeout(MORE_ADDRESSES, task.swarm.select_next_some()).await {
         task.on_swarm_event(event);
     }
-    task.mdns.reset();
+    task.started = true;
 }

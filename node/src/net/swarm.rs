@@ -6,14 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use distchat_crdt::sync::{MAX_GOSSIP, Refusal, Response};
+use distchat_crdt::sync::MAX_GOSSIP;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::transport::ListenerId,
     gossipsub::PublishError,
     multiaddr::Protocol,
-    request_response::{OutboundRequestId, ResponseChannel},
+    request_response::OutboundRequestId,
     swarm::{
         ConnectionId,
         dial_opts::{DialOpts, PeerCondition},
@@ -27,36 +27,29 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
-    Command, GossipCommand, NetEvent, NetInput,
+    Command, GossipCommand, NetEvent,
     behaviour::Behaviour,
     budget::{Offence, Offences, REFUSED},
-    counters::Counting,
+    counters::{Counters, Counting},
     dial::{Dial, Dialer, Target},
-    error::RequestError,
     gossip::gossip_topic,
     peers::Peers,
-    route::{Asked, Merged, Outgoing, PATIENCE, Part, Rooms, merge},
+    renewal::Renewal,
+    requests::Answer,
+    route::{Part, Rooms},
     rundir::Told,
 };
 
 /// How many commands are taken from a queue at a time.
 const BATCH: usize = 256;
-/// How many requests to one peer may be open. Below the behaviour's limit, which counts both ways.
-const MAX_OUTGOING: usize = 32;
-/// How many requests of others wait for rooms, from all peers together.
-const MAX_WAITING: usize = 512;
 /// How often the task looks after things.
 const TICK: Duration = Duration::from_secs(1);
-/// A tick that is later than this means that the process was asleep.
-const ASLEEP: Duration = Duration::from_secs(4);
+/// After how many of these the counters go to the log, if they have changed.
+const LOG_COUNTERS: u64 = 60;
 /// How soon a room without space is tried again.
 const RETRY: Duration = Duration::from_millis(10);
 /// How long shutting down may take.
 const FAREWELL: Duration = Duration::from_millis(700);
-/// How long after a change of the interfaces mDNS is set up anew, and how often while nobody is there.
-const SETTLE: Duration = Duration::from_secs(2);
-const ALONE: Duration = Duration::from_secs(60);
-
 /// The task's state.
 pub(super) struct Task {
     pub(super) swarm: Swarm<Behaviour>,
@@ -69,9 +62,15 @@ pub(super) struct Task {
     pub(super) sent: BTreeMap<OutboundRequestId, (PeerId, Vec<Part>)>,
     /// Requests of others that rooms think about.
     pub(super) answers: FuturesUnordered<BoxFuture<'static, Answer>>,
+    /// How many of them bear messages.
+    pub(super) offers: usize,
     pub(super) offences: Offences,
     pub(super) listening: Vec<(ListenerId, Multiaddr)>,
-    pub(super) mdns: Mdns,
+    pub(super) renewal: Renewal,
+    /// A person has been told that mDNS does not work.
+    pub(super) mdns_told: bool,
+    /// The first addresses are known. Others are news.
+    pub(super) started: bool,
     pub(super) out: Outputs,
 }
 
@@ -91,78 +90,17 @@ pub(super) struct Inputs {
     pub(super) shutdown: CancellationToken,
 }
 
-/// An answer on its way out.
-pub(super) struct Answer {
-    peer: PeerId,
-    channel: ResponseChannel<Response>,
-    response: Response,
-}
-
-/// When mDNS is set up anew.
-#[derive(Debug, Default)]
-pub(super) struct Mdns {
-    wanted: bool,
-    /// The interfaces have changed.
-    due: Option<Instant>,
-    alone_since: Option<Instant>,
-    /// Since when interfaces are not served, and how often that was tried to mend.
-    ailing: Option<(Instant, u32)>,
-    /// A person has been told that it does not work.
-    told: bool,
-}
-
-impl Mdns {
-    pub(super) fn new(wanted: bool) -> Self {
-        Self { wanted, ..Self::default() }
-    }
-
-    /// Nothing has happened yet.
-    pub(super) fn reset(&mut self) {
-        *self = Self::new(self.wanted);
-    }
-
-    /// The interfaces have changed.
-    pub(super) fn changed(&mut self, now: Instant) {
-        self.due = Some(now + SETTLE);
-    }
-
-    /// Whether it is time.
-    fn renew(&mut self, now: Instant, alone: bool, ailing: bool) -> bool {
-        if !self.wanted {
-            return false;
-        }
-        let changed = self.due.is_some_and(|due| due <= now);
-        if changed {
-            self.due = None;
-        }
-        if !alone {
-            self.alone_since = None;
-        }
-        let since = self.alone_since.get_or_insert(now);
-        let lonely = alone && now.saturating_duration_since(*since) >= ALONE;
-        if lonely {
-            *since = now;
-        }
-        let mut mend = false;
-        if ailing {
-            let (since, times) = self.ailing.get_or_insert((now, 0));
-            // 2, 4, .. 64 seconds: what cannot be mended is not tried every second.
-            if now.saturating_duration_since(*since) >= SETTLE * 2_u32.pow((*times).min(5)) {
-                mend = true;
-                *since = now;
-                *times += 1;
-            }
-        } else {
-            self.ailing = None;
-        }
-        changed || lonely || mend
-    }
-}
-
 impl Outputs {
     pub(super) fn event(&self, event: NetEvent) {
         if self.events.try_send(event).is_err() {
             self.counting.events_dropped.add();
+        }
+    }
+
+    fn log_counters(&self, logged: &mut Counters) {
+        let now = self.counting.snapshot();
+        if now != std::mem::replace(logged, now) {
+            debug!(counters = ?now, "so far");
         }
     }
 
@@ -178,7 +116,8 @@ impl Task {
         let mut gossip = Vec::with_capacity(BATCH);
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut ticked = Instant::now();
+        let mut ticks = 0_u64;
+        let mut logged = Counters::default();
         let mut retry = interval(RETRY);
         retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -201,17 +140,17 @@ impl Task {
                 Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.send_answer(answer),
                 _ = retry.tick(), if self.rooms.waiting() => self.rooms.flush(),
                 Some(told) = inputs.told.recv() => self.on_told(told),
-                () = sleep_until(dial_at.unwrap_or(ticked).into()), if dial_at.is_some() => {}
+                () = sleep_until(dial_at.unwrap_or_else(Instant::now).into()), if dial_at.is_some() => {}
                 _ = tick.tick() => {
-                    let now = Instant::now();
-                    if now.saturating_duration_since(ticked) > ASLEEP {
-                        self.peers.slept(now);
+                    self.look_after(Instant::now());
+                    ticks += 1;
+                    if ticks.is_multiple_of(LOG_COUNTERS) {
+                        self.out.log_counters(&mut logged);
                     }
-                    ticked = now;
-                    self.look_after(now);
                 }
             }
         }
+        self.out.log_counters(&mut logged);
         self.part().await;
     }
 
@@ -258,51 +197,6 @@ impl Task {
                 gossip.report_message_validation_result(&ticket.id, &ticket.from, verdict.into());
             }
         }
-    }
-
-    fn send_requests(&mut self, requests: Vec<Outgoing>) {
-        for Merged { peer, request, parts } in merge(requests) {
-            match self.peers.get(&peer) {
-                Some(known) if known.ready && known.in_flight < MAX_OUTGOING => {
-                    known.in_flight += 1;
-                    let id = self.swarm.behaviour_mut().sync.send_request(&peer, Ok(request));
-                    self.sent.insert(id, (peer, parts));
-                }
-                _ => self.give_up(peer, parts, RequestError::Unsent),
-            }
-        }
-    }
-
-    /// Tells rooms that there is no answer.
-    pub(super) fn give_up(&mut self, peer: PeerId, parts: Vec<Part>, error: RequestError) {
-        for Part { handle, id, .. } in parts {
-            self.rooms.deliver(handle, NetInput::Response { peer, id, response: Err(error) });
-        }
-    }
-
-    /// Has rooms think about a request.
-    pub(super) fn wait_for(&mut self, peer: PeerId, channel: ResponseChannel<Response>, asked: Asked) {
-        self.answers.push(Box::pin(async move { Answer { peer, channel, response: asked.answer(PATIENCE).await } }));
-    }
-
-    /// Whether more requests can be waited for.
-    pub(super) fn can_wait(&self) -> bool {
-        self.answers.len() < MAX_WAITING
-    }
-
-    fn send_answer(&mut self, Answer { peer, channel, response }: Answer) {
-        if let Some(known) = self.peers.get(&peer) {
-            known.bucket.spend(super::budget::cost(&response));
-        }
-        if response == Response::Refused(Refusal::Busy) {
-            self.out.counting.busy.add();
-        }
-        self.respond(channel, response);
-    }
-
-    /// Sends an answer. The asker may have gone, which is no concern of anybody's.
-    pub(super) fn respond(&mut self, channel: ResponseChannel<Response>, response: Response) {
-        let _ = self.swarm.behaviour_mut().sync.send_response(channel, response);
     }
 
     /// Charges a peer, and refuses it if that was once too often.
@@ -378,11 +272,6 @@ impl Task {
     }
 
     fn look_after(&mut self, now: Instant) {
-        for connection in self.peers.silent(now) {
-            debug!(%connection, "closing a silent connection");
-            self.out.counting.silent.add();
-            self.swarm.close_connection(connection);
-        }
         for peer in self.peers.strangers(now) {
             let _ = self.swarm.disconnect_peer_id(peer);
         }
@@ -399,7 +288,7 @@ impl Task {
         }
         let alone = self.peers.ready().next().is_none();
         let ailing = discovery.ailing();
-        if self.mdns.renew(now, alone, ailing) {
+        if self.renewal.due(now, alone, ailing) {
             self.out.counting.mdns_renewed.add();
             self.renew_mdns();
         }
@@ -409,7 +298,7 @@ impl Task {
     pub(super) fn renew_mdns(&mut self) {
         let renewed = self.swarm.behaviour_mut().discovery.renew();
         if let Err(error) = renewed
-            && !std::mem::replace(&mut self.mdns.told, true)
+            && !std::mem::replace(&mut self.mdns_told, true)
         {
             let message = format!(
                 "others on this network are not found by themselves, give their addresses with --connect: {error}"

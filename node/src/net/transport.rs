@@ -18,12 +18,13 @@ use libp2p::{
     identity::Keypair,
     noise, quic, tcp, yamux,
 };
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 /// How long setting up a connection may take.
 const SETUP: Duration = Duration::from_secs(5);
-/// How long a connection may take nothing of what is written to it.
-const STALL: Duration = Duration::from_secs(10);
+/// How long a connection may be silent, or take nothing of what is written to it. Both sides send pings every three
+/// seconds, so this is three of them.
+const PATIENCE: Duration = Duration::from_secs(9);
 /// How many streams a connection has at most.
 const MAX_STREAMS: usize = 256;
 
@@ -32,13 +33,14 @@ pub(super) fn build(keypair: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>
     yamux.set_max_num_streams(MAX_STREAMS);
     let noise = noise::Config::new(keypair).map_err(|e| e.to_string())?;
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
-        .map(|stream, _| Impatient::new(stream, STALL))
+        .map(|stream, _| Impatient::new(stream, PATIENCE))
         .upgrade(upgrade::Version::V1Lazy)
         .authenticate(noise)
         .multiplex(yamux)
         .timeout(SETUP);
     let mut config = quic::Config::new(keypair);
     config.handshake_timeout = SETUP;
+    config.max_idle_timeout = u32::try_from(PATIENCE.as_millis()).map_err(|e| e.to_string())?;
     config.keep_alive_interval = Duration::from_secs(3);
     let quic = quic::tokio::Transport::new(config);
     let either = OrTransport::new(quic, tcp).map(|output, _| match output {
@@ -48,37 +50,57 @@ pub(super) fn build(keypair: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>
     Ok(either.boxed())
 }
 
-/// A stream that fails if it takes nothing for so long.
+/// A stream that fails if nothing comes from it for so long, or if it takes nothing for so long.
 ///
-/// A TCP connection to a host that has gone is kept by the system for a quarter of an hour as long as there is something
-/// left to send. Closing it waits as long, and until then the peer would count as connected.
+/// A TCP connection to a host that has gone is kept by the system for a quarter of an hour. Closing it in good order does
+/// not help: as long as there is something left to send that waits as well, and until then the peer counts as connected.
+/// A failure ends it at once.
 struct Impatient<S> {
     stream: S,
     limit: Duration,
-    /// Since when it has taken nothing, plus the limit.
-    until: Option<Pin<Box<Sleep>>>,
+    /// When something was last read.
+    heard: Instant,
+    silence: Pin<Box<Sleep>>,
+    /// Runs while it takes nothing.
+    stall: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Impatient<S> {
     fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, until: None }
+        Self { stream, limit, heard: Instant::now(), silence: Box::pin(sleep(limit)), stall: None }
     }
 
-    fn watch<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn after_read<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if result.is_ready() {
-            self.until = None;
+            self.heard = Instant::now();
+            return result;
+        }
+        // The clock is not wound up at every read, only looked at when it has run down.
+        loop {
+            ready!(self.silence.as_mut().poll(cx));
+            let due = self.heard + self.limit;
+            if due <= Instant::now() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            self.silence.as_mut().reset(due);
+        }
+    }
+
+    fn after_write<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if result.is_ready() {
+            self.stall = None;
             return result;
         }
         let limit = self.limit;
-        let until = self.until.get_or_insert_with(|| Box::pin(sleep(limit)));
-        ready!(until.as_mut().poll(cx));
+        ready!(self.stall.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.after_read(cx, result)
     }
 
     fn poll_read_vectored(
@@ -86,14 +108,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
         cx: &mut Context<'_>,
         bufs: &mut [io::IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_read_vectored(cx, bufs)
+        let result = Pin::new(&mut self.stream).poll_read_vectored(cx, bufs);
+        self.after_read(cx, result)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.watch(cx, result)
+        self.after_write(cx, result)
     }
 
     fn poll_write_vectored(
@@ -102,7 +125,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.watch(cx, result)
+        self.after_write(cx, result)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -112,18 +135,28 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.stream).poll_close(cx);
-        self.watch(cx, result)
+        self.after_write(cx, result)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use futures::AsyncWriteExt;
+    use futures::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
-    /// Takes so many bytes, and no more.
-    struct Narrow(usize);
+    /// Takes so many bytes, and gives so many, one at a time, and no more.
+    struct Narrow(usize, usize);
+
+    impl AsyncRead for Narrow {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+            if self.1 == 0 || buf.is_empty() {
+                return Poll::Pending;
+            }
+            self.1 -= 1;
+            Poll::Ready(Ok(1))
+        }
+    }
 
     impl AsyncWrite for Narrow {
         fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
@@ -141,13 +174,25 @@ mod tests {
         }
     }
 
+    fn stream(takes: usize, gives: usize) -> Impatient<Narrow> {
+        Impatient::new(Narrow(takes, gives), Duration::from_millis(20))
+    }
+
     #[tokio::test]
     async fn a_stream_that_takes_nothing_fails() {
-        let mut stream = Impatient::new(Narrow(1000), Duration::from_millis(1));
-        stream.write_all(&[0; 1000]).await.unwrap();
-        stream.flush().await.unwrap();
-        assert_eq!(stream.write_all(&[0; 1]).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
-        let mut stream = Impatient::new(Narrow(0), Duration::from_millis(1));
-        assert_eq!(stream.close().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let mut narrow = stream(1000, 0);
+        narrow.write_all(&[0; 1000]).await.unwrap();
+        narrow.flush().await.unwrap();
+        assert_eq!(narrow.write_all(&[0; 1]).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(stream(0, 0).close().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_silent_stream_fails() {
+        let mut narrow = stream(0, 1000);
+        narrow.read_exact(&mut [0; 1000]).await.unwrap();
+        let heard = narrow.heard;
+        assert_eq!(narrow.read(&mut [0; 1]).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(heard.elapsed() >= narrow.limit);
     }
 }

@@ -50,7 +50,7 @@ impl Room {
     /// Says something to everybody in the room, now or later. Returns once it is on this node's disk; from then on it is
     /// never lost, whether or not a peer is there.
     ///
-    /// Calls take effect in the order in which they are first polled.
+    /// Calls take effect in the order in which they are first polled, but for those that a crash of the room interrupts.
     ///
     /// # Errors
     /// If the text is empty or longer than [`MAX_BODY`] bytes, if the room has failed or was left, or if it could not be
@@ -164,7 +164,9 @@ impl Room {
         for _ in 0..TRIES {
             self.usable()?;
             let (reply, answer) = oneshot::channel();
-            self.slot.commands.send(command(reply)).await.map_err(|_| RoomError::Closed)?;
+            // Without tokio's cooperative budget, which may turn away a first poll, and with it the order of the calls.
+            let sent = tokio::task::unconstrained(self.slot.commands.send(command(reply))).await;
+            sent.map_err(|_| RoomError::Closed)?;
             let mut status = self.slot.status.subscribe();
             let unusable = status.wait_for(|status| matches!(status.state, RoomState::Failed | RoomState::Left));
             tokio::select! {

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::help::{Node, quiet, soon, until};
-use crate::net::*;
+use crate::net::{ConnectError, NetConfig, NetEvent, NetInput, start};
 
 #[tokio::test]
 async fn nodes_of_one_machine_meet_in_the_run_directory() {

@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use distchat_crdt::{AuthorId, Fingerprint, Signature, Timestamp, sync::*};
+use distchat_crdt::{
+    AuthorId, Fingerprint, Signature, Timestamp,
+    sync::{
+        Blob, Enter, Greeting, Have, Hello, List, MAX_GOSSIP, MAX_PAGE, Offer, Page, Proof, Refusal, Request, Response,
+        RoomGreeting, RoomHello,
+    },
+};
 use libp2p::PeerId;
 
 use super::help::{Node, Room, quiet, soon, topic};
-use crate::net::*;
+use crate::net::{NetInput, RequestError, Verdict};
 
 fn have(handle: u32) -> Request {
     Request::Have(Have { handle, keys: List::default() })

@@ -1,0 +1,238 @@
+//! The options, checked while they are parsed: what gets past this can be used.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use distchat_node::{Multiaddr, RoomName};
+use tracing_subscriber::EnvFilter;
+
+/// What is logged when nobody asks: the warnings of this project's own crates.
+const LOG: &str = "off,distchat=warn,distchat_node=warn,distchat_crdt=warn";
+
+const EXAMPLES: &str = "\
+Examples:
+  distchat --room general                  chat with everybody on this network
+  distchat --room general --name second    a second one on the same machine
+  distchat --room lobby --room rust        two rooms; what you type goes to the first
+  echo hello | distchat --room general     say one line and leave
+  distchat --json --stay < /dev/null       watch, for a program to read
+  distchat --connect /ip4/192.168.1.20/tcp/4001
+
+Input:
+  Each line is a message to the current room. One that starts with / is a command
+  (/help lists them), // stands for a literal slash. In a terminal you get a prompt
+  with line editing; otherwise messages go to stdout and notices to stderr.
+
+Environment:
+  DISTCHAT_RUN_DIR   where the nodes of one machine find each other
+  NO_COLOR           if set and not empty: no colours
+
+Exit codes:
+  0  normal, also after Ctrl-C, SIGTERM or a closed pipe
+  1  unexpected error
+  2  the command line is wrong
+  3  the profile is in use by another process
+  4  the author's key cannot be read or written
+  5  the store is damaged, too new or cannot be opened
+  6  an address cannot be listened on or connected to";
+
+/// A group chat without a server, for people on one network.
+///
+/// Nodes find each other by themselves, talk to each other directly, and keep every room's whole history.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "distchat", version, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Args {
+    /// Room to open; may be repeated, and what you type goes to the first
+    #[arg(long = "room", value_name = "NAME", default_value = "lobby", value_parser = RoomName::parse)]
+    pub(crate) rooms: Vec<RoomName>,
+
+    /// Profile: an identity and history of its own
+    #[arg(long, value_name = "PROFILE", default_value = "default", value_parser = profile)]
+    pub(crate) name: String,
+
+    /// The name shown beside your messages
+    #[arg(long, value_name = "NICK")]
+    pub(crate) nick: Option<String>,
+
+    /// Keep the profiles here instead of in the user's data directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Connect to this address, and again whenever it is lost; may be repeated
+    #[arg(long, value_name = "MULTIADDR", value_parser = address)]
+    pub(crate) connect: Vec<Multiaddr>,
+
+    /// Listen on this address instead of all; may be repeated
+    #[arg(long, value_name = "MULTIADDR", value_parser = address)]
+    pub(crate) listen: Vec<Multiaddr>,
+
+    /// Neither look for others on the local network nor be found there
+    #[arg(long)]
+    pub(crate) no_mdns: bool,
+
+    /// One JSON object a line on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Run on after the end of input, until SIGINT or SIGTERM
+    #[arg(long)]
+    pub(crate) stay: bool,
+
+    /// At the end of input, wait so long for somebody to take what you wrote
+    #[arg(long, value_name = "SECS", default_value = "3", value_parser = seconds, allow_negative_numbers = true)]
+    pub(crate) linger: Duration,
+
+    /// Keep nothing on disk
+    #[arg(long)]
+    pub(crate) memory: bool,
+
+    /// What to log to stderr, such as `debug` or `distchat_node=debug`
+    #[arg(long, value_name = "FILTER", default_value = LOG, hide_default_value = true, value_parser = filter)]
+    pub(crate) log: String,
+}
+
+/// Why there are no options to go on with.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// `--help` or `--version`: this is the answer.
+    Asked(String),
+    /// What is wrong, in one line.
+    Wrong(String),
+}
+
+/// Parses a command line, the program's name first.
+pub(crate) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Args, Refusal> {
+    let mut args = Args::try_parse_from(line).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Asked(error.to_string()),
+        _ => Refusal::Wrong(in_one_line(&error.to_string())),
+    })?;
+    let mut seen = std::collections::HashSet::new();
+    args.rooms.retain(|room| seen.insert(room.clone()));
+    Ok(args)
+}
+
+/// clap explains itself in paragraphs, the first of which says what is wrong.
+fn in_one_line(explanation: &str) -> String {
+    let lines = explanation.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    let text = lines.collect::<Vec<_>>().join(" ");
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    format!("{text} (see distchat --help)")
+}
+
+/// A profile becomes the name of a directory.
+fn profile(text: &str) -> Result<String, String> {
+    let length = text.chars().count();
+    if length == 0 || length > 64 {
+        return Err(format!("a profile's name has 1 to 64 characters, and this one has {length}"));
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    match text.chars().find(|c| !allowed(*c)) {
+        Some(c) => Err(format!("a profile's name consists of letters a-z, digits, `-`, `_` and `.`, not {c:?}")),
+        // These two are directories of their own.
+        None if text == "." || text == ".." => Err("a profile's name is more than dots".to_owned()),
+        None => Ok(text.to_owned()),
+    }
+}
+
+/// An address, with an example for whoever expected `host:port` to do.
+pub(crate) fn address(text: &str) -> Result<Multiaddr, String> {
+    match text.parse::<Multiaddr>() {
+        Ok(address) if !address.is_empty() => Ok(address),
+        Ok(_) => Err("it is empty; an address looks like /ip4/192.168.1.20/tcp/4001".to_owned()),
+        Err(error) => Err(format!("{error}; an address looks like /ip4/192.168.1.20/tcp/4001")),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let wrong = || "give a number of seconds from 0 to 86400".to_owned();
+    let seconds: f64 = text.parse().map_err(|_| wrong())?;
+    if (0.0..=86_400.0).contains(&seconds) { Ok(Duration::from_secs_f64(seconds)) } else { Err(wrong()) }
+}
+
+fn filter(text: &str) -> Result<String, String> {
+    // The filter itself cannot be cloned, so its text is carried on.
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{error}; try `debug` or `distchat_node=debug`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &[&str]) -> Result<Args, Refusal> {
+        parse(std::iter::once(&"distchat").chain(line).map(OsString::from))
+    }
+
+    #[track_caller]
+    fn refused(line: &[&str], expect: &str) {
+        match parsed(line) {
+            Err(Refusal::Wrong(reason)) => {
+                assert!(reason.contains(expect), "{line:?}: {reason:?} lacks {expect:?}");
+                assert!(!reason.contains('\n') && !reason.starts_with("error"), "{reason:?}");
+            }
+            other => panic!("{line:?} gave {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_the_documented_ones() {
+        let args = parsed(&[]).unwrap();
+        assert_eq!(args.rooms, [RoomName::parse("lobby").unwrap()]);
+        assert_eq!((args.name.as_str(), args.linger, args.nick), ("default", Duration::from_secs(3), None));
+        assert!(!args.json && !args.stay && !args.memory && !args.no_mdns);
+        assert!(args.connect.is_empty() && args.listen.is_empty() && args.data_dir.is_none());
+    }
+
+    #[test]
+    fn every_option_is_understood() {
+        let line = "--room General --room rust --room general --name node-1_a.b --nick Zoë --data-dir /tmp/x --json --stay \
+                    --connect /ip4/10.0.0.1/tcp/1 --connect /ip4/10.0.0.2/udp/2/quic-v1 --listen /ip4/0.0.0.0/tcp/0 \
+                    --no-mdns --linger 0.5 --memory --log debug";
+        let args = parsed(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
+        let rooms: Vec<String> = args.rooms.iter().map(ToString::to_string).collect();
+        assert_eq!(rooms, ["general", "rust"]);
+        assert_eq!((args.connect.len(), args.listen.len()), (2, 1));
+        assert_eq!(args.linger, Duration::from_millis(500));
+        assert_eq!(args.nick.as_deref(), Some("Zoë"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_one_line() {
+        refused(&["--room", ""], "empty");
+        refused(&["--room", "a b"], "space");
+        refused(&["--room", "a/b"], "slash");
+        refused(&["--room", &"x".repeat(65)], "64");
+        refused(&["--room", "\u{1b}[31m"], "control");
+        refused(&["--name", "../up"], "letters");
+        refused(&["--name", ""], "1 to 64");
+        refused(&["--name", ".."], "dots");
+        refused(&["--name", &"x".repeat(65)], "has 65");
+        refused(&["--connect", "10.0.0.5:4000"], "/ip4/192.168.1.20/tcp/4001");
+        refused(&["--connect", ""], "/ip4/");
+        refused(&["--listen", "/ip4/300.0.0.1/tcp/1"], "/ip4/192");
+        refused(&["--linger", "soon"], "seconds");
+        refused(&["--linger", "-1"], "--linger");
+        refused(&["--linger", "NaN"], "seconds");
+        refused(&["--log", "a=b=c"], "distchat_node=debug");
+        refused(&["--jsno"], "--json");
+        refused(&["general"], "general");
+        refused(&["--room"], "--room");
+    }
+
+    #[test]
+    fn help_is_an_answer() {
+        for flag in ["--help", "-h", "--version", "-V"] {
+            assert!(matches!(parsed(&[flag]), Err(Refusal::Asked(_))), "{flag}");
+        }
+        let Err(Refusal::Asked(help)) = parsed(&["--help"]) else { panic!("no help") };
+        for word in ["--room", "Exit codes:", "Examples:", "NO_COLOR", "default: lobby"] {
+            assert!(help.contains(word), "{word}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What a typed line asks for.
+
+use distchat_node::{Multiaddr, RoomName};
+
+use super::args;
+
+/// How many messages `/history` shows unless told.
+pub(crate) const HISTORY: usize = 50;
+/// The most that `/history` shows, as they pass through memory.
+const MAX_HISTORY: usize = 1_000_000;
+
+/// What `/help` says.
+pub(crate) const HELP: &[(&str, &str)] = &[
+    ("/join ROOM", "open a room, or switch to it if it is open"),
+    ("/leave", "leave the current room; its history stays"),
+    ("/rooms", "list the open rooms"),
+    ("/peers", "list who is connected"),
+    ("/connect ADDR", "connect to an address, such as /ip4/192.168.1.20/tcp/4001"),
+    ("/history [N]", "show the newest N messages of the room (50)"),
+    ("/fingerprint", "show the room's fingerprint: equal ones mean equal histories"),
+    ("/nick NAME", "change the name shown beside your messages"),
+    ("/crash [ROOM]", "crash a room's task, to watch it come back"),
+    ("/restart [ROOM]", "start a room again that has given up"),
+    ("/help", "this list"),
+    ("/quit", "leave the chat"),
+];
+
+/// A typed line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Typed {
+    /// Nothing at all.
+    Nothing,
+    /// A message to the current room.
+    Text(String),
+    /// A command.
+    Command(Command),
+    /// Something that looks like a command, and why it is none.
+    Wrong(Complaint),
+}
+
+/// What a person asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Join(RoomName),
+    Leave,
+    Rooms,
+    Peers,
+    Connect(Multiaddr),
+    History(usize),
+    Fingerprint,
+    Nick(String),
+    Crash(Option<RoomName>),
+    Restart(Option<RoomName>),
+    Help,
+    Quit,
+}
+
+/// An error with its code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Complaint {
+    /// For programs.
+    pub(crate) code: &'static str,
+    /// For people.
+    pub(crate) message: String,
+}
+
+/// Reads a line: a command if it starts with a slash, and two stand for one that is meant.
+pub(crate) fn read(line: String) -> Typed {
+    match line.strip_prefix('/') {
+        None if line.is_empty() => Typed::Nothing,
+        None => Typed::Text(line),
+        Some(text) if text.starts_with('/') => Typed::Text(text.to_owned()),
+        Some(command) => parse(command).map_or_else(Typed::Wrong, Typed::Command),
+    }
+}
+
+fn parse(text: &str) -> Result<Command, Complaint> {
+    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let rest = rest.trim();
+    let word = word.to_ascii_lowercase();
+    // How it is used, should it turn out to be used otherwise.
+    let known = HELP.iter().map(|(usage, _)| *usage).find(|usage| usage.split(' ').next() == Some(&format!("/{word}")));
+    let usage = known.unwrap_or_default();
+    let wrong = |why: String| Complaint { code: "usage", message: format!("{why}; usage: {usage}") };
+    let given = |what: &str| if rest.is_empty() { Err(wrong(format!("/{word} needs {what}"))) } else { Ok(rest) };
+    let alone = |command| if rest.is_empty() { Ok(command) } else { Err(wrong(format!("/{word} takes nothing more"))) };
+    let room = |text: &str| RoomName::parse(text).map_err(|error| wrong(error.to_string()));
+    let perhaps_room = || if rest.is_empty() { Ok(None) } else { room(rest).map(Some) };
+    match word.as_str() {
+        "join" => room(given("the name of a room")?).map(Command::Join),
+        "leave" => alone(Command::Leave),
+        "rooms" => alone(Command::Rooms),
+        "peers" => alone(Command::Peers),
+        "connect" => args::address(given("an address")?).map(Command::Connect).map_err(wrong),
+        "history" if rest.is_empty() => Ok(Command::History(HISTORY)),
+        "history" => match rest.parse::<usize>() {
+            Ok(newest) => Ok(Command::History(newest.min(MAX_HISTORY))),
+            Err(_) => Err(wrong(format!("`{rest}` is not a number of messages"))),
+        },
+        "fingerprint" => alone(Command::Fingerprint),
+        "nick" => given("a name").map(|nick| Command::Nick(nick.to_owned())),
+        "crash" => perhaps_room().map(Command::Crash),
+        "restart" => perhaps_room().map(Command::Restart),
+        "help" => alone(Command::Help),
+        "quit" => alone(Command::Quit),
+        _ => Err(Complaint {
+            code: "unknown-command",
+            message: format!("there is no command /{word}; /help lists them, and // starts a message with a slash"),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(name: &str) -> RoomName {
+        RoomName::parse(name).unwrap()
+    }
+
+    #[test]
+    fn lines_are_messages_unless_they_start_with_a_slash() {
+        let text = |text: &str| Typed::Text(text.to_owned());
+        for (line, expect) in [
+            ("", Typed::Nothing),
+            ("hello", text("hello")),
+            (" ", text(" ")),
+            (" /join x", text(" /join x")),
+            ("//join x", text("/join x")),
+            ("///", text("//")),
+            ("/quit", Typed::Command(Command::Quit)),
+        ] {
+            assert_eq!(read(line.to_owned()), expect, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn commands_are_understood() {
+        for (line, expect) in [
+            ("join General", Command::Join(room("general"))),
+            ("JOIN   general  ", Command::Join(room("general"))),
+            ("leave", Command::Leave),
+            ("rooms", Command::Rooms),
+            ("peers ", Command::Peers),
+            ("connect /ip4/10.0.0.1/tcp/1", Command::Connect("/ip4/10.0.0.1/tcp/1".parse().unwrap())),
+            ("history", Command::History(50)),
+            ("history 0", Command::History(0)),
+            ("history 3", Command::History(3)),
+            ("history 18446744073709551615", Command::History(MAX_HISTORY)),
+            ("fingerprint", Command::Fingerprint),
+            ("nick Ann of Kent", Command::Nick("Ann of Kent".to_owned())),
+            ("crash", Command::Crash(None)),
+            ("crash x", Command::Crash(Some(room("x")))),
+            ("restart\tx", Command::Restart(Some(room("x")))),
+            ("help", Command::Help),
+            ("quit", Command::Quit),
+        ] {
+            assert_eq!(parse(line), Ok(expect), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_command_is_said() {
+        for (line, code, expect) in [
+            ("", "unknown-command", "/help"),
+            ("jion x", "unknown-command", "no command /jion"),
+            ("join", "usage", "usage: /join ROOM"),
+            ("join a b", "usage", "space"),
+            ("join a/b", "usage", "slash"),
+            ("leave x", "usage", "usage: /leave"),
+            ("connect", "usage", "usage: /connect ADDR"),
+            ("connect 10.0.0.1:1", "usage", "/ip4/192.168.1.20"),
+            ("history x", "usage", "usage: /history [N]"),
+            ("history -1", "usage", "not a number"),
+            ("nick ", "usage", "usage: /nick NAME"),
+            ("crash a b", "usage", "space"),
+            ("quit now", "usage", "usage: /quit"),
+        ] {
+            let complaint = parse(line).unwrap_err();
+            assert_eq!(complaint.code, code, "{line:?}");
+            assert!(complaint.message.contains(expect), "{line:?}: {}", complaint.message);
+        }
+    }
+
+    #[test]
+    fn help_lists_every_command() {
+        for (usage, _) in HELP {
+            let word = usage.trim_start_matches('/').split(' ').next().unwrap();
+            let result = parse(word);
+            assert!(!matches!(result, Err(Complaint { code: "unknown-command", .. })), "{usage}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Carrying out commands.
+
+use distchat_node::{ConnectError, Multiaddr, Node, Room, RoomError, RoomName};
+
+use super::command::Command;
+use super::report::Report;
+
+/// What a command starts from.
+pub(crate) struct Context {
+    pub(crate) node: Node,
+    /// The room that lines go to.
+    pub(crate) current: Option<RoomName>,
+    /// The nick chosen since the start, which rooms opened later take on too.
+    pub(crate) nick: Option<String>,
+    /// How many messages to show of a room when it is opened.
+    pub(crate) newest: usize,
+}
+
+/// What a command came to.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    pub(crate) reports: Vec<Report>,
+    /// The room that lines go to from now on.
+    pub(crate) current: Option<RoomName>,
+    /// The nick chosen.
+    pub(crate) nick: Option<String>,
+    /// Whether the user wants to leave.
+    pub(crate) quit: bool,
+    /// Why it makes no sense to go on.
+    pub(crate) failure: Option<String>,
+}
+
+/// What went wrong.
+struct Problem {
+    code: &'static str,
+    message: String,
+}
+
+impl Problem {
+    fn no_room() -> Self {
+        Self { code: "room-not-open", message: "no room is open; /join ROOM opens one".to_owned() }
+    }
+}
+
+impl From<RoomError> for Problem {
+    fn from(error: RoomError) -> Self {
+        Self { code: error.code(), message: error.to_string() }
+    }
+}
+
+impl From<ConnectError> for Problem {
+    fn from(error: ConnectError) -> Self {
+        Self { code: error.code(), message: error.to_string() }
+    }
+}
+
+impl From<Problem> for Report {
+    fn from(problem: Problem) -> Self {
+        Self::Error { code: problem.code, message: problem.message }
+    }
+}
+
+/// There is no room that lines could go to.
+pub(crate) fn no_room() -> Report {
+    Problem::no_room().into()
+}
+
+/// Carries out a command. What it came to includes what went wrong.
+pub(crate) async fn execute(context: Context, command: Command) -> Outcome {
+    let mut outcome = Outcome { current: context.current.clone(), ..Outcome::default() };
+    if let Err(problem) = try_to(&context, command, &mut outcome).await {
+        outcome.reports.push(problem.into());
+    }
+    outcome
+}
+
+async fn try_to(context: &Context, command: Command, outcome: &mut Outcome) -> Result<(), Problem> {
+    let reports = &mut outcome.reports;
+    match command {
+        Command::Join(name) => join(context, name, outcome).await?,
+        Command::Leave => {
+            let room = context.room(None)?;
+            context.node.leave_room(room.name()).await?;
+            outcome.current = context.node.rooms().pop().map(|room| room.name);
+        }
+        Command::Rooms => {
+            reports.push(Report::Rooms { rooms: context.node.rooms(), current: context.current.clone() });
+        }
+        Command::Peers => {
+            reports.push(Report::Peers { peers: context.node.peers(), listen: context.node.listeners() });
+        }
+        Command::Connect(address) => connect(context, address, reports).await?,
+        Command::History(newest) => {
+            let room = context.room(None)?;
+            let messages = room.messages(newest).await?;
+            reports.push(Report::History { room: room.name().clone(), messages, asked: true });
+        }
+        Command::Fingerprint => {
+            let room = context.room(None)?;
+            let info = room.fingerprint().await?;
+            reports.push(Report::Fingerprint { room: room.name().clone(), info });
+        }
+        Command::Nick(nick) => {
+            for info in context.node.rooms() {
+                if let Some(room) = context.node.room(&info.name) {
+                    room.set_nick(&nick).await?;
+                }
+            }
+            reports.push(Report::Notice(format!("you are {nick} from now on")));
+            outcome.nick = Some(nick);
+        }
+        Command::Crash(name) => context.room(name.as_ref())?.crash().await?,
+        Command::Restart(name) => context.room(name.as_ref())?.restart().await?,
+        Command::Help => reports.push(Report::Help),
+        Command::Quit => outcome.quit = true,
+    }
+    Ok(())
+}
+
+impl Context {
+    /// The room of that name, or else the current one.
+    fn room(&self, name: Option<&RoomName>) -> Result<Room, Problem> {
+        let Some(name) = name.or(self.current.as_ref()) else {
+            return Err(Problem::no_room());
+        };
+        self.node.room(name).ok_or_else(|| Problem {
+            code: "room-not-open",
+            message: format!("the room {name} is not open; /join {name} opens it"),
+        })
+    }
+}
+
+async fn join(context: &Context, name: RoomName, outcome: &mut Outcome) -> Result<(), Problem> {
+    if let Some(room) = context.node.room(&name) {
+        outcome.reports.push(Report::Switched(room.info()));
+        outcome.current = Some(name);
+        return Ok(());
+    }
+    let room = context.node.open_room(&name).await?;
+    outcome.current = Some(name);
+    if let Some(nick) = &context.nick {
+        room.set_nick(nick).await?;
+    }
+    outcome.reports.extend(newest(&room, context.newest).await?);
+    Ok(())
+}
+
+async fn connect(context: &Context, address: Multiaddr, reports: &mut Vec<Report>) -> Result<(), Problem> {
+    let text = address.to_string();
+    context.node.connect(address).await?;
+    reports.push(Report::Notice(format!("connecting to {text}, again and again if need be")));
+    Ok(())
+}
+
+/// The newest messages of a room that was just opened, if any are to be shown.
+pub(crate) async fn newest(room: &Room, newest: usize) -> Result<Option<Report>, RoomError> {
+    if newest == 0 {
+        return Ok(None);
+    }
+    let messages = room.messages(newest).await?;
+    Ok(Some(Report::History { room: room.name().clone(), messages, asked: false }))
+}

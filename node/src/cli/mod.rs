@@ -1,0 +1,166 @@
+//! The command line: what is asked for, which of the three ways to talk suits it, and the exit code.
+//!
+//! `session` is the loop that all ways share. `input`, `command` and `execute` are its way in; `report` is what it has
+//! to say, `json` and `text` put that into words, `output`, `diagnostics` and `terminal` carry the words out.
+
+mod args;
+mod clock;
+mod command;
+mod diagnostics;
+mod escape;
+mod execute;
+mod fold;
+mod front;
+mod input;
+mod json;
+mod output;
+mod report;
+mod session;
+mod signals;
+mod terminal;
+#[cfg(test)]
+mod testing;
+mod text;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use distchat_node::{Config, Node};
+use tokio::sync::mpsc;
+
+use self::args::Args;
+use self::diagnostics::Diagnostics;
+use self::front::Front;
+use self::session::Session;
+use self::signals::Signals;
+
+/// Something went wrong that no other code stands for.
+const UNEXPECTED: u8 = 1;
+/// The command line cannot be understood.
+const USAGE: u8 = 2;
+
+/// How the program talks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// One JSON object a line.
+    Json,
+    /// One message a line.
+    Lines,
+    /// A prompt, and the chat above it.
+    Terminal,
+}
+
+impl Mode {
+    fn of(args: &Args) -> Self {
+        if args.json {
+            return Self::Json;
+        }
+        // A dumb terminal cannot move its cursor, and the prompt has to.
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        if !dumb && std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+            Self::Terminal
+        } else {
+            Self::Lines
+        }
+    }
+}
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    let args = match args::parse(std::env::args_os()) {
+        Ok(args) => args,
+        Err(args::Refusal::Asked(text)) => {
+            // Nobody is left to tell if even that cannot be written.
+            let _ = std::io::stdout().lock().write_all(text.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Err(args::Refusal::Wrong(reason)) => return complain(&reason, USAGE),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&format!("the program cannot start its threads: {error}"), UNEXPECTED),
+    };
+    let result = runtime.block_on(Box::pin(run(args)));
+    // Whatever still blocks a thread (a lookup of a name, say) does not keep a program that is done.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => complain(&failure.message, failure.code),
+    }
+}
+
+/// Why the program ends other than by wish.
+#[derive(Debug)]
+struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl Failure {
+    fn unexpected(message: String) -> Self {
+        Self { message, code: UNEXPECTED }
+    }
+}
+
+/// Says in one line why the program ends. `eprintln!` would panic if stderr were closed.
+fn complain(message: &str, code: u8) -> ExitCode {
+    let line = format!("distchat: {}\n", escape::visible(message));
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    ExitCode::from(code)
+}
+
+async fn run(args: Args) -> Result<(), Failure> {
+    let mode = Mode::of(&args);
+    let (diagnostics, logs) = Diagnostics::start(&args.log, mode == Mode::Terminal)
+        .map_err(|error| Failure::unexpected(format!("the program cannot start its threads: {error}")))?;
+    let result = start(&args, mode, diagnostics.clone(), logs).await;
+    diagnostics.finish().await;
+    result
+}
+
+async fn start(
+    args: &Args,
+    mode: Mode,
+    diagnostics: Diagnostics,
+    mut logs: Option<mpsc::Receiver<String>>,
+) -> Result<(), Failure> {
+    let mut signals = Signals::listen(mode == Mode::Terminal)
+        .map_err(|error| Failure::unexpected(format!("the program cannot listen for signals: {error}")))?;
+    // Started in a task of its own: it may wait for a disk, and a person who changes their mind does not.
+    let starting = tokio::spawn(Node::start(config(args)));
+    let node = tokio::select! {
+        node = starting => node,
+        () = signals.recv() => return Ok(()),
+    };
+    let failure = match node {
+        Ok(Ok(node)) => match Front::open(mode, diagnostics, &mut logs) {
+            Ok(front) => return Box::pin(Session::new(node, front, signals, args).run(&args.rooms)).await,
+            Err(error) => {
+                node.shutdown().await;
+                Failure::unexpected(format!("the terminal cannot be used: {error}; without one, `| cat` helps"))
+            }
+        },
+        Ok(Err(error)) => Failure { message: error.to_string(), code: error.exit_code() },
+        Err(error) => Failure::unexpected(format!("starting failed: {error}; this is a fault of ours")),
+    };
+    // What waits to be shown above a prompt that will not come may say more.
+    while let Some(line) = logs.as_mut().and_then(|logs| logs.try_recv().ok()) {
+        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    }
+    Err(failure)
+}
+
+/// What the library is asked for.
+fn config(args: &Args) -> Config {
+    Config {
+        profile: args.name.clone(),
+        data_dir: args.data_dir.clone(),
+        run_dir: std::env::var_os("DISTCHAT_RUN_DIR").filter(|dir| !dir.is_empty()).map(Into::into),
+        memory: args.memory,
+        nick: args.nick.clone(),
+        listen: args.listen.clone(),
+        connect: args.connect.clone(),
+        mdns: !args.no_mdns,
+        ..Config::default()
+    }
+}

@@ -1,0 +1,238 @@
+//! Text on its way out, to a pipe or to the terminal.
+//!
+//! Whoever reads may be slow. What is on the way is bounded, and the session takes in nothing new while it is full.
+
+use std::io::{ErrorKind, Write};
+use std::time::Duration;
+
+use rustyline_async::SharedWriter;
+use tokio::sync::{mpsc, oneshot};
+
+/// How many pieces of text wait for the thread that writes to stdout.
+const QUEUE: usize = 16;
+/// When to try again what the terminal had no room for.
+const RETRY: Duration = Duration::from_millis(5);
+
+/// Why there is no more output.
+#[derive(Debug)]
+pub(crate) enum Closed {
+    /// The reader has gone, as `head` does. Nothing is wrong with that.
+    ByReader,
+    /// Writing failed: the disk is full, say.
+    Failed(std::io::Error),
+}
+
+impl From<std::io::Error> for Closed {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == ErrorKind::BrokenPipe { Self::ByReader } else { Self::Failed(error) }
+    }
+}
+
+enum Item {
+    Text(String),
+    /// Answered once everything before it has been written.
+    Flush(oneshot::Sender<()>),
+}
+
+/// A stream with a thread that writes to it.
+pub(crate) struct Pipe {
+    items: mpsc::Sender<Item>,
+    failure: Option<oneshot::Receiver<std::io::Error>>,
+}
+
+impl Pipe {
+    /// Starts the thread.
+    pub(crate) fn start(name: &str, size: usize, stream: impl Write + Send + 'static) -> std::io::Result<Self> {
+        let (items, queue) = mpsc::channel(size);
+        let (report, failure) = oneshot::channel();
+        let work = move || {
+            if let Err(error) = write_all(stream, queue) {
+                // If nobody asks any more, nobody needs to know.
+                let _ = report.send(error);
+            }
+        };
+        std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
+        Ok(Self { items, failure: Some(failure) })
+    }
+
+    /// Sends a text if there is room for it at once; says whether there was.
+    pub(crate) fn try_send(&self, text: String) -> bool {
+        self.items.try_send(Item::Text(text)).is_ok()
+    }
+
+    async fn why(&mut self) -> Closed {
+        match self.failure.take() {
+            Some(failure) => failure.await.map_or(Closed::ByReader, Closed::from),
+            None => Closed::ByReader,
+        }
+    }
+
+    /// Sends what is pending once there is room; safe to cancel.
+    async fn send(&mut self, pending: &mut String) -> Result<(), Closed> {
+        if let Ok(room) = self.items.reserve().await {
+            room.send(Item::Text(std::mem::take(pending)));
+            return Ok(());
+        }
+        Err(self.why().await)
+    }
+
+    /// Waits until all that was sent has been written; says whether it has.
+    pub(crate) async fn drained(&self) -> bool {
+        let (sender, done) = oneshot::channel();
+        self.items.send(Item::Flush(sender)).await.is_ok() && done.await.is_ok()
+    }
+}
+
+/// The thread's work: one system call for all that has gathered.
+fn write_all(mut stream: impl Write, mut queue: mpsc::Receiver<Item>) -> std::io::Result<()> {
+    let mut waiting = Vec::new();
+    while let Some(first) = queue.blocking_recv() {
+        let mut next = Some(first);
+        while let Some(item) = next {
+            match item {
+                Item::Text(text) => stream.write_all(text.as_bytes())?,
+                Item::Flush(done) => waiting.push(done),
+            }
+            next = queue.try_recv().ok();
+        }
+        stream.flush()?;
+        for done in waiting.drain(..) {
+            let _ = done.send(());
+        }
+    }
+    Ok(())
+}
+
+/// Where the session writes.
+pub(crate) struct Output {
+    pending: String,
+    way: Way,
+}
+
+enum Way {
+    Pipe(Pipe),
+    /// `stuck` while the writer holds text that the prompt had no room for.
+    Terminal {
+        writer: SharedWriter,
+        stuck: bool,
+    },
+}
+
+impl Output {
+    /// To stdout.
+    pub(crate) fn stdout() -> std::io::Result<Self> {
+        // Rust's own stdout would flush at every line.
+        let stream = std::io::BufWriter::with_capacity(64 * 1024, std::io::stdout());
+        Ok(Self { pending: String::new(), way: Way::Pipe(Pipe::start("stdout", QUEUE, stream)?) })
+    }
+
+    /// To the terminal, above the prompt.
+    pub(crate) fn terminal(writer: SharedWriter) -> Self {
+        Self { pending: String::new(), way: Way::Terminal { writer, stuck: false } }
+    }
+
+    /// The prompt was set up anew.
+    pub(crate) fn replace(&mut self, writer: SharedWriter) {
+        self.way = Way::Terminal { writer, stuck: false };
+    }
+
+    /// Adds a line to what will be written.
+    pub(crate) fn push(&mut self, line: &str) {
+        self.pending.push_str(line);
+        self.pending.push('\n');
+    }
+
+    /// Whether something waits to be sent on its way.
+    pub(crate) fn is_pending(&self) -> bool {
+        !self.pending.is_empty() || matches!(self.way, Way::Terminal { stuck: true, .. })
+    }
+
+    /// Sends what is pending on its way. Safe to cancel: nothing is lost or sent twice.
+    pub(crate) async fn send(&mut self) -> Result<(), Closed> {
+        if !self.is_pending() {
+            return Ok(());
+        }
+        match &mut self.way {
+            Way::Pipe(pipe) => pipe.send(&mut self.pending).await,
+            Way::Terminal { writer, stuck } => loop {
+                // The writer takes hold of all it is given, even if it has no room to pass it on; that it does when
+                // asked again. Its asynchronous form would take the text twice (rustyline-async 0.4.9).
+                let text = std::mem::take(&mut self.pending);
+                match writer.write(text.as_bytes()) {
+                    Ok(_) => {
+                        *stuck = false;
+                        return Ok(());
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => *stuck = true,
+                    Err(error) => return Err(error.into()),
+                }
+                tokio::time::sleep(RETRY).await;
+            },
+        }
+    }
+
+    /// Writes everything to its end.
+    pub(crate) async fn finish(&mut self) -> Result<(), Closed> {
+        self.send().await?;
+        match &mut self.way {
+            Way::Pipe(pipe) if !pipe.drained().await => Err(pipe.why().await),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// Keeps what is written, or fails.
+    #[derive(Clone, Default)]
+    struct Store(Arc<Mutex<Vec<u8>>>, Option<ErrorKind>);
+
+    impl Write for Store {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            match self.1 {
+                Some(kind) => Err(kind.into()),
+                None => self.0.lock().unwrap().write(bytes),
+            }
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn output(store: Store) -> Output {
+        Output { pending: String::new(), way: Way::Pipe(Pipe::start("test", QUEUE, store).unwrap()) }
+    }
+
+    #[tokio::test]
+    async fn everything_is_written_in_order() {
+        let store = Store::default();
+        let mut output = output(store.clone());
+        let mut expect = String::new();
+        for i in 0..1000 {
+            output.push(&i.to_string());
+            expect += &format!("{i}\n");
+            if i % 3 == 0 {
+                output.send().await.unwrap();
+            }
+        }
+        output.finish().await.unwrap();
+        assert!(!output.is_pending());
+        assert_eq!(String::from_utf8(store.0.lock().unwrap().clone()).unwrap(), expect);
+    }
+
+    #[tokio::test]
+    async fn a_reader_who_left_is_told_from_a_failure() {
+        let mut left = output(Store(Arc::default(), Some(ErrorKind::BrokenPipe)));
+        left.push("x");
+        assert!(matches!(left.finish().await, Err(Closed::ByReader)));
+        assert!(matches!(left.finish().await, Err(Closed::ByReader)));
+        let mut full = output(Store(Arc::default(), Some(ErrorKind::StorageFull)));
+        full.push("x");
+        assert!(matches!(full.finish().await, Err(Closed::Failed(_))));
+    }
+}

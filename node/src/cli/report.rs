@@ -1,0 +1,77 @@
+//! What the session has to say, before anybody has put it into words.
+
+use distchat_node::{
+    AuthorId, Event, FingerprintInfo, Message, Multiaddr, PeerId, PeerInfo, RoomInfo, RoomName, RoomState,
+};
+
+use super::clock;
+use super::command::Complaint;
+
+/// Something to tell the user.
+#[derive(Clone, Debug)]
+pub(crate) enum Report {
+    /// The node runs.
+    Ready { author: AuthorId, peer_id: PeerId, name: String, listen: Vec<Multiaddr> },
+    /// Something happened in the library.
+    Event(Event),
+    /// The newest messages of a room. `asked` by a command, not shown on opening the room.
+    History { room: RoomName, messages: Vec<Message>, asked: bool },
+    /// A room's fingerprint.
+    Fingerprint { room: RoomName, info: FingerprintInfo },
+    /// Who is connected, and where this node can be reached.
+    Peers { peers: Vec<PeerInfo>, listen: Vec<Multiaddr> },
+    /// The open rooms.
+    Rooms { rooms: Vec<RoomInfo>, current: Option<RoomName> },
+    /// The current room is now this one, which was open before.
+    Switched(RoomInfo),
+    /// How many messages of a room are known to exist and not here.
+    Missing { room: RoomName, missing: u64 },
+    /// What commands there are.
+    Help,
+    /// Something for people only.
+    Notice(String),
+    /// Something went wrong.
+    Error { code: &'static str, message: String },
+}
+
+impl From<Complaint> for Report {
+    fn from(complaint: Complaint) -> Self {
+        Self::Error { code: complaint.code, message: complaint.message }
+    }
+}
+
+/// A line on its way to the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// What was asked for: goes to stdout.
+    Data(String),
+    /// About what goes on: beside the data.
+    Notice(String),
+}
+
+/// The word for a room's state.
+pub(crate) fn state(state: &RoomState) -> &'static str {
+    match state {
+        RoomState::Open => "open",
+        RoomState::Restarted => "restarted",
+        RoomState::Failed => "failed",
+        RoomState::Left => "left",
+    }
+}
+
+/// What to tell about the own clock.
+pub(crate) fn clock_off(offset_ms: i64) -> String {
+    let about = clock::about(offset_ms.unsigned_abs());
+    let direction = if offset_ms < 0 { "behind" } else { "ahead of" };
+    format!("this computer's clock is about {about} {direction} the others here: if it is the wrong one, set it")
+}
+
+/// What to tell about an identity written from two places.
+pub(crate) fn forked(room: &RoomName, author: &str) -> String {
+    format!("{author} writes to {room} from two places at once, or from a restored copy; both are shown")
+}
+
+/// What to tell about events that came too fast.
+pub(crate) fn lagged(missed: u64) -> String {
+    format!("{missed} events came faster than they could be shown and were left out; /history shows the messages")
+}

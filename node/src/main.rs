@@ -1,0 +1,9 @@
+//! `distchat`: the chat on the command line, a client of the library like any other.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,184 @@
+//! Requests and answers on their way between rooms and peers.
+
+use std::{collections::VecDeque, time::Instant};
+
+use distchat_crdt::sync::{Refusal, Request, Response};
+use libp2p::{
+    PeerId,
+    request_response::{Event as SyncEvent, Message, OutboundFailure, OutboundRequestId, ResponseChannel},
+};
+use tracing::debug;
+
+use super::{
+    NetInput,
+    budget::{Offence, cost},
+    codec::{Incoming, Malformed},
+    error::RequestError,
+    route::{Merged, Outgoing, PATIENCE, Part, merge, split},
+    swarm::Task,
+};
+
+/// How many requests to one peer are open, and how many more may wait. More at a time would not make them any faster: each
+/// has its time limit.
+const MAX_OUTGOING: usize = 16;
+const MAX_UNSENT: usize = 256;
+/// How many of those that wait may bear messages, up to a mebibyte each.
+const MAX_UNSENT_OFFERS: usize = 8;
+/// How many requests of others wait for rooms: from one peer, from all together, and how many of these may bear messages.
+const MAX_ASKED: usize = 64;
+const MAX_ASKED_BY_ALL: usize = 512;
+const MAX_ASKED_OFFERS: usize = 32;
+
+/// An answer on its way out.
+pub(super) struct Answer {
+    peer: PeerId,
+    channel: ResponseChannel<Response>,
+    response: Response,
+    /// It was about messages that the request bore.
+    offer: bool,
+}
+
+impl Task {
+    /// Sends what rooms ask of others.
+    pub(super) fn send_requests(&mut self, requests: Vec<Outgoing>) {
+        for merged in merge(requests) {
+            match self.peers.get(&merged.peer) {
+                Some(peer) if peer.ready && peer.in_flight < MAX_OUTGOING => {
+                    peer.in_flight += 1;
+                    self.send(merged);
+                }
+                Some(peer) if peer.ready && has_room(&peer.waiting, &merged) => peer.waiting.push_back(merged),
+                _ => self.give_up(merged.peer, merged.parts, RequestError::Unsent),
+            }
+        }
+    }
+
+    fn send(&mut self, Merged { peer, request, parts }: Merged) {
+        // The behaviour would dial a peer that is not connected, on its own account.
+        if !self.swarm.is_connected(&peer) {
+            return self.give_up(peer, parts, RequestError::Unsent);
+        }
+        let id = self.swarm.behaviour_mut().sync.send_request(&peer, Ok(request));
+        self.sent.insert(id, (peer, parts));
+    }
+
+    /// Whose request has come to an end. Makes way for the next one to the same peer.
+    fn ended(&mut self, id: OutboundRequestId) -> Option<(PeerId, Vec<Part>)> {
+        let (peer, parts) = self.sent.remove(&id)?;
+        if let Some(known) = self.peers.get(&peer) {
+            match known.waiting.pop_front() {
+                Some(next) => self.send(next),
+                None => known.in_flight = known.in_flight.saturating_sub(1),
+            }
+        }
+        Some((peer, parts))
+    }
+
+    /// Tells rooms that there is no answer.
+    pub(super) fn give_up(&mut self, peer: PeerId, parts: Vec<Part>, error: RequestError) {
+        for Part { handle, id, .. } in parts {
+            self.rooms.deliver(handle, NetInput::Response { peer, id, response: Err(error) });
+        }
+    }
+
+    /// Has rooms think about a request, unless there is too much of that already.
+    fn ask(&mut self, peer: PeerId, request: Request, channel: ResponseChannel<Response>) {
+        let offer = matches!(request, Request::Offer(_));
+        let crowded = self.answers.len() >= MAX_ASKED_BY_ALL || (offer && self.offers >= MAX_ASKED_OFFERS);
+        let asker = self.peers.get(&peer).filter(|known| !crowded && known.asked < MAX_ASKED);
+        let Some(known) = asker.and_then(|known| known.bucket.open(Instant::now()).then_some(known)) else {
+            self.out.counting.busy.add();
+            return self.respond(channel, Response::Refused(Refusal::Busy));
+        };
+        known.asked += 1;
+        self.offers += usize::from(offer);
+        let asked = self.rooms.ask(peer, request);
+        self.answers
+            .push(Box::pin(async move { Answer { peer, channel, response: asked.answer(PATIENCE).await, offer } }));
+    }
+
+    pub(super) fn send_answer(&mut self, Answer { peer, channel, response, offer }: Answer) {
+        self.offers -= usize::from(offer);
+        if let Some(known) = self.peers.get(&peer) {
+            known.asked = known.asked.saturating_sub(1);
+            known.bucket.spend(cost(&response));
+        }
+        if response == Response::Refused(Refusal::Busy) {
+            self.out.counting.busy.add();
+        }
+        self.respond(channel, response);
+    }
+
+    /// Sends an answer. The asker may have gone, which is no concern of anybody's.
+    fn respond(&mut self, channel: ResponseChannel<Response>, response: Response) {
+        let _ = self.swarm.behaviour_mut().sync.send_response(channel, response);
+    }
+
+    pub(super) fn on_sync(&mut self, event: SyncEvent<Incoming, Response>) {
+        match event {
+            SyncEvent::Message { peer, message: Message::Request { request, channel, .. }, .. } => {
+                self.on_request(peer, request, channel);
+            }
+            SyncEvent::Message { message: Message::Response { request_id, response }, .. } => {
+                let Some((peer, parts)) = self.ended(request_id) else { return };
+                match split(parts, response) {
+                    Ok(shares) => {
+                        for (part, response) in shares {
+                            self.rooms.deliver(part.handle, NetInput::Response { peer, id: part.id, response });
+                        }
+                    }
+                    Err(parts) => {
+                        self.malformed(peer, "an answer that does not fit the request");
+                        self.give_up(peer, parts, RequestError::Malformed);
+                    }
+                }
+            }
+            SyncEvent::OutboundFailure { request_id, error, .. } => {
+                let Some((peer, parts)) = self.ended(request_id) else { return };
+                debug!(%peer, %error, "a request failed");
+                let reason = request_error(&error);
+                if reason == RequestError::Malformed {
+                    self.malformed(peer, "an answer that does not decode");
+                }
+                self.give_up(peer, parts, reason);
+            }
+            SyncEvent::InboundFailure { peer, error, .. } => debug!(%peer, %error, "an answer was not sent"),
+            SyncEvent::ResponseSent { .. } => {}
+        }
+    }
+
+    fn on_request(&mut self, peer: PeerId, request: Incoming, channel: ResponseChannel<Response>) {
+        match request {
+            Ok(request) => self.ask(peer, request, channel),
+            Err(malformed) => {
+                debug!(%peer, %malformed, "a request that does not decode");
+                self.respond(channel, Response::Refused(Refusal::Malformed));
+                self.malformed(peer, "a request that does not decode");
+            }
+        }
+    }
+
+    fn malformed(&mut self, peer: PeerId, what: &'static str) {
+        debug!(%peer, what, "malformed");
+        self.out.counting.malformed.add();
+        self.charge(peer, Offence::Frame);
+    }
+}
+
+/// Whether one more request may wait.
+fn has_room(waiting: &VecDeque<Merged>, next: &Merged) -> bool {
+    let is_offer = |merged: &&Merged| matches!(merged.request, Request::Offer(_));
+    waiting.len() < MAX_UNSENT && (!is_offer(&next) || waiting.iter().filter(is_offer).count() < MAX_UNSENT_OFFERS)
+}
+
+fn request_error(error: &OutboundFailure) -> RequestError {
+    match error {
+        OutboundFailure::DialFailure | OutboundFailure::UnsupportedProtocols => RequestError::Unsent,
+        OutboundFailure::Timeout => RequestError::Timeout,
+        OutboundFailure::ConnectionClosed => RequestError::Disconnected,
+        OutboundFailure::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<Malformed>()) => {
+            RequestError::Malformed
+        }
+        OutboundFailure::Io(_) => RequestError::Disconnected,
+    }
+}
