@@ -38,6 +38,6 @@ pub use distchat_crdt::{AuthorId, Fingerprint, Key, MAX_BODY, MessageId, RoomId,
 pub use error::{NickError, RoomError, StartError};
 pub use event::{Event, Events, FingerprintInfo, Message, PeerInfo, RoomInfo, RoomState};
 pub use libp2p::{Multiaddr, PeerId};
-pub use net::ConnectError;
+pub use net::{ConnectError, Counters};
 pub use node::Node;
 pub use room::Room;

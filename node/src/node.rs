@@ -15,7 +15,7 @@ use crate::{
     config::{Config, DEFAULT_PROFILE, default_run_dir},
     error::{RoomError, StartError, StartErrorKind},
     event::{Event, EventHub, Events, PeerInfo, RoomInfo, RoomState},
-    net::{self, ConnectError, NetConfig, NetEvent},
+    net::{self, ConnectError, Counters, NetConfig, NetEvent},
     profile::Profile,
     room::{Room, Shared, Slot, check_nick},
     store::Store,
@@ -96,7 +96,7 @@ impl Node {
             network,
             events,
             signer: Arc::new(profile.key().clone()),
-            verifier: Arc::new(Zip215),
+            verifier: Arc::new(Zip215::new(rand::random())),
             epoch: Instant::now(),
             told_clock: Mutex::new(None),
             proven: Mutex::new(BTreeMap::new()),
@@ -240,6 +240,12 @@ impl Node {
             info
         };
         self.0.shared.network.peers().into_iter().map(peer_info).collect()
+    }
+
+    /// What the network dropped, refused or found wrong since the start. None of it is lost for good: anti-entropy
+    /// brings what gossip could not.
+    pub fn counters(&self) -> Counters {
+        self.0.shared.network.counters()
     }
 
     /// All events of this node and its rooms from now on.

@@ -82,7 +82,7 @@ impl World {
         let n = self.hosts.len();
         let keys = Keypair::from_seed([author + 1; 32]);
         let peer = Peer::new(&[n as u8, 7]);
-        let room = Room::new(room_id(), distchat_crdt::Signer::author(&keys), Arc::new(Zip215));
+        let room = Room::new(room_id(), distchat_crdt::Signer::author(&keys), Arc::new(Zip215::new([9; 32])));
         let config = ReplicaConfig {
             me: peer.clone(),
             handle: 100 + n as u32,

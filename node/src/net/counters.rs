@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
-        /// The counters at one moment.
+        /// What the network dropped, refused or found wrong since the start.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub(crate) struct Counters { $($(#[$doc])* pub(crate) $name: u64),+ }
+        #[non_exhaustive]
+        pub struct Counters { $($(#[$doc])* pub $name: u64),+ }
 
         /// The counters as they count. Each stands alone, so no order among them is promised.
         #[derive(Debug, Default)]

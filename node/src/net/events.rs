@@ -2,7 +2,7 @@
 
 use std::{io, time::Instant};
 
-use distchat_crdt::sync::{MAX_GOSSIP, SYNC_PROTOCOL};
+use distchat_crdt::sync::{MAX_GOSSIP, SYNC_PROTOCOL, Verdict};
 use libp2p::{
     Multiaddr, PeerId, TransportError, gossipsub, identify, mdns, ping,
     swarm::{ConnectionId, DialError, SwarmEvent},
@@ -16,7 +16,7 @@ use super::{
     budget::Offence,
     dial::{Dial, Failure, Target},
     error::{RequestError, io_cause},
-    gossip::{GossipTicket, Verdict, room_topic},
+    gossip::{GossipTicket, acceptance, room_topic},
     peers::End,
     swarm::Task,
 };
@@ -175,7 +175,7 @@ impl Task {
             Verdict::Ignore
         };
         let gossip = &mut self.swarm.behaviour_mut().gossip;
-        gossip.report_message_validation_result(&ticket.id, &ticket.from, verdict.into());
+        gossip.report_message_validation_result(&ticket.id, &ticket.from, acceptance(verdict));
     }
 
     pub(super) fn dial_failed(&mut self, dial: Dial, error: &DialError) {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use distchat_crdt::{Topic, sync::MAX_GOSSIP};
+use distchat_crdt::{
+    Topic,
+    sync::{MAX_GOSSIP, Verdict},
+};
 use libp2p::{
     PeerId,
     gossipsub::{
@@ -36,24 +39,12 @@ pub(crate) struct GossipTicket {
     pub(super) from: PeerId,
 }
 
-/// What becomes of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It is passed on.
-    Accept,
-    /// It is not passed on.
-    Ignore,
-    /// It is not passed on, and whoever sent it is to blame.
-    Reject,
-}
-
-impl From<Verdict> for MessageAcceptance {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Accept => Self::Accept,
-            Verdict::Ignore => Self::Ignore,
-            Verdict::Reject => Self::Reject,
-        }
+/// A room's verdict in gossipsub's words.
+pub(super) fn acceptance(verdict: Verdict) -> MessageAcceptance {
+    match verdict {
+        Verdict::Accept => MessageAcceptance::Accept,
+        Verdict::Ignore => MessageAcceptance::Ignore,
+        Verdict::Reject => MessageAcceptance::Reject,
     }
 }
 

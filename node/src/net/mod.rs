@@ -44,16 +44,16 @@ use std::{path::PathBuf, sync::Arc};
 
 use distchat_crdt::{
     Topic,
-    sync::{MAX_GOSSIP, Request, Response},
+    sync::{MAX_GOSSIP, Request, Response, Verdict},
 };
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use budget::Offence;
-pub(crate) use counters::Counters;
+pub use counters::Counters;
 pub use error::ConnectError;
 pub(crate) use error::{Closed, NetError, RequestError};
-pub(crate) use gossip::{GossipTicket, Verdict};
+pub(crate) use gossip::GossipTicket;
 pub(crate) use start::start;
 
 use counters::Counting;
@@ -244,7 +244,6 @@ impl Network {
     }
 
     /// What was dropped, refused or wrong so far. The log has it too, every minute in which something was.
-    #[allow(dead_code, reason = "only tests need it at once")]
     pub(crate) fn counters(&self) -> Counters {
         self.counting.snapshot()
     }

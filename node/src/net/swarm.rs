@@ -32,7 +32,7 @@ use super::{
     budget::{Offence, Offences, REFUSED},
     counters::{Counters, Counting},
     dial::{Dial, Dialer, Target},
-    gossip::gossip_topic,
+    gossip::{acceptance, gossip_topic},
     peers::Peers,
     renewal::Renewal,
     requests::Answer,
@@ -194,7 +194,7 @@ impl Task {
                 }
             },
             GossipCommand::Verdict { ticket, verdict } => {
-                gossip.report_message_validation_result(&ticket.id, &ticket.from, verdict.into());
+                gossip.report_message_validation_result(&ticket.id, &ticket.from, acceptance(verdict));
             }
         }
     }

@@ -8,18 +8,13 @@ use std::{
 use distchat_crdt::{
     Commit, Message,
     clock::Now,
-    sync::{Input, Output, Peer, Verdict},
+    sync::{Input, Output, Peer},
 };
 use libp2p::PeerId;
 use tokio::sync::oneshot;
 
 use super::task::{RoomFailure, Task, Written};
-use crate::{
-    error::RoomError,
-    event::Event,
-    net::{self, Offence},
-    store::CommitJob,
-};
+use crate::{error::RoomError, event::Event, net::Offence, store::CommitJob};
 
 /// How much the clock's offset must change before the user is told again.
 const CLOCK_CHANGE: Duration = Duration::from_secs(30);
@@ -47,7 +42,7 @@ impl Task {
                 Output::Read { id, keys, max_bytes } => self.read(id, keys, max_bytes),
                 Output::Verdict { ticket, verdict } => {
                     if let Some(ticket) = self.frames.remove(&ticket) {
-                        self.shared.network.verdict(ticket, network_verdict(verdict));
+                        self.shared.network.verdict(ticket, verdict);
                     }
                 }
                 // Whoever said it was told by the store, which knows even when this task does not live to.
@@ -56,7 +51,10 @@ impl Task {
                 Output::Publish { frame } => self.shared.network.publish(self.slot.id.topic(), frame),
                 Output::Entered { peer, author } => self.entered(&peer, author),
                 Output::Synced { peer, received, sent, fingerprint } => {
-                    if let Some(peer_id) = peer_id(&peer) {
+                    // Rounds go on for ever; what people are told is what they did not know.
+                    let news = received + sent > 0 || self.synced.get(&peer) != Some(&fingerprint);
+                    self.synced.insert(peer.clone(), fingerprint);
+                    if let Some(peer_id) = peer_id(&peer).filter(|_| news) {
                         let room = self.slot.name.clone();
                         self.shared.events.emit(Event::Synced { room, peer_id, received, sent, fingerprint });
                     }
@@ -198,12 +196,4 @@ impl Task {
 
 fn peer_id(peer: &Peer) -> Option<PeerId> {
     PeerId::from_bytes(peer.as_bytes()).ok()
-}
-
-fn network_verdict(verdict: Verdict) -> net::Verdict {
-    match verdict {
-        Verdict::Accept => net::Verdict::Accept,
-        Verdict::Ignore => net::Verdict::Ignore,
-        Verdict::Reject => net::Verdict::Reject,
-    }
 }

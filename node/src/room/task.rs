@@ -7,7 +7,7 @@ use std::{
 };
 
 use distchat_crdt::{
-    AuthorId, Key, Room, Signer, Verifier,
+    AuthorId, Fingerprint, Key, Room, Signer, Verifier,
     clock::Now,
     kind,
     sync::{Input, Peer, Replica, ReplicaConfig, Response, Ticket},
@@ -94,6 +94,8 @@ pub(super) struct Task {
     pub(super) next_ticket: Ticket,
     pub(super) reads: FuturesUnordered<BoxFuture<'static, Input>>,
     pub(super) written: watch::Sender<Written>,
+    /// What each peer was last found to hold, too.
+    pub(super) synced: BTreeMap<Peer, Fingerprint>,
     /// Authors whose fork people have been told of.
     pub(super) forks_told: Vec<AuthorId>,
     /// What is to be said next, and who waits for it.
@@ -176,6 +178,7 @@ impl Task {
             next_ticket: 0,
             reads: FuturesUnordered::new(),
             written: watch::Sender::new(Written::default()),
+            synced: BTreeMap::new(),
             forks_told,
             to_say: Vec::new(),
             last_commit: 0,
@@ -226,7 +229,10 @@ impl Task {
     async fn input(&mut self, input: NetInput) -> Result<(), RoomFailure> {
         let input = match input {
             NetInput::PeerUp { peer } => Input::PeerUp(peer_of(&peer)),
-            NetInput::PeerDown { peer } => Input::PeerDown(peer_of(&peer)),
+            NetInput::PeerDown { peer } => {
+                self.synced.remove(&peer_of(&peer));
+                Input::PeerDown(peer_of(&peer))
+            }
             NetInput::Gossip { from, ticket, frame } => {
                 let number = self.ticket();
                 self.frames.insert(number, ticket);

@@ -175,6 +175,7 @@ impl Store {
     }
 
     /// For each key whether its message is held, in a state that outlasts a power cut.
+    #[cfg(test)]
     pub(crate) async fn holds(&self, room: RoomNo, keys: Vec<Key>) -> Result<Vec<bool>, StoreError> {
         self.on_reader(move |conn| query::holds(conn, room, &keys)).await
     }

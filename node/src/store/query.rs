@@ -167,6 +167,7 @@ pub(super) fn nicks(conn: &Connection, room: RoomNo) -> Result<Vec<(AuthorId, Ke
 }
 
 /// For each key whether its message is held.
+#[cfg(test)]
 pub(super) fn holds(conn: &Connection, room: RoomNo, keys: &[Key]) -> Result<Vec<bool>, StoreError> {
     let mut statement = conn.prepare_cached("SELECT 1 FROM message WHERE room = ? AND time = ? AND id = ?")?;
     keys.iter()

@@ -6,13 +6,13 @@ use distchat_crdt::{
     AuthorId, Fingerprint, Signature, Timestamp,
     sync::{
         Blob, Enter, Greeting, Have, Hello, List, MAX_GOSSIP, MAX_PAGE, Offer, Page, Proof, Refusal, Request, Response,
-        RoomGreeting, RoomHello,
+        RoomGreeting, RoomHello, Verdict,
     },
 };
 use libp2p::PeerId;
 
 use super::help::{Node, Room, quiet, soon, topic};
-use crate::net::{NetInput, RequestError, Verdict};
+use crate::net::{NetInput, RequestError};
 
 fn have(handle: u32) -> Request {
     Request::Have(Have { handle, keys: List::default() })
