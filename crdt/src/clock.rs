@@ -9,6 +9,13 @@ use crate::{Timestamp, sync::Peer};
 
 /// How far ahead of the clock a message may be dated, in milliseconds.
 pub const FUTURE_LIMIT_MS: u64 = 2 * 60 * 1000;
+/// How much less far ahead a message of others may be dated to be followed, and one of the own author, in milliseconds.
+///
+/// The next own message is dated behind all that is followed. Were everything up to the limit followed, a stranger's
+/// message dated at the very limit would push it beyond, and the one after that would not follow it: a branch. So there
+/// is a second for what others write, of which half is left for what follows it here.
+const OTHERS_MARGIN_MS: u64 = 1000;
+const OWN_MARGIN_MS: u64 = 500;
 /// A clock that is off by more than this, in milliseconds, is worth telling its user.
 pub const CLOCK_OFF_MS: u64 = 30 * 1000;
 /// With so many peers the median of all clocks is trusted.
@@ -30,8 +37,10 @@ pub struct Clock {
     pub stamp_ms: u64,
     /// Messages beyond this are future-dated.
     pub horizon: Timestamp,
-    /// Messages beyond this are not followed. At most the horizon.
+    /// Messages of others beyond this are not followed. Below the horizon.
     pub follow: Timestamp,
+    /// Messages of the own author beyond this are not followed. A little later, but below the horizon, too.
+    pub follow_own: Timestamp,
     /// How far the own clock is ahead of what it should be, in milliseconds, if that is worth telling.
     pub off_ms: Option<i64>,
 }
@@ -85,11 +94,13 @@ impl Clocks {
             let farthest = if latest - own > own - earliest { latest } else { earliest };
             (earliest, latest, own, farthest)
         };
+        let limit = |margin| Timestamp::end_of_millis(follow.saturating_add(FUTURE_LIMIT_MS - margin));
         let off = i64::try_from(own).unwrap_or(i64::MAX) - i64::try_from(reference).unwrap_or(i64::MAX);
         Clock {
             stamp_ms: stamp,
             horizon: Timestamp::end_of_millis(judge.saturating_add(FUTURE_LIMIT_MS)),
-            follow: Timestamp::end_of_millis(follow.saturating_add(FUTURE_LIMIT_MS)),
+            follow: limit(OTHERS_MARGIN_MS),
+            follow_own: limit(OWN_MARGIN_MS),
             off_ms: (off.unsigned_abs() > CLOCK_OFF_MS).then_some(off),
         }
     }
@@ -121,7 +132,7 @@ mod tests {
         let clock = read(0, &[]);
         assert_eq!((clock.stamp_ms, clock.off_ms), (NOW, None));
         assert_eq!(clock.horizon, Timestamp::end_of_millis(NOW + FUTURE_LIMIT_MS));
-        assert_eq!(clock.follow, clock.horizon);
+        assert!(clock.follow < clock.follow_own && clock.follow_own < clock.horizon);
     }
 
     #[test]
@@ -131,7 +142,8 @@ mod tests {
             let clock = read(own, &[other]);
             assert_eq!(clock.stamp_ms, NOW);
             assert_eq!(clock.horizon, Timestamp::end_of_millis(NOW + YEAR + FUTURE_LIMIT_MS));
-            assert_eq!(clock.follow, Timestamp::end_of_millis(NOW.saturating_add_signed(own) + FUTURE_LIMIT_MS));
+            let limit = NOW.saturating_add_signed(own) + FUTURE_LIMIT_MS - OTHERS_MARGIN_MS;
+            assert_eq!(clock.follow, Timestamp::end_of_millis(limit));
             assert_eq!(clock.off_ms, Some(own - other), "both are told");
         }
     }

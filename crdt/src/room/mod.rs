@@ -107,6 +107,13 @@ impl Room {
         merge
     }
 
+    /// Takes in a message that [`Room::sign`] has just made.
+    pub fn insert_own(&mut self, message: &Message) -> Commit {
+        let mut commit = self.apply(std::iter::once(message));
+        commit.messages.push(message.clone());
+        commit
+    }
+
     /// Signs and takes in what this node's author says, one thing after the other.
     ///
     /// # Errors
@@ -153,9 +160,9 @@ impl Room {
     /// If the clock or the sequence number has come to its end, which honest clocks never do.
     pub fn sign(&self, signer: &dyn Signer, clock: &Clock, kind: u32, body: Vec<u8>) -> Result<Message, DecodeError> {
         let follow = Key::last_of(clock.follow);
-        let newest = self.index.last_to(&follow).map_or(Timestamp(0), |key| key.time);
+        let prev = self.own.newest_to(&Key::last_of(clock.follow_own));
+        let newest = self.index.last_to(&follow).max(prev.map(|(key, _)| key)).map_or(Timestamp(0), |key| key.time);
         let time = Timestamp::from_millis(clock.stamp_ms).max(Timestamp(newest.0 + 1));
-        let prev = self.own.newest_to(&follow);
         let mut seen: Vec<Key> = self
             .heads
             .range(..=follow)
