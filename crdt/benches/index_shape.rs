@@ -3,7 +3,7 @@
 
 #![allow(clippy::print_stdout, missing_docs)]
 
-use std::{hint::black_box, time::Instant};
+use std::{hint::black_box, process::Command, time::Instant};
 
 use distchat_crdt::{
     Key, MessageId, Timestamp,
@@ -17,9 +17,19 @@ const SHORT: u64 = 8;
 const AROUND: u64 = 16;
 
 fn main() {
-    println!(
-        "bits leaf | insert/s asc  random | rebuild ms | insert+root us | B/key | bytes: 1 missing  10k scattered"
-    );
+    // Each shape in a process of its own, or what one left in the allocator would be counted for the next.
+    let Some(chosen) = std::env::args().skip_while(|arg| arg != "--shape").nth(1) else {
+        println!(
+            "bits leaf | insert/s asc   random | rebuild ms | insert+root us | B/key | bytes: 1 missing, 10k scattered"
+        );
+        for shape in ["2/16", "4/8", "4/16", "4/32", "4/64", "8/16", "8/64"] {
+            let run = std::env::current_exe().and_then(|this| Command::new(this).args(["--shape", shape]).status());
+            if !run.is_ok_and(|status| status.success()) {
+                println!("{shape} could not be measured");
+            }
+        }
+        return;
+    };
     let mut rng = StdRng::seed_from_u64(1);
     // A message every second or so, in bursts: the times of people talking.
     let mut time = 1_700_000_000_000_u64;
@@ -29,13 +39,16 @@ fn main() {
             Key { time: Timestamp(time << 16), id: MessageId(rng.random()) }
         })
         .collect();
-    measure::<2, 16>(&keys);
-    measure::<4, 8>(&keys);
-    measure::<4, 16>(&keys);
-    measure::<4, 32>(&keys);
-    measure::<4, 64>(&keys);
-    measure::<8, 16>(&keys);
-    measure::<8, 64>(&keys);
+    match chosen.as_str() {
+        "2/16" => measure::<2, 16>(&keys),
+        "4/8" => measure::<4, 8>(&keys),
+        "4/16" => measure::<4, 16>(&keys),
+        "4/32" => measure::<4, 32>(&keys),
+        "4/64" => measure::<4, 64>(&keys),
+        "8/16" => measure::<8, 16>(&keys),
+        "8/64" => measure::<8, 64>(&keys),
+        other => println!("{other} is not among the shapes"),
+    }
 }
 
 fn measure<const BITS: usize, const LEAF: usize>(keys: &[Key]) {

@@ -29,15 +29,17 @@ const LATER: Duration = Duration::from_secs(60);
 const HOLE_PATIENCE: Duration = Duration::from_millis(300);
 /// How many holes wait to be asked about. Anti-entropy finds the others.
 const MAX_HOLE_ASKS: usize = 64;
-/// How often a peer may try to enter in vain.
-const MAX_ENTERS: u32 = 8;
+/// The longest wait before a peer that does not answer an enter is asked again, in units of [`SOON`].
+const MAX_ENTER_WAIT: u32 = 30;
 
 /// What is known of a connected peer.
 #[derive(Debug, Default)]
 pub(super) struct PeerState {
     /// Set once it has proven to be in the room.
     pub(super) entered: Option<EnteredPeer>,
-    /// How many of our enters it refused.
+    /// It does not know that this node is in the room, or no longer: its room was started anew.
+    forgot: bool,
+    /// How often that was so, or it did not answer an enter, since it last answered a hello.
     refused: u32,
     session: Option<Session>,
     /// When to say hello next, besides the rounds.
@@ -106,8 +108,10 @@ impl Asking {
 // Connections and entering.
 impl Replica {
     pub(super) fn peer_up(&mut self, peer: Peer) {
-        self.peers.entry(peer.clone()).or_default();
-        self.enter(&peer);
+        if !self.peers.contains_key(&peer) {
+            self.peers.insert(peer.clone(), PeerState::default());
+            self.enter(&peer);
+        }
     }
 
     pub(super) fn peer_down(&mut self, peer: &Peer) {
@@ -140,7 +144,6 @@ impl Replica {
     /// The peer has proven to be in the room: as asker or as answerer, which is the same.
     pub(super) fn entered(&mut self, peer: &Peer, handle: u32, author: AuthorId) {
         let state = self.peers.entry(peer.clone()).or_default();
-        state.refused = 0;
         let new = state.entered.as_ref().is_none_or(|entered| (entered.handle, entered.author) != (handle, author));
         state.entered = Some(EnteredPeer { handle, author });
         if new {
@@ -155,7 +158,11 @@ impl Replica {
                 let proven = answer.proof == proof(&self.room_id(), peer, &self.me)
                     && verify_peer(self.room.verifier(), &answer.author, peer, &answer.signature);
                 if proven {
+                    let forgot = self.peers.get_mut(peer).is_some_and(|state| std::mem::take(&mut state.forgot));
                     self.entered(peer, answer.handle, answer.author);
+                    if forgot {
+                        self.meet(peer, true);
+                    }
                 } else {
                     self.offence(peer, "an answer to an enter without proof");
                 }
@@ -163,12 +170,10 @@ impl Replica {
             // It is not in the room. Once it is, it will enter itself.
             Some(Response::Refused(Refusal::Unknown)) => {}
             None | Some(Response::Refused(_)) => {
-                if let Some(state) = self.peers.get_mut(peer) {
-                    state.refused += 1;
-                    if state.refused <= MAX_ENTERS {
-                        state.meet_at = Some(self.now.mono + SOON * state.refused);
-                    }
-                }
+                let Some(state) = self.peers.get_mut(peer) else { return };
+                state.refused = state.refused.saturating_add(1);
+                let wait = SOON * state.refused.min(MAX_ENTER_WAIT);
+                self.meet_later(peer, wait);
             }
             Some(_) => self.offence(peer, "an answer of another kind than the question"),
         }
@@ -211,7 +216,7 @@ impl Replica {
         let upper = self.clocks.read(self.now).horizon;
         let Some(state) = self.peers.get_mut(peer) else { return };
         state.meet_at = None;
-        let Some(entered) = &state.entered else { return self.enter(peer) };
+        let Some(entered) = state.entered.as_ref().filter(|_| !state.forgot) else { return self.enter(peer) };
         let meeting = std::mem::take(&mut state.meeting);
         state.session = Some(Session::new(entered.handle, nonce, upper, meeting));
         self.say_hello(peer, upper);
@@ -382,13 +387,17 @@ impl Replica {
         }
     }
 
-    /// The peer has forgotten that this node entered: its room was started anew.
+    /// The peer has forgotten that this node entered: its room was started anew. What it has proven itself still holds;
+    /// were that forgotten in return, two that were both started anew would go on forgetting each other.
     fn not_entered(&mut self, peer: &Peer) {
         self.end_session(peer);
-        if let Some(state) = self.peers.get_mut(peer) {
-            state.entered = None;
+        let Some(state) = self.peers.get_mut(peer) else { return };
+        state.forgot = true;
+        state.refused = state.refused.saturating_add(1);
+        match state.refused {
+            0..=2 => self.enter(peer),
+            refused => self.meet_later(peer, SOON * refused.min(MAX_ENTER_WAIT)),
         }
-        self.enter(peer);
     }
 
     fn abort(&mut self, peer: &Peer, abort: Abort) {
@@ -415,6 +424,9 @@ impl Replica {
                 return Ok(());
             }
             RoomGreeting::Equal(_) | RoomGreeting::Differs(_) => {}
+        }
+        if let Some(state) = self.peers.get_mut(peer) {
+            state.refused = 0;
         }
         let free = self.asking.transfer.as_ref().is_none_or(|other| other == peer);
         let now = self.now.mono;
@@ -510,7 +522,8 @@ impl Replica {
                 let keys = session.next_offer(&self.room);
                 if !keys.is_empty() {
                     session.in_flight += 1;
-                    self.read_offer(&peer, keys);
+                    let nonce = session.nonce();
+                    self.read_offer(&peer, nonce, keys);
                 }
             } else if let Some((asked, request)) = session.next_nodes(&self.room) {
                 session.in_flight += 1;
@@ -535,8 +548,10 @@ impl Replica {
     }
 
     /// Messages to offer have been read: as many as fit a page.
-    pub(super) fn offer_read(&mut self, peer: &Peer, keys: &[Key], bodies: Vec<Vec<u8>>) {
-        let Some(session) = self.peers.get_mut(peer).and_then(|state| state.session.as_mut()) else { return };
+    pub(super) fn offer_read(&mut self, peer: &Peer, nonce: u64, keys: &[Key], bodies: Vec<Vec<u8>>) {
+        let session = self.peers.get_mut(peer).and_then(|state| state.session.as_mut());
+        // The session that wanted them may be over, and another one begun.
+        let Some(session) = session.filter(|session| session.nonce() == nonce) else { return };
         let handle = session.handle;
         let (fit, rest) = keys.split_at(bodies.len().min(keys.len()));
         if fit.is_empty() {

@@ -95,10 +95,11 @@ impl Replica {
             out: Vec::new(),
             peers: BTreeMap::new(),
             asking: Asking::new(now, &mut rng),
+            // Answers to what a replica asked that ran here before must not be taken for answers to this one's questions.
+            next_number: rng.random::<u64>() >> 1,
             rng,
             reading: BTreeMap::new(),
             receipts: Receipts::default(),
-            next_number: 0,
             uncommitted: VecDeque::new(),
             uncommitted_bytes: 0,
             uncommitted_keys: BTreeSet::new(),

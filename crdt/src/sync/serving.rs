@@ -19,7 +19,8 @@ const MAX_READING: usize = 16;
 pub(super) enum Reading {
     Tail(Ticket, TailPlan),
     Page(Ticket, PagePlan),
-    Offer(Peer, Vec<Key>),
+    /// For a session of that nonce with that peer.
+    Offer(Peer, u64, Vec<Key>),
 }
 
 impl Replica {
@@ -147,17 +148,17 @@ impl Replica {
     }
 
     /// Reads messages to offer them.
-    pub(super) fn read_offer(&mut self, peer: &Peer, keys: Vec<Key>) {
+    pub(super) fn read_offer(&mut self, peer: &Peer, session: u64, keys: Vec<Key>) {
         debug_assert!(keys.len() <= MAX_OFFER_KEYS, "an offer is one page");
         let id = self.number();
-        self.reading.insert(id, Reading::Offer(peer.clone(), keys.clone()));
+        self.reading.insert(id, Reading::Offer(peer.clone(), session, keys.clone()));
         self.out.push(Output::Read { id, keys, max_bytes: MAX_PAGE });
     }
 
     pub(super) fn read(&mut self, id: u64, bodies: Vec<Vec<u8>>) {
         match self.reading.remove(&id) {
             None => {}
-            Some(Reading::Offer(peer, keys)) => self.offer_read(&peer, &keys, bodies),
+            Some(Reading::Offer(peer, session, keys)) => self.offer_read(&peer, session, &keys, bodies),
             Some(Reading::Tail(ticket, tail)) => {
                 let greeting = tail.finish(self.room.index(), bodies);
                 self.answer_hello(ticket, greeting);

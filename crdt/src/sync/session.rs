@@ -120,6 +120,11 @@ impl Session {
         }
     }
 
+    /// Which session this is.
+    pub(super) fn nonce(&self) -> u64 {
+        self.short.nonce
+    }
+
     /// The hello of the next round, up to `upper`; `None` if there were enough.
     pub(super) fn hello(&mut self, room: &Room, upper: Timestamp) -> Option<RoomHello> {
         self.round += 1;

@@ -225,3 +225,41 @@ fn one_key_on_two_machines_makes_two_branches_that_converge() {
     assert_eq!(world.lens()[third], 12);
     world.assert_no_offences();
 }
+
+#[test]
+fn what_a_session_was_reading_is_not_taken_for_the_next_ones() {
+    let mut world = World::new(2);
+    let [a, b] = [0, 1].map(|n| history(&world.hosts[n].keys.clone(), 2000, 3 + n as u64));
+    world.give(0, &a);
+    world.give(1, &b);
+    // A slow disk, and a connection that is gone and back before anything was read.
+    world.read_time = Duration::from_millis(50);
+    world.connect(0, 1);
+    for _ in 0..20 {
+        world.run_for(Duration::from_millis(35));
+        world.cut(0, 1);
+        world.connect(0, 1);
+    }
+    world.run_until_equal(SECOND * 20);
+    world.run_for(SECOND * 5);
+    assert_eq!(world.lens(), [4000; 2]);
+    world.assert_no_offences();
+}
+
+#[test]
+fn an_answer_to_what_a_crashed_task_asked_is_no_offence() {
+    let mut world = World::new(3);
+    let histories = [0, 1, 2].map(|n| history(&world.hosts[n].keys.clone(), 800, 3 + n as u64));
+    for (n, messages) in histories.iter().enumerate() {
+        world.give(n, messages);
+    }
+    world.connect_all();
+    for n in 0..60 {
+        world.run_for(Duration::from_micros(2500));
+        world.restart(n % 3);
+    }
+    world.run_until_equal(SECOND * 20);
+    world.run_for(SECOND * 5);
+    assert_eq!(world.lens(), [2400; 3]);
+    world.assert_no_offences();
+}

@@ -53,6 +53,8 @@ pub struct World {
     pub requests: usize,
     /// Whether gossip arrives.
     pub gossip: bool,
+    /// How long a read from disk takes.
+    pub read_time: Duration,
 }
 
 impl World {
@@ -66,6 +68,7 @@ impl World {
             bytes: 0,
             requests: 0,
             gossip: true,
+            read_time: Duration::from_micros(100),
         };
         for _ in 0..hosts {
             world.add_host();
@@ -107,6 +110,44 @@ impl World {
     pub fn now(&self, host: usize) -> Now {
         let wall = START_MS + self.now.as_millis() as u64;
         Now { mono: self.now, wall_ms: wall.saturating_add_signed(self.hosts[host].clock_ms) }
+    }
+
+    /// Starts a host's replica anew from its disk, as after a crash of its task: connections stay, and what was asked
+    /// before may still be answered.
+    pub fn restart(&mut self, host: usize) {
+        let (now, seed) = (self.now(host), [self.next as u8; 32]);
+        let Host { keys, peer, disk, connected, .. } = &self.hosts[host];
+        let mut room = Room::new(room_id(), distchat_crdt::Signer::author(keys), Arc::new(Zip215::new([9; 32])));
+        room.merge(disk.values().map(|bytes| Message::decode(bytes).unwrap()).collect());
+        let config =
+            ReplicaConfig { me: peer.clone(), handle: 100 + host as u32, signer: Arc::new(keys.clone()), seed };
+        let replica = Replica::new(room, config, now);
+        let peers: Vec<Peer> = connected.iter().map(|there| self.hosts[*there].peer.clone()).collect();
+        self.hosts[host].replica = replica;
+        // What the old one waited for from its own disk is gone with it.
+        self.queue.retain(|_, (at, event)| {
+            *at != host || !matches!(event, Event::Written(_) | Event::Input(Input::Read { .. }))
+        });
+        // Whoever asked the old one learns that no answer will come.
+        let waiting: BTreeSet<u64> = self
+            .queue
+            .values()
+            .filter_map(
+                |(_, event)| if let Event::Input(Input::Asked { ticket, .. }) = event { Some(*ticket) } else { None },
+            )
+            .collect();
+        let lost: Vec<(usize, u64)> =
+            self.tickets.keys().filter(|(at, ticket)| *at == host && !waiting.contains(ticket)).copied().collect();
+        let here = self.hosts[host].peer.clone();
+        for ticket in lost {
+            if let Some((asker, id)) = self.tickets.remove(&ticket) {
+                let answered = Input::Answered { peer: here.clone(), id, response: None };
+                self.schedule(asker, LATENCY, Event::Input(answered));
+            }
+        }
+        for peer in peers {
+            self.input(host, Input::PeerUp(peer));
+        }
     }
 
     pub fn connect(&mut self, a: usize, b: usize) {
@@ -197,7 +238,7 @@ impl World {
                         Some(body.clone())
                     })
                     .collect();
-                self.schedule(host, Duration::from_micros(100), Event::Input(Input::Read { id, bodies }));
+                self.schedule(host, self.read_time, Event::Input(Input::Read { id, bodies }));
             }
             Output::Commit { number, commit } => {
                 for message in &commit.messages {

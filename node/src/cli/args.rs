@@ -9,8 +9,9 @@ use clap::error::ErrorKind;
 use distchat_node::{Multiaddr, RoomName};
 use tracing_subscriber::EnvFilter;
 
-/// What is logged when nobody asks: the warnings of this project's own crates.
-const LOG: &str = "off,distchat=warn,distchat_node=warn,distchat_crdt=warn";
+/// What is logged when nobody asks: the warnings of this project's own crates, but for those of the supervisor, which are
+/// told as notices.
+const LOG: &str = "off,distchat=warn,distchat_node=warn,distchat_node::supervisor=off,distchat_crdt=warn";
 
 const EXAMPLES: &str = "\
 Examples:

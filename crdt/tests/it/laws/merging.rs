@@ -33,6 +33,13 @@ fn merge_all(room: &mut Room, batches: Vec<Vec<Message>>) {
     }
 }
 
+/// The room's author says something.
+fn say(room: &mut Room, clock: &Clock, body: Vec<u8>) -> Message {
+    let (mut commit, result) = room.say(&Cheap(0), clock, vec![(kind::TEXT, body)]);
+    assert_eq!((result, commit.messages.len()), (Ok(()), 1));
+    commit.messages.remove(0)
+}
+
 /// What the room's author would sign next.
 fn next_of(room: &Room) -> Vec<u8> {
     room.sign(&Cheap(0), &clock(5), kind::TEXT, b"next".to_vec()).unwrap().bytes().to_vec()
@@ -134,9 +141,7 @@ proptest! {
                     // Two machines, the second one's clock a little behind.
                     let clock = clock(1000 + n as u64 - 5 * *at as u64);
                     let body = format!("{n}").into_bytes();
-                    let message = rooms[*at].sign(&Cheap(0), &clock, kind::TEXT, body).unwrap();
-                    prop_assert_eq!(rooms[*at].insert_own(&message).messages, vec![message.clone()]);
-                    said[*at].push(message);
+                    said[*at].push(say(&mut rooms[*at], &clock, body));
                 }
                 Step::Pass(from, of) if !said[*from].is_empty() => {
                     let messages = said[*from][of.index(said[*from].len())..].to_vec();
@@ -178,11 +183,7 @@ fn few_apart() -> impl Strategy<Value = [u64; 2]> {
 #[test]
 fn two_branches_are_marked_and_one_is_not() {
     let [mut a, mut b] = [room(), room()];
-    let say = |room: &mut Room, text: &str| {
-        let message = room.sign(&Cheap(0), &clock(7), kind::TEXT, text.into()).unwrap();
-        room.insert_own(&message);
-        message
-    };
+    let say = |room: &mut Room, text: &str| say(room, &clock(7), text.into());
     let first = say(&mut a, "first");
     b.merge(vec![first]);
     assert!(!b.authors()[&Cheap(0).author()].is_forked());
@@ -253,13 +254,8 @@ fn more_claims_than_are_remembered_change_neither_the_set_nor_what_is_vouched_fo
 #[test]
 fn a_long_history_in_one_batch_is_the_same_as_message_by_message() {
     let mut writer = room();
-    let messages: Vec<Message> = (0..2000)
-        .map(|n| {
-            let message = writer.sign(&Cheap(0), &clock(n / 3), kind::TEXT, format!("{n}").into_bytes()).unwrap();
-            writer.insert_own(&message);
-            message
-        })
-        .collect();
+    let messages: Vec<Message> =
+        (0..2000).map(|n| say(&mut writer, &clock(n / 3), format!("{n}").into_bytes())).collect();
     let expect = by_definition(&messages);
     assert_eq!(seen(&writer), expect);
     let [mut at_once, mut one_by_one] = [room(), room()];

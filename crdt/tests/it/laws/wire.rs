@@ -1,14 +1,14 @@
 //! Frames survive the wire, and no bytes are more than an error.
 
-use std::collections::BTreeMap;
-
+use ciborium::Value;
 use distchat_crdt::{
     AuthorId, Fingerprint, Key, MessageId, Signature, Timestamp, Topic,
     index::Prefix,
     sync::{
-        Blob, Branch, Difference, Enter, Entered, Fetch, Filter, Greeting, Have, Hello, List, MAX_HAVE_KEYS,
-        MAX_HELLO_ROOMS, MAX_PAGE, Nodes, Offer, Page, Proof, Range, Refusal, Region, Request, Response, RoomGreeting,
-        RoomHello, Summaries, Summary, Tail, Wanted,
+        Blob, Branch, Difference, Enter, Entered, Fetch, Filter, Greeting, Have, Hello, List, MAX_CUTS,
+        MAX_FETCH_ITEMS, MAX_FRAME, MAX_HAVE_KEYS, MAX_HELLO_ROOMS, MAX_NODE_ITEMS, MAX_PAGE, MAX_SHORTS,
+        MAX_SUMMARIES, Nodes, Offer, Page, Proof, Range, Refusal, Region, Request, Response, RoomGreeting, RoomHello,
+        SHORT_LEN, Summaries, Summary, Tail, Wanted,
     },
 };
 use proptest::{prelude::*, test_runner::TestCaseResult};
@@ -114,12 +114,23 @@ fn response() -> impl Strategy<Value = Response> {
     ]
 }
 
-fn survives<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(frame: &T) -> TestCaseResult {
+fn encode<T: Serialize>(frame: &T) -> Vec<u8> {
     let mut bytes = Vec::new();
     ciborium::into_writer(frame, &mut bytes).unwrap();
-    prop_assert_eq!(&ciborium::from_reader::<T, _>(&bytes[..]).unwrap(), frame);
+    bytes
+}
+
+/// Reads bytes that hold one frame and nothing else.
+fn read<T: DeserializeOwned>(mut bytes: &[u8]) -> Option<T> {
+    let frame = ciborium::from_reader(&mut bytes).ok()?;
+    bytes.is_empty().then_some(frame)
+}
+
+fn survives<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(frame: &T) -> TestCaseResult {
+    let bytes = encode(frame);
+    prop_assert_eq!(&read::<T>(&bytes).unwrap(), frame);
     for end in 0..bytes.len() {
-        prop_assert!(ciborium::from_reader::<T, _>(&bytes[..end]).is_err(), "cut at {}", end);
+        prop_assert!(read::<T>(&bytes[..end]).is_none(), "cut at {}", end);
     }
     Ok(())
 }
@@ -138,68 +149,178 @@ proptest! {
     }
 
     #[test]
-    fn no_change_of_a_frame_is_more_than_an_error(request in request(), at in any::<prop::sample::Index>(), byte: u8) {
-        let mut bytes = Vec::new();
-        ciborium::into_writer(&request, &mut bytes).unwrap();
-        let at = at.index(bytes.len());
-        bytes[at] = byte;
-        ciborium::from_reader::<Request, _>(&bytes[..]).ok();
-        ciborium::from_reader::<Response, _>(&bytes[..]).ok();
+    fn no_change_of_a_frame_is_more_than_an_error(
+        request in request(),
+        response in response(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+    ) {
+        for mut bytes in [encode(&request), encode(&response)] {
+            for (at, byte) in &changes {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+                read_anything(&bytes)?;
+            }
+        }
     }
 
     #[test]
-    fn no_bytes_are_more_than_an_error(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        ciborium::from_reader::<Request, _>(&bytes[..]).ok();
-        ciborium::from_reader::<Response, _>(&bytes[..]).ok();
+    fn no_bytes_are_more_than_an_error(
+        front in prop::sample::select(vec!["", "enter", "hello", "nodes", "fetch", "offer", "have", "page"]),
+        bytes in prop::collection::vec(any::<u8>(), 0..400),
+    ) {
+        read_anything(&bytes)?;
+        // As far into a frame as its name, lest most of them fail at the first byte.
+        read_anything(&[&[0xa1, 0x60 + front.len() as u8], front.as_bytes(), &bytes].concat())?;
     }
 }
 
-/// The bytes of a frame that announces something huge and then ends.
-fn announce(variant: &str, fields: &[u8], huge: &[u8]) -> Vec<u8> {
-    let name = [&[0xa1, 0x60 + variant.len() as u8], variant.as_bytes()].concat();
-    [&name[..], fields, huge].concat()
+/// Reads bytes as either frame. If they are one, it survives the wire from then on.
+fn read_anything(bytes: &[u8]) -> TestCaseResult {
+    if let Some(request) = read::<Request>(bytes) {
+        prop_assert_eq!(read::<Request>(&encode(&request)).unwrap(), request);
+    }
+    if let Some(response) = read::<Response>(bytes) {
+        prop_assert_eq!(read::<Response>(&encode(&response)).unwrap(), response);
+    }
+    Ok(())
 }
 
+/// Frames in which every list and byte string has at least one item.
+fn samples() -> (Vec<Request>, Vec<Response>) {
+    let key = Key { time: Timestamp(1 << 40), id: MessageId([7; 32]) };
+    let prefix = Prefix::of::<4>(&key, 21);
+    let branch = Branch { prefix, children: 3, hashes: Blob::cut(vec![1; 16]) };
+    let range = |filter| Wanted::Range(Range { region: prefix, from: Some(key), below: Some(key), filter });
+    let wanted = vec![
+        range(Filter::Except(Blob::cut(vec![2; 8]))),
+        range(Filter::Only(Blob::cut(vec![3; 8]))),
+        Wanted::Key(key),
+    ];
+    let keys = vec![key, key];
+    let (upper, root) = (Timestamp(1 << 50), Fingerprint([8; 32]));
+    let tail = Tail { messages: Blob::cut(vec![4; 20]), cuts: List::cut(keys.clone()) };
+    let difference = Difference { count: 300, root, later: 70_000, tail: Some(tail) };
+    let (proof, author, signature) = (Proof([9; 32]), AuthorId([10; 32]), Signature([11; 64]));
+    let requests = vec![
+        Request::Enter(Enter { topic: Topic([12; 32]), handle: 1, proof, author, signature }),
+        Request::Hello(Hello { clock: 1, rooms: List::cut(vec![RoomHello { handle: 1, upper, count: 2, root }]) }),
+        Request::Nodes(Nodes {
+            handle: 1,
+            upper,
+            nonce: u64::MAX,
+            items: List::cut(vec![Region { region: prefix, branch: branch.clone() }]),
+        }),
+        Request::Fetch(Fetch { handle: 1, upper, nonce: u64::MAX, items: List::cut(wanted) }),
+        Request::Offer(Offer { handle: 1, messages: Blob::cut(vec![5; 20]) }),
+        Request::Have(Have { handle: 1, keys: List::cut(keys.clone()) }),
+    ];
+    let summaries = vec![Summary::Keys(prefix, Blob::cut(vec![6; 16])), Summary::Branch(prefix, branch)];
+    let responses = vec![
+        Response::Entered(Entered { handle: 1, proof, author, signature }),
+        Response::Hello(Greeting { clock: 1, rooms: List::cut(vec![RoomGreeting::Differs(difference)]) }),
+        Response::Nodes(Summaries { done: 1, summaries: List::cut(summaries) }),
+        Response::Page(Page {
+            done: 1,
+            messages: Blob::cut(vec![5; 20]),
+            cuts: List::cut(keys),
+            lacks: Blob::cut(vec![1; 2]),
+        }),
+        Response::Offered(70_000),
+        Response::Have(Blob::cut(vec![3; 2])),
+        Response::Refused(Refusal::Busy),
+    ];
+    (requests, responses)
+}
+
+/// If anybody believed the longest of these, the allocation would end the test.
 #[test]
 fn what_is_announced_and_not_there_is_an_error_at_once() {
-    // 2^40 items or bytes: if anybody believed it, the allocation would fail the test.
-    for huge in [[0x9b, 0, 0, 1, 0, 0, 0, 0, 0], [0x5b, 0, 0, 1, 0, 0, 0, 0, 0]] {
-        for (variant, fields) in [("have", &[0x82, 0x01][..]), ("offer", &[0x82, 0x01]), ("hello", &[0x82, 0x01])] {
-            let bytes = announce(variant, fields, &huge);
-            assert!(ciborium::from_reader::<Request, _>(&bytes[..]).is_err(), "{variant}");
+    let (requests, responses) = samples();
+    for frame in requests.iter().map(encode).chain(responses.iter().map(encode)) {
+        for at in 0..frame.len().saturating_sub(9) {
+            for major in 2..=5_u8 {
+                for length in [1 << 16, 1 << 32, 1 << 47, 1 << 62, u64::MAX] {
+                    let huge = [&frame[..at], &[major << 5 | 27], &u64::to_be_bytes(length)].concat();
+                    assert!(read::<Request>(&huge).is_none(), "{huge:x?}");
+                    assert!(read::<Response>(&huge).is_none(), "{huge:x?}");
+                }
+            }
         }
     }
 }
 
+/// The list or byte string at a place, given by positions from the outside in. A map of one entry, which is what an
+/// enum is on the wire, counts as its content.
+fn place<'a>(frame: &'a mut Value, path: &[usize]) -> &'a mut Value {
+    match (frame, path) {
+        (Value::Map(entries), path) => place(&mut entries[0].1, path),
+        (Value::Array(items), [first, rest @ ..]) => place(&mut items[*first], rest),
+        (value, _) => value,
+    }
+}
+
+/// Whether a frame is read when what stands at the place has so many items or bytes.
+fn is_read<T: Serialize + DeserializeOwned>(frame: &T, path: &[usize], count: usize) -> bool {
+    let mut value = Value::serialized(frame).unwrap();
+    match place(&mut value, path) {
+        Value::Array(items) => items.resize(count, items[0].clone()),
+        Value::Bytes(bytes) => bytes.resize(count, 0),
+        other => unreachable!("{other:?} has no length"),
+    }
+    read::<T>(&encode(&value)).is_some()
+}
+
+#[track_caller]
+fn check_limit<T: Serialize + DeserializeOwned>(frame: &T, path: &[usize], limit: usize) {
+    assert!(is_read(frame, path, limit), "at the limit");
+    assert!(!is_read(frame, path, limit + 1), "beyond the limit");
+}
+
 #[test]
-fn lists_and_byte_strings_keep_their_limits() {
-    let have = |keys: usize| Loose { name: "have", fields: (1, vec![Key::MIN; keys]) };
-    assert!(have(MAX_HAVE_KEYS).is_taken());
-    assert!(!have(MAX_HAVE_KEYS + 1).is_taken());
-    let offer = |bytes: usize| Loose { name: "offer", fields: (1, Bytes(vec![0; bytes])) };
-    assert!(offer(MAX_PAGE).is_taken());
-    assert!(!offer(MAX_PAGE + 1).is_taken());
+fn every_list_and_byte_string_has_its_limit() {
+    let (requests, responses) = samples();
+    let [_, hello, nodes, fetch, offer, have] = &requests[..] else { unreachable!() };
+    check_limit(hello, &[1], MAX_HELLO_ROOMS);
+    check_limit(nodes, &[3], MAX_NODE_ITEMS);
+    check_limit(nodes, &[3, 0, 1, 2], 16 * SHORT_LEN);
+    check_limit(fetch, &[3], MAX_FETCH_ITEMS);
+    check_limit(fetch, &[3, 0, 3], MAX_SHORTS);
+    check_limit(fetch, &[3, 1, 3], MAX_SHORTS);
+    check_limit(offer, &[1], MAX_PAGE);
+    check_limit(have, &[1], MAX_HAVE_KEYS);
+    let [_, greeting, summaries, page, _, held, _] = &responses[..] else { unreachable!() };
+    check_limit(greeting, &[1], MAX_HELLO_ROOMS);
+    check_limit(greeting, &[1, 0, 3, 0], MAX_PAGE);
+    check_limit(greeting, &[1, 0, 3, 1], MAX_CUTS);
+    check_limit(summaries, &[1], MAX_SUMMARIES);
+    check_limit(summaries, &[1, 0, 1], MAX_SHORTS);
+    check_limit(summaries, &[1, 1, 1, 2], 16 * SHORT_LEN);
+    check_limit(page, &[1], MAX_PAGE);
+    check_limit(page, &[2], MAX_CUTS);
+    check_limit(page, &[3], MAX_FRAME / 64);
+    check_limit(held, &[], MAX_HAVE_KEYS / 8);
 }
 
-/// A frame with fields that know no limits.
-struct Loose<T> {
-    name: &'static str,
-    fields: T,
-}
-
-struct Bytes(Vec<u8>);
-
-impl Serialize for Bytes {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_bytes(&self.0)
+#[test]
+fn what_has_one_length_has_no_other() {
+    let (requests, responses) = samples();
+    let check = |enter: &dyn Fn(usize) -> bool, length: usize| {
+        assert!(enter(length));
+        assert!(![0, length - 1, length + 1, 5000].into_iter().any(enter), "{length}");
+    };
+    for (path, length) in [(0, 32), (2, 32), (3, 32), (4, 64)] {
+        check(&|count| is_read(&requests[0], &[path], count), length);
     }
+    check(&|count| is_read(&requests[1], &[1, 0, 3], count), 32);
+    check(&|count| is_read(&requests[5], &[1, 0, 1], count), 32);
+    check(&|count| is_read(&responses[0], &[3], count), 64);
 }
 
-impl<T: Serialize> Loose<T> {
-    /// Whether a reader takes it.
-    fn is_taken(&self) -> bool {
-        let mut bytes = Vec::new();
-        ciborium::into_writer(&BTreeMap::from([(self.name, &self.fields)]), &mut bytes).unwrap();
-        ciborium::from_reader::<Request, _>(&bytes[..]).is_ok()
-    }
+/// Limits bind writers, too.
+#[test]
+fn what_is_made_keeps_the_limits() {
+    assert!(Blob::<4>::new(vec![0; 4]).is_some());
+    assert!(Blob::<4>::new(vec![0; 5]).is_none());
+    assert_eq!(Blob::<4>::cut(vec![0; 5]).len(), 4);
+    assert_eq!(List::<u8, 4>::cut(vec![0; 5]).len(), 4);
 }
