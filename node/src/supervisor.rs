@@ -118,6 +118,10 @@ impl Supervisor {
         slot.clear_mailbox().await;
         if let Ok(handle) = self.shared.network.join(slot.id.topic(), slot.inputs.clone()).await {
             slot.joined(handle);
+            if slot.stop.is_cancelled() {
+                // It was left meanwhile.
+                return self.shared.network.leave(handle).await;
+            }
         }
         slot.set_state(RoomState::Restarted);
         self.shared.events.emit(slot.event());

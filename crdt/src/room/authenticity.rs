@@ -67,18 +67,17 @@ fn find_vouched(candidates: &[Message], voucher: &Message) -> Option<usize> {
     (named.author() == voucher.author() && named.seq() + 1 == voucher.seq()).then_some(at)
 }
 
-/// Checks signatures together, and by halves where that fails, so that a few bad ones do not cost the good ones much.
+/// How many signatures are checked together. One bad signature costs a single check for each of its group, which is four
+/// times the cost of the batch; more would gain little for good ones.
+const GROUP: usize = 256;
+
+/// Checks signatures together, and where that fails one by one: whoever sends bad ones makes nobody check any twice over.
 fn check(candidates: &[Message], unvouched: &[usize], verifier: &dyn Verifier, tell: &mut dyn FnMut(usize, bool)) {
-    let messages: Vec<&Message> = unvouched.iter().map(|at| &candidates[*at]).collect();
-    let authentic = verifier.verify_all(&messages);
-    match unvouched {
-        _ if authentic => unvouched.iter().for_each(|at| tell(*at, true)),
-        [] => {}
-        [at] => tell(*at, false),
-        several => {
-            let (newer, older) = several.split_at(several.len() / 2);
-            check(candidates, newer, verifier, tell);
-            check(candidates, older, verifier, tell);
+    for group in unvouched.chunks(GROUP) {
+        let messages: Vec<&Message> = group.iter().map(|at| &candidates[*at]).collect();
+        let all = verifier.verify_all(&messages);
+        for (at, message) in group.iter().zip(messages) {
+            tell(*at, all || (group.len() > 1 && verifier.verify_one(message)));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Messages that are referred to but not held.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{AuthorId, Claim, Key, Message};
 
@@ -16,7 +16,10 @@ pub const MAX_SEEN_CLAIMS_PER_AUTHOR: usize = 4_096;
 /// message, so their number is bounded.
 #[derive(Debug, Default)]
 pub(super) struct Holes {
-    claims: BTreeMap<Key, Vec<(AuthorId, Option<u64>)>>,
+    /// Sorted by what is claimed: a stranger can claim one message as often as it likes, and each claim must stay cheap.
+    claims: BTreeSet<Claim>,
+    /// How many messages are claimed.
+    keys: usize,
     seen_by: BTreeMap<AuthorId, usize>,
     seen_claims: usize,
     forgotten: u64,
@@ -24,54 +27,62 @@ pub(super) struct Holes {
 
 impl Holes {
     pub(super) fn len(&self) -> usize {
-        self.claims.len()
+        self.keys
     }
 
     pub(super) fn contains(&self, key: &Key) -> bool {
-        self.claims.contains_key(key)
+        self.claims_of(key).next().is_some()
+    }
+
+    fn claims_of(&self, key: &Key) -> impl Iterator<Item = &Claim> {
+        let first = Claim { key: *key, author: AuthorId([0; 32]), vouched_seq: None };
+        self.claims.range(first..).take_while(move |claim| claim.key == first.key)
     }
 
     pub(super) fn forgotten(&self) -> u64 {
         self.forgotten
     }
 
+    /// Sorted, so that the same claims look the same whatever the order in which they came.
     pub(super) fn claims(&self) -> impl Iterator<Item = Claim> + '_ {
-        self.claims.iter().flat_map(|(key, by)| {
-            by.iter().map(|(author, vouched_seq)| Claim { key: *key, author: *author, vouched_seq: *vouched_seq })
-        })
+        self.claims.iter().copied()
     }
 
     /// Remembers a claim; whether it is new and was remembered.
     pub(super) fn add(&mut self, claim: Claim) -> bool {
-        let by = (claim.author, claim.vouched_seq);
-        if self.claims.get(&claim.key).is_some_and(|known| known.contains(&by)) {
+        if self.claims.contains(&claim) {
             return false;
         }
         if claim.vouched_seq.is_none() {
-            let of_author = self.seen_by.entry(claim.author).or_default();
-            if self.seen_claims >= MAX_SEEN_CLAIMS || *of_author >= MAX_SEEN_CLAIMS_PER_AUTHOR {
+            let of_author = self.seen_by.get(&claim.author).copied().unwrap_or(0);
+            if self.seen_claims >= MAX_SEEN_CLAIMS || of_author >= MAX_SEEN_CLAIMS_PER_AUTHOR {
                 self.forgotten += 1;
                 return false;
             }
             self.seen_claims += 1;
-            *of_author += 1;
+            self.seen_by.insert(claim.author, of_author + 1);
         }
-        // Sorted, so that the same claims look the same whatever their order.
-        let known = self.claims.entry(claim.key).or_default();
-        let at = known.partition_point(|held| *held < by);
-        known.insert(at, by);
-        true
+        self.keys += usize::from(!self.contains(&claim.key));
+        self.claims.insert(claim)
     }
 
     /// Forgets a hole that is filled now; whether there was one.
     pub(super) fn fill(&mut self, key: &Key) -> bool {
-        let Some(claims) = self.claims.remove(key) else { return false };
-        for (author, _) in claims.iter().filter(|(_, vouched)| vouched.is_none()) {
+        let filled: Vec<Claim> = self.claims_of(key).copied().collect();
+        if filled.is_empty() {
+            return false;
+        }
+        self.keys -= 1;
+        for claim in filled {
+            self.claims.remove(&claim);
+            if claim.vouched_seq.is_some() {
+                continue;
+            }
             self.seen_claims -= 1;
-            if let Some(of_author) = self.seen_by.get_mut(author) {
+            if let Some(of_author) = self.seen_by.get_mut(&claim.author) {
                 *of_author -= 1;
                 if *of_author == 0 {
-                    self.seen_by.remove(author);
+                    self.seen_by.remove(&claim.author);
                 }
             }
         }
@@ -80,7 +91,7 @@ impl Holes {
 
     /// Whether an accepted message vouches for this one.
     pub(super) fn vouch_for(&self, message: &Message) -> bool {
-        let voucher = (message.author(), Some(message.seq()));
-        self.claims.get(&message.key()).is_some_and(|claims| claims.contains(&voucher))
+        let vouched_seq = Some(message.seq());
+        self.claims.contains(&Claim { key: message.key(), author: message.author(), vouched_seq })
     }
 }

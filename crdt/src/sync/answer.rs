@@ -17,6 +17,9 @@ const MAX_PAGE_KEYS: usize = 8 * 1024;
 /// A filter is held against at most this many keys, which bounds what a question can cost. Askers filter small ranges.
 const MAX_FILTERED: u64 = 4096;
 
+/// How many keys are hashed for one page at most, but for those of the last range.
+const MAX_EFFORT: u64 = 4 * MAX_FILTERED;
+
 /// The question breaks the protocol.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
@@ -165,6 +168,7 @@ struct PlannedItem {
 pub(super) fn plan(index: &Index, fetch: &Fetch) -> Result<PagePlan, Malformed> {
     let short = Shortener { nonce: fetch.nonce };
     let mut plan = PagePlan { items: Vec::new(), keys: Vec::new() };
+    let mut effort = MAX_EFFORT;
     for wanted in fetch.items.iter() {
         let room = MAX_PAGE_KEYS - plan.keys.len();
         let (keys, item) = match wanted {
@@ -173,12 +177,16 @@ pub(super) fn plan(index: &Index, fetch: &Fetch) -> Result<PagePlan, Malformed> 
                 let item = PlannedItem { keys: keys.len(), whole: true, from: *key, lacks: Vec::new() };
                 (keys, item)
             }
-            Wanted::Range(range) => plan_range(index, short, last_key(fetch.upper), range, room)?,
+            Wanted::Range(range) => plan_range(index, short, last_key(fetch.upper), range, room, &mut effort)?,
         };
+        // A page is read in one sweep, from the greatest key down.
+        if plan.keys.last().zip(keys.first()).is_some_and(|(last, first)| last < first) {
+            break;
+        }
         let whole = item.whole;
         plan.keys.extend(keys);
         plan.items.push(item);
-        if !whole || plan.keys.len() >= MAX_PAGE_KEYS {
+        if !whole || plan.keys.len() >= MAX_PAGE_KEYS || effort == 0 {
             break;
         }
     }
@@ -191,6 +199,7 @@ fn plan_range(
     last: Key,
     range: &Range,
     room: usize,
+    effort: &mut u64,
 ) -> Result<(Vec<Key>, PlannedItem), Malformed> {
     let (from, below) = range.bounds(last);
     let (Filter::Except(filter) | Filter::Only(filter)) = &range.filter;
@@ -212,6 +221,7 @@ fn plan_range(
     } else {
         index.newest(&from, &below, usize::MAX).into_iter().map(|key| (short.key(&key), key)).collect()
     };
+    *effort = effort.saturating_sub(mine.len() as u64);
     let listed: BTreeSet<Short> = filter.iter().copied().collect();
     let mut keys: Vec<Key> =
         mine.iter().filter(|(short, _)| listed.contains(short) != except).map(|(_, key)| *key).collect();

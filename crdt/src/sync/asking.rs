@@ -218,7 +218,7 @@ impl Replica {
         state.meet_at = None;
         let Some(entered) = state.entered.as_ref().filter(|_| !state.forgot) else { return self.enter(peer) };
         let meeting = std::mem::take(&mut state.meeting);
-        state.session = Some(Session::new(entered.handle, nonce, upper, meeting));
+        state.session = Some(Session::new(entered.handle, nonce, upper, meeting, self.now.mono));
         self.say_hello(peer, upper);
     }
 
@@ -269,6 +269,7 @@ impl Replica {
         for (id, peer) in overdue {
             self.answered(&peer, id, None);
         }
+        self.leave_stuck();
         self.ask_for_holes();
         if self.asking.next_round <= now {
             let round = if self.asking.dirty { BUSY_ROUND } else { QUIET_ROUND };
@@ -277,6 +278,17 @@ impl Replica {
         }
         self.meet_due();
         self.ask_receipts();
+    }
+
+    /// Leaves the peer of a transfer that does not move, so that others get their turn.
+    fn leave_stuck(&mut self) {
+        let Some(peer) = self.asking.transfer.clone() else { return };
+        let session = self.peers.get(&peer).and_then(|state| state.session.as_ref());
+        // While the own disk is behind, it is not the peer that does not move.
+        let waiting = self.uncommitted_bytes < MAX_UNCOMMITTED;
+        if waiting && session.is_none_or(|session| session.is_stuck(self.now.mono)) {
+            self.abort(&peer, Abort::Fruitless);
+        }
     }
 
     /// Says hello to one peer, at random.
@@ -308,6 +320,8 @@ impl Replica {
         while let Some((_, peer, keys)) = self.asking.hole_asks.pop_front_if(|(at, ..)| *at <= self.now.mono) {
             let Some(entered) = self.peers.get(&peer).and_then(|state| state.entered.as_ref()) else { continue };
             let handle = entered.handle;
+            let mut keys = keys;
+            keys.sort_unstable_by(|a, b| b.cmp(a));
             let missing = keys.into_iter().filter(|key| self.room.is_missing(key));
             let items: Vec<Wanted> = missing.take(MAX_FETCH_ITEMS).map(Wanted::Key).collect();
             if !items.is_empty() {
@@ -353,6 +367,7 @@ impl Replica {
         } else {
             return;
         }
+        let now = self.now.mono;
         let taken = match (asked, response) {
             (Asked::Hello, Some(Response::Hello(greeting))) => self.greeted(peer, greeting),
             (Asked::Nodes(regions), Some(Response::Nodes(answer))) => {
@@ -360,7 +375,7 @@ impl Replica {
             }
             (Asked::Fetch(wants), Some(Response::Page(page))) => self.paged(peer, wants, &page),
             (Asked::Offer, Some(Response::Offered(taken))) => self.with_session(peer, |session, _| {
-                session.gave(taken.into());
+                session.gave(now, taken.into());
                 Ok(())
             }),
             (_, None | Some(Response::Refused(Refusal::Busy))) => {
@@ -473,15 +488,17 @@ impl Replica {
 
     fn gained(&mut self, peer: &Peer, messages: usize) {
         if let Some(session) = self.peers.get_mut(peer).and_then(|state| state.session.as_mut()) {
-            session.gained(messages);
+            session.gained(self.now.mono, messages);
         }
     }
 
     /// Both hold the same.
     fn synced(&mut self, peer: &Peer) {
-        self.asking.dirty = false;
         if let Some(session) = self.peers.get_mut(peer).and_then(|state| state.session.as_ref()) {
-            let fingerprint = session.fingerprint(&self.room);
+            let (fingerprint, unchanged) = session.agreed(&self.room);
+            if unchanged {
+                self.asking.dirty = false;
+            }
             let (received, sent) = (session.received, session.sent);
             self.out.push(Output::Synced { peer: peer.clone(), received, sent, fingerprint });
         }

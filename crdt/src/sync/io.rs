@@ -52,9 +52,9 @@ pub enum Input {
     Read {
         /// The number of the question.
         id: u64,
-        /// The messages' bytes: of the first so many keys asked for, in that order. Fewer than asked for if the limit was
-        /// reached; none if they could not be read.
-        bodies: Vec<Vec<u8>>,
+        /// Messages' bytes by key, in any order. Not all that were asked for if the limit was reached; none if they could
+        /// not be read.
+        bodies: Vec<(Key, Vec<u8>)>,
     },
     /// All commits up to and including this number are on disk.
     Committed {
@@ -90,9 +90,9 @@ pub enum Output {
     Read {
         /// To answer with.
         id: u64,
-        /// Which, the most wanted first.
+        /// Which, the greatest first. They are all on disk.
         keys: Vec<Key>,
-        /// Stop before this many bytes are exceeded.
+        /// Stop before this many bytes are exceeded, but not before the first message.
         max_bytes: usize,
     },
     /// Judge a frame of gossip.
@@ -102,7 +102,7 @@ pub enum Output {
         /// The judgement.
         verdict: Verdict,
     },
-    /// Write to the store. Numbers ascend by one; commits are written in their order.
+    /// Write to the store. Numbers ascend; commits are written in their order.
     Commit {
         /// To answer with.
         number: u64,

@@ -28,5 +28,6 @@ mod wire;
 pub use io::{Input, Output, Ticket, Verdict};
 pub use peer::Peer;
 pub use proof::{proof, sign_peer, verify_peer};
+pub use receipts::MAX_RECEIPTS;
 pub use replica::{Replica, ReplicaConfig};
 pub use wire::*;

@@ -1,12 +1,15 @@
 //! Receipts: whether what was said here has arrived on another disk.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{Have, List, MAX_HAVE_KEYS, Peer, Replica, Request, asking::InFlight, short::bit};
 use crate::Key;
 
 /// How many own messages receipts are kept for. Whoever says more in one run waits out the linger time instead.
-const MAX_RECEIPTS: usize = 1 << 18;
+pub const MAX_RECEIPTS: usize = 1 << 18;
 /// How long peers are asked after somebody last wanted to know.
 const WATCH: Duration = Duration::from_secs(10);
 /// How long to wait before a peer that lacked something is asked again.
@@ -22,10 +25,17 @@ pub(super) struct Receipts {
     confirmed: BTreeMap<Peer, usize>,
     watched_until: Duration,
     next: Duration,
-    asked: usize,
+    /// Peers that have been asked and have not answered.
+    asked: BTreeSet<Peer>,
 }
 
 impl Receipts {
+    /// Receipts for what was said before, and for what will be.
+    pub(super) fn new(said: Vec<Key>) -> Self {
+        let overflowed = said.len() > MAX_RECEIPTS;
+        Self { said, overflowed, ..Self::default() }
+    }
+
     pub(super) fn said(&mut self, key: Key) {
         if self.said.len() < MAX_RECEIPTS {
             self.said.push(key);
@@ -48,7 +58,7 @@ impl Receipts {
 
     /// When to ask again, if somebody wants to know.
     pub(super) fn deadline(&self, now: Duration) -> Option<Duration> {
-        (now < self.watched_until && !self.delivered() && self.asked == 0).then_some(self.next)
+        (now < self.watched_until && !self.delivered()).then_some(self.next)
     }
 }
 
@@ -68,20 +78,24 @@ impl Replica {
         let peers: Vec<(Peer, u32)> = self
             .peers
             .iter()
+            .filter(|(peer, _)| !self.receipts.asked.contains(peer))
             .filter_map(|(peer, state)| Some((peer.clone(), state.entered.as_ref()?.handle)))
             .collect();
         for (peer, handle) in peers {
             let confirmed = self.receipts.confirmed.get(&peer).copied().unwrap_or(0);
             let keys: Vec<Key> = self.receipts.said.iter().skip(confirmed).take(MAX_HAVE_KEYS).copied().collect();
             let asked = keys.len();
-            self.receipts.asked += 1;
+            if asked == 0 {
+                continue;
+            }
+            self.receipts.asked.insert(peer.clone());
             self.ask(&peer, InFlight::Have(asked), Request::Have(Have { handle, keys: List::cut(keys) }));
         }
     }
 
     /// A peer has answered, with one bit a key, or will not.
     pub(super) fn answered_have(&mut self, peer: &Peer, asked: usize, bits: Option<&[u8]>) {
-        self.receipts.asked = self.receipts.asked.saturating_sub(1);
+        self.receipts.asked.remove(peer);
         let Some(bits) = bits else { return };
         let held = (0..asked).take_while(|at| bit(bits, *at)).count();
         let said = self.receipts.said.len();

@@ -34,6 +34,8 @@ pub struct ReplicaConfig {
     pub signer: Arc<dyn Signer>,
     /// Where randomness comes from: the choice of peers, jitter, nonces.
     pub seed: [u8; 32],
+    /// What was said since the node started, by a replica that ran here before.
+    pub said: Vec<Key>,
 }
 
 /// One room of one node, and its side of every exchange with its peers. See [`crate::sync`].
@@ -54,6 +56,8 @@ pub struct Replica {
     pub(super) peers: BTreeMap<Peer, PeerState>,
     pub(super) asking: Asking,
     pub(super) reading: BTreeMap<u64, Reading>,
+    /// Reads that wait until the commit of this number is on disk. There are no more than there are in `reading`.
+    pub(super) unread: Vec<(u64, Output)>,
     pub(super) receipts: Receipts,
     next_number: u64,
     uncommitted: VecDeque<Uncommitted>,
@@ -99,7 +103,8 @@ impl Replica {
             next_number: rng.random::<u64>() >> 1,
             rng,
             reading: BTreeMap::new(),
-            receipts: Receipts::default(),
+            unread: Vec::new(),
+            receipts: Receipts::new(config.said),
             uncommitted: VecDeque::new(),
             uncommitted_bytes: 0,
             uncommitted_keys: BTreeSet::new(),
@@ -211,6 +216,11 @@ impl Replica {
         if merge.foreign > 0 { Err(Foreign) } else { Ok(new) }
     }
 
+    /// The number of the newest commit on its way.
+    pub(super) fn last_commit(&self) -> u64 {
+        self.uncommitted.back().map_or(0, |commit| commit.number)
+    }
+
     /// Hands a commit to the store.
     fn commit(&mut self, commit: Commit, origin: Origin) {
         let number = self.number();
@@ -246,6 +256,7 @@ impl Replica {
             self.out.push(Output::Stored { messages: commit.messages, from });
         }
         self.publish(&own);
+        self.release_reads(through);
         self.pump();
     }
 

@@ -1,5 +1,7 @@
 //! What peers ask, and how a replica answers.
 
+use std::collections::BTreeMap;
+
 use super::{
     Blob, Enter, Entered, Greeting, Hello, List, MAX_PAGE, MAX_TAIL, Output, Peer, Refusal, Replica, Request, Response,
     RoomGreeting, Ticket,
@@ -142,24 +144,48 @@ impl Replica {
         if self.reading.len() >= MAX_READING {
             return self.answer(ticket, Response::Refused(Refusal::Busy));
         }
-        let id = self.number();
-        self.reading.insert(id, reading);
-        self.out.push(Output::Read { id, keys, max_bytes });
+        self.read_keys(keys, max_bytes, reading);
     }
 
     /// Reads messages to offer them.
     pub(super) fn read_offer(&mut self, peer: &Peer, session: u64, keys: Vec<Key>) {
         debug_assert!(keys.len() <= MAX_OFFER_KEYS, "an offer is one page");
-        let id = self.number();
-        self.reading.insert(id, Reading::Offer(peer.clone(), session, keys.clone()));
-        self.out.push(Output::Read { id, keys, max_bytes: MAX_PAGE });
+        self.read_keys(keys.clone(), MAX_PAGE, Reading::Offer(peer.clone(), session, keys));
     }
 
-    pub(super) fn read(&mut self, id: u64, bodies: Vec<Vec<u8>>) {
+    /// Reads messages, once all of them are on disk: what could still be lost is not passed on from here.
+    fn read_keys(&mut self, mut keys: Vec<Key>, max_bytes: usize, reading: Reading) {
+        keys.sort_unstable_by(|a, b| b.cmp(a));
+        let id = self.number();
+        self.reading.insert(id, reading);
+        if keys.iter().any(|key| self.uncommitted_keys.contains(key)) {
+            self.unread.push((self.last_commit(), Output::Read { id, keys, max_bytes }));
+        } else {
+            self.out.push(Output::Read { id, keys, max_bytes });
+        }
+    }
+
+    /// Commits are on disk: reads that waited for them can begin.
+    pub(super) fn release_reads(&mut self, through: u64) {
+        let out = &mut self.out;
+        self.unread.retain_mut(|(number, read)| {
+            let wait = *number > through;
+            if !wait {
+                out.push(std::mem::replace(read, Output::Read { id: 0, keys: Vec::new(), max_bytes: 0 }));
+            }
+            wait
+        });
+    }
+
+    pub(super) fn read(&mut self, id: u64, bodies: Vec<(Key, Vec<u8>)>) {
         match self.reading.remove(&id) {
             None => {}
-            Some(Reading::Offer(peer, session, keys)) => self.offer_read(&peer, session, &keys, bodies),
+            Some(Reading::Offer(peer, session, keys)) => {
+                let bodies = in_order(&keys, bodies);
+                self.offer_read(&peer, session, &keys, bodies);
+            }
             Some(Reading::Tail(ticket, tail)) => {
+                let bodies = in_order(&tail.keys, bodies);
                 let greeting = tail.finish(self.room.index(), bodies);
                 self.answer_hello(ticket, greeting);
             }
@@ -167,9 +193,16 @@ impl Replica {
                 self.answer(ticket, Response::Refused(Refusal::Busy));
             }
             Some(Reading::Page(ticket, plan)) => {
+                let bodies = in_order(&plan.keys, bodies);
                 let page = plan.finish(self.room.index(), bodies);
                 self.answer(ticket, Response::Page(page));
             }
         }
     }
+}
+
+/// The bodies of the first so many keys, in their order: up to the first that was not read.
+fn in_order(keys: &[Key], bodies: Vec<(Key, Vec<u8>)>) -> Vec<Vec<u8>> {
+    let mut bodies: BTreeMap<Key, Vec<u8>> = bodies.into_iter().collect();
+    keys.iter().map_while(|key| bodies.remove(key)).collect()
 }

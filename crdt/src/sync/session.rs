@@ -10,7 +10,11 @@
 //! Newest first, and messages before hashes: a screen fills at once, and the older messages that follow are vouched
 //! for by what is already here.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use super::{
     Blob, Branch, Fetch, Filter, List, MAX_FETCH_ITEMS, MAX_NODE_ITEMS, MAX_SHORTS, Nodes, Page, Range, Region,
@@ -28,6 +32,8 @@ pub(super) const WINDOW: usize = 4;
 /// How many bytes a peer may cost without anything new, counting [`ANSWER_COST`] for each answer besides its length.
 const MAX_FRUITLESS: usize = 512 * 1024;
 const ANSWER_COST: usize = 1024;
+/// How long a session may go on without anything new either way: a slow peer is worth waiting for, a silent one is not.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// How many small ranges, and how many regions, go into one request. More would make the first answer come later.
 const RANGES_AT_ONCE: usize = 256;
 const REGIONS_AT_ONCE: usize = 64;
@@ -88,6 +94,9 @@ pub(super) struct Session {
     pub(super) handle: u32,
     short: Shortener,
     upper: Timestamp,
+    /// What this side said to hold in the last hello, and the last of it.
+    told: (u64, Fingerprint),
+    told_last: Option<Key>,
     round: u32,
     /// The peers have only just met, so the other is about to ask, too.
     meeting: bool,
@@ -99,14 +108,18 @@ pub(super) struct Session {
     pub(super) received: u64,
     pub(super) sent: u64,
     fruitless: usize,
+    /// When something new last came or went, or the session began.
+    progress: Duration,
 }
 
 impl Session {
-    pub(super) fn new(handle: u32, nonce: u64, upper: Timestamp, meeting: bool) -> Self {
+    pub(super) fn new(handle: u32, nonce: u64, upper: Timestamp, meeting: bool, now: Duration) -> Self {
         Self {
             handle,
             short: Shortener { nonce },
             upper,
+            told: (0, Fingerprint([0; 32])),
+            told_last: None,
             round: 0,
             meeting,
             wants: BTreeMap::new(),
@@ -117,6 +130,7 @@ impl Session {
             received: 0,
             sent: 0,
             fruitless: 0,
+            progress: now,
         }
     }
 
@@ -130,6 +144,8 @@ impl Session {
         self.round += 1;
         self.upper = upper;
         let (count, root) = room.index().root_to(&last_key(upper));
+        self.told = (count, root);
+        self.told_last = room.index().last_to(&last_key(upper));
         (self.round <= MAX_ROUNDS).then_some(RoomHello { handle: self.handle, upper, count, root })
     }
 
@@ -152,8 +168,8 @@ impl Session {
             RoomGreeting::Differs(difference) => difference,
         };
         if let Some(tail) = &difference.tail {
-            // Where the tail begins here. Gossip may have brought some of it meanwhile.
-            let from = room.index().last_to(&last).map_or(Key::MIN, |key| key.next());
+            // Behind what was held at the hello: gossip may have brought newer ones meanwhile.
+            let from = self.told_last.map_or(Key::MIN, |key| key.next());
             return self.rest_of_tail(tail, from, last).map(|()| Met::Differs);
         }
         if (difference.count, difference.root) == (own_count, own_root) {
@@ -215,6 +231,8 @@ impl Session {
 
     /// The next messages to offer, the newest first.
     pub(super) fn next_offer(&mut self, room: &Room) -> Vec<Key> {
+        // Newest first, as everything is.
+        self.offers.make_contiguous().sort_unstable_by_key(|range| Reverse(range.from));
         let mut keys = Vec::new();
         while let Some(range) = self.offers.pop_front() {
             let limit = MAX_OFFER_KEYS - keys.len();
@@ -317,7 +335,11 @@ impl Session {
                 Summary::Branch(region, branch) => self.compare_branch(room, region, branch)?,
             }
         }
-        self.cost(answer.summaries.len() * 96)
+        let bytes = answer.summaries.iter().map(|summary| match summary {
+            Summary::Keys(_, list) => list.len() + 48,
+            Summary::Branch(..) => 192,
+        });
+        self.cost(bytes.sum())
     }
 
     fn compare_keys(&mut self, room: &Room, region: &Prefix, list: &[u8]) -> Result<(), Abort> {
@@ -418,18 +440,25 @@ impl Session {
         if self.fruitless > MAX_FRUITLESS + super::MAX_PAGE { Err(Abort::Fruitless) } else { Ok(()) }
     }
 
+    /// Whether nothing new has come or gone for so long that the peer is not worth waiting for.
+    pub(super) fn is_stuck(&self, now: Duration) -> bool {
+        now > self.progress + PATIENCE
+    }
+
     /// Something new came.
-    pub(super) fn gained(&mut self, messages: usize) {
+    pub(super) fn gained(&mut self, now: Duration, messages: usize) {
         self.received += messages as u64;
         if messages > 0 {
+            self.progress = now;
             self.fruitless = 0;
         }
     }
 
     /// The peer took so many messages that were new to it.
-    pub(super) fn gave(&mut self, messages: u64) {
+    pub(super) fn gave(&mut self, now: Duration, messages: u64) {
         self.sent += messages;
         if messages > 0 {
+            self.progress = now;
             self.fruitless = 0;
         }
     }
@@ -439,9 +468,9 @@ impl Session {
         self.received + self.sent > 0
     }
 
-    /// What both hold, if the last greeting said that they hold the same.
-    pub(super) fn fingerprint(&self, room: &Room) -> Fingerprint {
-        room.index().root_to(&last_key(self.upper)).1
+    /// What both held at the last hello, if the greeting said so, and whether this side still does.
+    pub(super) fn agreed(&self, room: &Room) -> (Fingerprint, bool) {
+        (self.told.1, room.index().root_to(&last_key(self.upper)) == self.told)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! - `merging`: any order, repetition and batching of the same messages make the same room; what is committed restores
 //!   it; fingerprints are equal exactly when sets are; branches converge
-//! - `authenticity`: what is accepted is the least fixpoint of signatures and vouching, judged by ZIP 215
+//! - `authenticity`: what is accepted is the least fixpoint of signatures and vouching
+//! - `zip215`: how signatures are judged
 //! - `encoding`: one message has one encoding, and any other bytes are another message or none
 //! - `writing`: what a correct writer signs, under whatever clock
 //! - `wire`: frames survive the wire, and no bytes are more than an error
@@ -17,6 +18,7 @@ mod merging;
 mod model;
 mod wire;
 mod writing;
+mod zip215;
 
 /// So many cases. What failed is printed; nothing is written beside the sources.
 fn cases(cases: u32) -> Config {

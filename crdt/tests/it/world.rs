@@ -37,8 +37,8 @@ pub struct Host {
 /// What travels, or waits on a disk.
 enum Event {
     Input(Input),
-    /// Commits are written up to this number.
-    Written(u64),
+    /// A commit is written, and so are those before it.
+    Written(u64, Vec<Message>),
 }
 
 pub struct World {
@@ -91,6 +91,7 @@ impl World {
             handle: 100 + n as u32,
             signer: Arc::new(keys.clone()),
             seed: [n as u8; 32],
+            said: Vec::new(),
         };
         let replica = Replica::new(room, config, Now { mono: self.now, wall_ms: START_MS });
         self.hosts.push(Host {
@@ -119,14 +120,19 @@ impl World {
         let Host { keys, peer, disk, connected, .. } = &self.hosts[host];
         let mut room = Room::new(room_id(), distchat_crdt::Signer::author(keys), Arc::new(Zip215::new([9; 32])));
         room.merge(disk.values().map(|bytes| Message::decode(bytes).unwrap()).collect());
-        let config =
-            ReplicaConfig { me: peer.clone(), handle: 100 + host as u32, signer: Arc::new(keys.clone()), seed };
+        let config = ReplicaConfig {
+            me: peer.clone(),
+            handle: 100 + host as u32,
+            signer: Arc::new(keys.clone()),
+            seed,
+            said: Vec::new(),
+        };
         let replica = Replica::new(room, config, now);
         let peers: Vec<Peer> = connected.iter().map(|there| self.hosts[*there].peer.clone()).collect();
         self.hosts[host].replica = replica;
         // What the old one waited for from its own disk is gone with it.
         self.queue.retain(|_, (at, event)| {
-            *at != host || !matches!(event, Event::Written(_) | Event::Input(Input::Read { .. }))
+            *at != host || !matches!(event, Event::Written(..) | Event::Input(Input::Read { .. }))
         });
         // Whoever asked the old one learns that no answer will come.
         let waiting: BTreeSet<u64> = self
@@ -230,21 +236,19 @@ impl World {
             }
             Output::Read { id, keys, max_bytes } => {
                 let mut left = max_bytes;
+                assert!(keys.is_sorted_by(|a, b| a > b), "read from the greatest key down");
                 let bodies = keys
                     .iter()
                     .map_while(|key| {
-                        let body = self.hosts[host].disk.get(key)?;
+                        let body = self.hosts[host].disk.get(key).unwrap();
                         left = left.checked_sub(body.len())?;
-                        Some(body.clone())
+                        Some((*key, body.clone()))
                     })
                     .collect();
                 self.schedule(host, self.read_time, Event::Input(Input::Read { id, bodies }));
             }
             Output::Commit { number, commit } => {
-                for message in &commit.messages {
-                    self.hosts[host].disk.insert(message.key(), message.bytes().to_vec());
-                }
-                self.schedule(host, Duration::from_millis(1), Event::Written(number));
+                self.schedule(host, Duration::from_millis(1), Event::Written(number, commit.messages));
             }
             Output::Publish { frame } => {
                 let from = self.hosts[host].peer.clone();
@@ -288,7 +292,11 @@ impl World {
                     let Some((_, (host, event))) = self.queue.pop_first() else { continue };
                     match event {
                         Event::Input(input) => self.input(host, input),
-                        Event::Written(through) => self.input(host, Input::Committed { through }),
+                        Event::Written(through, messages) => {
+                            let written = messages.iter().map(|message| (message.key(), message.bytes().to_vec()));
+                            self.hosts[host].disk.extend(written);
+                            self.input(host, Input::Committed { through });
+                        }
                     }
                 }
                 _ => break,

@@ -116,8 +116,9 @@ impl Task {
                 for merged in unsent {
                     self.give_up(peer, merged.parts, RequestError::Unsent);
                 }
+                // Rooms may know it from what it asked before it said what it speaks.
+                self.rooms.deliver_all(|| NetInput::PeerDown { peer });
                 if ready {
-                    self.rooms.deliver_all(|| NetInput::PeerDown { peer });
                     self.out.event(NetEvent::Disconnected { peer, address });
                     self.peers_changed();
                 }

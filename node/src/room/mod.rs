@@ -165,13 +165,16 @@ impl Room {
             self.usable()?;
             let (reply, answer) = oneshot::channel();
             // Without tokio's cooperative budget, which may turn away a first poll, and with it the order of the calls.
-            let sent = tokio::task::unconstrained(self.slot.commands.send(command(reply))).await;
-            sent.map_err(|_| RoomError::Closed)?;
+            let send = tokio::task::unconstrained(self.slot.commands.send(command(reply)));
+            let answered = async {
+                send.await.map_err(|_| RoomError::Closed)?;
+                Ok::<_, RoomError>(answer.await.ok())
+            };
             let mut status = self.slot.status.subscribe();
             let unusable = status.wait_for(|status| matches!(status.state, RoomState::Failed | RoomState::Left));
             tokio::select! {
                 biased;
-                answer = answer => if let Ok(answer) = answer { return answer },
+                answer = answered => if let Some(answer) = answer? { return answer },
                 _ = unusable => {}
             }
         }

@@ -25,9 +25,10 @@ pub(super) type Waiting = Option<oneshot::Sender<Result<Message, RoomError>>>;
 impl Task {
     /// Does what the replica says. `waiting` are those who wait for what was just said, one for each thing.
     pub(super) async fn perform(&mut self, outputs: Vec<Output>, mut waiting: Vec<Waiting>) -> Result<(), RoomFailure> {
+        let is_own = !waiting.is_empty();
         for output in outputs {
             match output {
-                Output::Commit { number, commit } => self.commit(number, commit, &mut waiting).await?,
+                Output::Commit { number, commit } => self.commit(number, commit, &mut waiting, is_own).await?,
                 Output::Ask { peer, id, request } => {
                     if let Some(peer) = peer_id(&peer) {
                         self.shared.network.request(self.slot.handle(), peer, id, request);
@@ -76,11 +77,18 @@ impl Task {
 
     /// Hands a commit to the store. The store itself tells who waits for it, so that what is on disk is acknowledged
     /// even if this task crashes meanwhile, and what was not handed over is known not to be on disk.
-    async fn commit(&mut self, number: u64, commit: Commit, waiting: &mut Vec<Waiting>) -> Result<(), RoomFailure> {
+    async fn commit(
+        &mut self,
+        number: u64,
+        commit: Commit,
+        waiting: &mut Vec<Waiting>,
+        is_own: bool,
+    ) -> Result<(), RoomFailure> {
         let now = self.shared.now();
         let commit = Arc::new(commit);
         let waiting: Vec<Waiting> = waiting.drain(..commit.messages.len().min(waiting.len())).collect();
         let said = commit.clone();
+        let slot = self.slot.clone();
         let unannounced = self.slot.committing(commit.clone());
         let written = self.written.clone();
         self.last_commit = number;
@@ -91,6 +99,9 @@ impl Task {
                 Ok(()) => written.through = number,
                 Err(error) => written.failed = Some(error.clone()),
             });
+            if durable && is_own {
+                slot.said(&said.messages);
+            }
             for (waiting, message) in waiting.into_iter().zip(&said.messages) {
                 if let Some(waiting) = waiting {
                     waiting.send(result.clone().map(|()| message.clone()).map_err(RoomError::from)).ok();
@@ -119,7 +130,7 @@ impl Task {
         let (room, name) = (self.slot.number, self.slot.name.clone());
         self.reads.push(Box::pin(async move {
             let bodies = match store.read(room, keys, max_bytes).await {
-                Ok(messages) => messages.into_iter().map(|(_, bytes)| bytes).collect(),
+                Ok(messages) => messages,
                 Err(error) => {
                     tracing::warn!(room = %name, %error, "messages for a peer could not be read");
                     Vec::new()

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use distchat_crdt::{AuthorId, Commit, Fingerprint, Key, Message, RoomId, RoomName};
+use distchat_crdt::{AuthorId, Commit, Fingerprint, Key, Message, RoomId, RoomName, sync::MAX_RECEIPTS};
 use libp2p::PeerId;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -55,6 +55,8 @@ pub(crate) struct Mailbox {
 struct Kept {
     unannounced: VecDeque<Arc<Unannounced>>,
     newest_shown: Key,
+    /// What was said here since the node started, and is on disk.
+    said: Vec<Key>,
 }
 
 /// A commit that people have not been told of. Should the task crash between the disk and the telling, the next one
@@ -116,7 +118,7 @@ impl Slot {
             stop,
             handle: AtomicU32::new(0),
             introduced: AtomicBool::new(false),
-            kept: Mutex::new(Kept { unannounced: VecDeque::new(), newest_shown: Key::MIN }),
+            kept: Mutex::new(Kept { unannounced: VecDeque::new(), newest_shown: Key::MIN, said: Vec::new() }),
         }
     }
 
@@ -169,6 +171,19 @@ impl Slot {
     /// The lock is held for moments and never while something can fail, so a poisoned one holds whole data.
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers what was said, for the receipts of a task to come. No more than are kept receipts for.
+    pub(crate) fn said(&self, messages: &[Message]) {
+        let mut kept = self.kept();
+        if kept.said.len() <= MAX_RECEIPTS {
+            kept.said.extend(messages.iter().map(Message::key));
+        }
+    }
+
+    /// What was said since the node started.
+    pub(crate) fn said_so_far(&self) -> Vec<Key> {
+        self.kept().said.clone()
     }
 
     /// Remembers that a commit is on its way to the disk.

@@ -163,6 +163,7 @@ impl Task {
             handle: slot.handle(),
             signer: shared.signer.clone(),
             seed: rand::random(),
+            said: slot.said_so_far(),
         };
         let replica = Replica::new(room, config, shared.now());
         let horizon = Key::last_of(replica.clock(shared.now()).horizon);

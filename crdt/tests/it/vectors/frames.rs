@@ -50,7 +50,13 @@ struct Answerer {
 
 impl Answerer {
     fn new(room: Room, disk: BTreeMap<Key, Vec<u8>>) -> Self {
-        let config = ReplicaConfig { me: peer(2), handle: HANDLES.1, signer: Arc::new(keypair(2)), seed: [0; 32] };
+        let config = ReplicaConfig {
+            me: peer(2),
+            handle: HANDLES.1,
+            signer: Arc::new(keypair(2)),
+            seed: [0; 32],
+            said: Vec::new(),
+        };
         Self { replica: Replica::new(room, config, now()), disk, reads: usize::MAX }
     }
 
@@ -82,7 +88,7 @@ impl Answerer {
                 match output {
                     Output::Answer { ticket: 1, response } => return response,
                     Output::Read { id, keys, .. } => {
-                        let bodies = keys.iter().take(self.reads).map(|key| self.disk[key].clone()).collect();
+                        let bodies = keys.iter().take(self.reads).map(|key| (*key, self.disk[key].clone())).collect();
                         inputs.push(Input::Read { id, bodies });
                     }
                     Output::Commit { number, .. } => inputs.push(Input::Committed { through: number }),
