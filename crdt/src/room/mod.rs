@@ -107,13 +107,6 @@ impl Room {
         merge
     }
 
-    /// Takes in a message that [`Room::sign`] has just made.
-    pub fn insert_own(&mut self, message: &Message) -> Commit {
-        let mut commit = self.apply(std::iter::once(message));
-        commit.messages.push(message.clone());
-        commit
-    }
-
     /// Signs and takes in what this node's author says, one thing after the other.
     ///
     /// # Errors

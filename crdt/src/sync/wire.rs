@@ -118,7 +118,7 @@ frames! {
         topic: Topic,
         /// What the asker calls the room in what is asked of it on this connection.
         handle: u32,
-        /// See [`crate::sync::proof`].
+        /// See [`crate::sync::proof()`].
         proof: Proof,
         /// Who asks.
         author: AuthorId,
@@ -129,7 +129,7 @@ frames! {
     Entered {
         /// What the answerer calls the room.
         handle: u32,
-        /// See [`crate::sync::proof`].
+        /// See [`crate::sync::proof()`].
         proof: Proof,
         /// Who answers.
         author: AuthorId,
