@@ -15,11 +15,13 @@
 
 mod answer;
 mod asking;
+mod entering;
 mod io;
 mod peer;
 mod proof;
 mod receipts;
 mod replica;
+mod schedule;
 mod serving;
 mod session;
 mod short;

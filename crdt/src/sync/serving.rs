@@ -108,7 +108,6 @@ impl Replica {
 
     fn asked_hello(&mut self, peer: &Peer, ticket: Ticket, hello: &Hello) {
         self.clocks.heard(self.now, peer, hello.clock);
-        self.said_hello(peer);
         let [room] = &*hello.rooms else {
             return self.malformed(peer, ticket, "a hello to several rooms at once");
         };

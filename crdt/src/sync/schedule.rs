@@ -1,0 +1,195 @@
+//! When a replica asks, and whom.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use rand::{RngExt, rngs::StdRng};
+
+use super::{
+    Fetch, Hello, List, MAX_FETCH_ITEMS, Peer, Replica, Request, Wanted,
+    asking::{Asking, InFlight},
+    replica::MAX_UNCOMMITTED,
+    session::{Abort, Asked, Session},
+};
+use crate::{Key, Timestamp, clock::Now};
+
+/// How often a random peer is asked while the room changes, and while it does not.
+const BUSY_ROUND: Duration = Duration::from_secs(2);
+const QUIET_ROUND: Duration = Duration::from_secs(30);
+/// How long a peer that was busy, failed or is asking itself is left alone.
+pub(super) const SOON: Duration = Duration::from_secs(1);
+/// How long a hole may be filled by what is on its way anyway.
+const HOLE_PATIENCE: Duration = Duration::from_millis(300);
+/// How many holes wait to be asked about. Anti-entropy finds the others.
+const MAX_HOLE_ASKS: usize = 64;
+
+/// Between 3/4 and 5/4 of a time, so that nodes do not fall into step.
+pub(super) fn jittered(time: Duration, rng: &mut StdRng) -> Duration {
+    time * rng.random_range(75..125) / 100
+}
+
+impl Asking {
+    pub(super) fn new(now: Now, rng: &mut StdRng) -> Self {
+        Self {
+            in_flight: BTreeMap::new(),
+            transfer: None,
+            dirty: true,
+            next_round: now.mono + jittered(BUSY_ROUND, rng),
+            hole_asks: VecDeque::new(),
+        }
+    }
+
+    /// The room has changed.
+    pub(super) fn changed(&mut self, now: Now, rng: &mut StdRng) {
+        if !self.dirty {
+            self.dirty = true;
+            self.next_round = self.next_round.min(now.mono + jittered(BUSY_ROUND, rng));
+        }
+    }
+}
+
+impl Replica {
+    /// Says hello to a peer, now or as soon as the session under way has ended.
+    pub(super) fn meet(&mut self, peer: &Peer, first: bool) {
+        if let Some(state) = self.peers.get_mut(peer) {
+            state.meeting |= first;
+            state.meet_at = Some(self.now.mono);
+        }
+        self.meet_due();
+    }
+
+    pub(super) fn meet_later(&mut self, peer: &Peer, wait: Duration) {
+        let at = self.now.mono + jittered(wait, &mut self.rng);
+        if let Some(state) = self.peers.get_mut(peer) {
+            state.meet_at = Some(state.meet_at.map_or(at, |due| due.min(at)));
+        }
+    }
+
+    fn meet_due(&mut self) {
+        let now = self.now.mono;
+        let due: Vec<Peer> = self
+            .peers
+            .iter()
+            .filter(|(_, state)| state.session.is_none() && state.meet_at.is_some_and(|at| at <= now))
+            .map(|(peer, _)| peer.clone())
+            .collect();
+        for peer in due {
+            self.start_session(&peer);
+        }
+    }
+
+    fn start_session(&mut self, peer: &Peer) {
+        let nonce = self.random();
+        let upper = self.clocks.read(self.now).horizon;
+        let Some(state) = self.peers.get_mut(peer) else { return };
+        state.meet_at = None;
+        let Some(entered) = state.entered.as_ref().filter(|_| !state.forgot) else { return self.enter(peer) };
+        let meeting = std::mem::take(&mut state.meeting);
+        state.session = Some(Session::new(entered.handle, nonce, upper, meeting, self.now.mono));
+        self.say_hello(peer, upper);
+    }
+
+    pub(super) fn say_hello(&mut self, peer: &Peer, upper: Timestamp) {
+        let Some(session) = self.peers.get_mut(peer).and_then(|state| state.session.as_mut()) else { return };
+        match session.hello(&self.room, upper) {
+            None => self.end_session(peer),
+            Some(hello) => {
+                session.in_flight += 1;
+                let request = Request::Hello(Hello { clock: self.now.wall_ms, rooms: List::cut(vec![hello]) });
+                self.ask(peer, InFlight::Session(Asked::Hello), request);
+            }
+        }
+    }
+
+    /// The peer is in the middle of a session of its own.
+    pub(super) fn is_asking(&mut self, peer: &Peer) {
+        if let Some(state) = self.peers.get_mut(peer) {
+            state.asking_at = Some(self.now.mono);
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        let round = (!self.peers.is_empty()).then_some(self.asking.next_round);
+        let meetings = self.peers.values().filter(|state| state.session.is_none()).filter_map(|state| state.meet_at);
+        let answers = self.asking.in_flight.values().map(|(_, until, _)| *until);
+        let holes = self.asking.hole_asks.front().map(|(at, ..)| *at);
+        let receipts = self.receipts.deadline(self.now.mono);
+        meetings.chain(answers).chain(round).chain(holes).chain(receipts).min()
+    }
+
+    pub(super) fn tick(&mut self) {
+        let now = self.now.mono;
+        let overdue: Vec<(u64, Peer)> = self
+            .asking
+            .in_flight
+            .iter()
+            .filter(|(_, (_, until, _))| *until <= now)
+            .map(|(id, (peer, ..))| (*id, peer.clone()))
+            .collect();
+        for (id, peer) in overdue {
+            self.answered(&peer, id, None);
+        }
+        self.leave_stuck();
+        self.ask_for_holes();
+        if self.asking.next_round <= now {
+            let round = if self.asking.dirty { BUSY_ROUND } else { QUIET_ROUND };
+            self.asking.next_round = now + jittered(round, &mut self.rng);
+            self.start_round();
+        }
+        self.meet_due();
+        self.ask_receipts();
+    }
+
+    /// Leaves the peer of a transfer that does not move, so that others get their turn.
+    fn leave_stuck(&mut self) {
+        let Some(peer) = self.asking.transfer.clone() else { return };
+        let session = self.peers.get(&peer).and_then(|state| state.session.as_ref());
+        // While the own disk is behind, it is not the peer that does not move.
+        let waiting = self.uncommitted_bytes < MAX_UNCOMMITTED;
+        if waiting && session.is_none_or(|session| session.is_stuck(self.now.mono)) {
+            self.abort(&peer, Abort::Fruitless);
+        }
+    }
+
+    /// Says hello to one peer, at random.
+    fn start_round(&mut self) {
+        let now = self.now.mono;
+        let able: Vec<Peer> = self
+            .peers
+            .iter()
+            .filter(|(_, state)| state.entered.is_some() && state.session.is_none() && state.avoid_until <= now)
+            .map(|(peer, _)| peer.clone())
+            .collect();
+        if !able.is_empty()
+            && let Some(peer) = able.get(self.rng.random_range(0..able.len()))
+        {
+            self.start_session(peer);
+        }
+    }
+
+    /// Remembers to ask for messages that a peer's messages refer to, should they not come by themselves.
+    pub(super) fn ask_for_claims(&mut self, peer: Peer, keys: Vec<Key>) {
+        // In a session the older messages are on their way.
+        let in_session = self.peers.get(&peer).is_none_or(|state| state.session.is_some() || state.entered.is_none());
+        if !in_session && self.asking.hole_asks.len() < MAX_HOLE_ASKS {
+            self.asking.hole_asks.push_back((self.now.mono + HOLE_PATIENCE, peer, keys));
+        }
+    }
+
+    fn ask_for_holes(&mut self) {
+        while let Some((_, peer, keys)) = self.asking.hole_asks.pop_front_if(|(at, ..)| *at <= self.now.mono) {
+            let Some(entered) = self.peers.get(&peer).and_then(|state| state.entered.as_ref()) else { continue };
+            let handle = entered.handle;
+            let mut keys = keys;
+            keys.sort_unstable_by(|a, b| b.cmp(a));
+            let missing = keys.into_iter().filter(|key| self.room.is_missing(key));
+            let items: Vec<Wanted> = missing.take(MAX_FETCH_ITEMS).map(Wanted::Key).collect();
+            if !items.is_empty() {
+                let fetch = Fetch { handle, upper: Timestamp::MAX, nonce: 0, items: List::cut(items) };
+                self.ask(&peer, InFlight::Claims, Request::Fetch(fetch));
+            }
+        }
+    }
+}
