@@ -188,6 +188,7 @@ async fn joiner(disk: &Path, messages: usize) -> Result<()> {
     new.shutdown().await;
     old.shutdown().await;
 
+    // What a message of this length has with its signature and references, a little rounded up.
     let bytes = messages * 300;
     let raw = raw_copy(bytes).await?;
     println!(
