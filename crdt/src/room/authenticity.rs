@@ -3,7 +3,8 @@
 //!
 //! A run of one author's messages needs one check, for the newest: the others are vouched for by their successors. So
 //! only messages that no candidate vouches for are checked, together; where a check fails, the one that the failed
-//! message would have vouched for is next in line. Every message is checked once at most.
+//! message would have vouched for is next in line. Every message is checked in one group, and
+//! by itself if that fails.
 
 use crate::{Message, Verifier, room::holes::Holes};
 
