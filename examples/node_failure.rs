@@ -8,7 +8,7 @@
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use anyhow::{Result, ensure};
-use distchat_examples::{connect, local, start, wait_for_messages};
+use distchat_examples::{connect, local, start, wait_for_agreement, wait_for_messages};
 use distchat_node::{Config, Node};
 
 #[tokio::main]
@@ -28,7 +28,8 @@ async fn main() -> Result<()> {
     let at_bob = bob.open_room(&name).await?;
     let at_carol = carol.open_room(&name).await?;
     at_alice.broadcast("everybody here?").await?;
-    wait_for_messages(&bob, &at_bob, 1).await?;
+    wait_for_agreement([&alice, &bob], [&at_alice, &at_bob]).await?;
+    wait_for_agreement([&alice, &carol], [&at_alice, &at_carol]).await?;
     println!("carol has {:?}", wait_for_messages(&carol, &at_carol, 1).await?);
 
     carol.shutdown().await;
@@ -36,7 +37,7 @@ async fn main() -> Result<()> {
     for text in ["carol does not hear this", "nor this"] {
         at_alice.broadcast(text).await?;
     }
-    wait_for_messages(&bob, &at_bob, 3).await?;
+    wait_for_agreement([&alice, &bob], [&at_alice, &at_bob]).await?;
     alice.shutdown().await;
     println!("alice, who said it, is gone, too; bob wrote nothing and holds it all");
 
@@ -45,6 +46,7 @@ async fn main() -> Result<()> {
     let before = at_carol.messages(50).await?.len();
     ensure!(before == 1, "carol's own disk has what she had, and that is {before} messages");
     connect(&carol, &bob).await?;
+    wait_for_agreement([&bob, &carol], [&at_bob, &at_carol]).await?;
     let caught_up = wait_for_messages(&carol, &at_carol, 3).await?;
     println!("carol is back and has caught up from bob:");
     for line in &caught_up {

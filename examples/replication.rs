@@ -8,7 +8,7 @@
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use anyhow::{Result, ensure};
-use distchat_examples::{connect, start, wait_for_messages};
+use distchat_examples::{connect, start, wait_for_agreement, wait_for_messages};
 use futures::future::join_all;
 
 #[tokio::main]
@@ -33,6 +33,10 @@ async fn main() -> Result<()> {
         talked?;
     }
 
+    wait_for_messages(&nodes[0], &rooms[0], 15).await?;
+    for pair in [[0, 1], [1, 2]] {
+        wait_for_agreement(pair.map(|n| &nodes[n]), pair.map(|n| &rooms[n])).await?;
+    }
     let mut transcripts = Vec::new();
     for (room, node) in rooms.iter().zip(&nodes) {
         let transcript = wait_for_messages(node, room, 15).await?;

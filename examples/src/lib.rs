@@ -31,17 +31,17 @@ pub fn local(name: &str) -> Result<Config> {
     })
 }
 
-/// Connects `from` to `to`, as `Node.connect` does in Elixir, and waits until they are.
+/// Connects `from` to `to`, as `Node.connect` does in Elixir, and waits until both know.
 ///
 /// # Errors
 /// If they are not connected in time.
 pub async fn connect(from: &Node, to: &Node) -> Result<()> {
-    let mut events = from.events();
+    let mut sides = [(from.events(), to.peer_id()), (to.events(), from.peer_id())];
     let address = to.listeners().into_iter().next().context("the node does not listen")?;
     from.connect(address).await?;
-    let peer = to.peer_id();
-    wait(&mut events, |event| matches!(event, Event::Peer { peer_id, connected: true, .. } if *peer_id == peer))
-        .await?;
+    for (events, other) in &mut sides {
+        wait(events, |event| matches!(event, Event::Peer { peer_id, connected: true, .. } if peer_id == other)).await?;
+    }
     Ok(())
 }
 
@@ -57,6 +57,28 @@ pub async fn wait(events: &mut Events, mut wanted: impl FnMut(&Event) -> bool) -
             }
         }
         bail!("the node has shut down")
+    })
+    .await
+}
+
+/// Waits until two nodes hold one transcript of a room.
+///
+/// That both hold as many texts does not say so yet: a name chosen before them may come after them.
+///
+/// # Errors
+/// If they do not come to hold one in time.
+pub async fn wait_for_agreement(nodes: [&Node; 2], rooms: [&Room; 2]) -> Result<()> {
+    let mut events = [nodes[0].events(), nodes[1].events()];
+    in_time(async {
+        while rooms[0].fingerprint().await? != rooms[1].fingerprint().await? {
+            let [first, second] = &mut events;
+            tokio::select! {
+                event = first.next() => event,
+                event = second.next() => event,
+            }
+            .context("a node has shut down")?;
+        }
+        Ok(())
     })
     .await
 }

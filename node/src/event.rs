@@ -109,6 +109,18 @@ pub enum Event {
         /// The message.
         message: Message,
     },
+    /// An author goes by a name from a place in the transcript on, which may be before messages that were shown already:
+    /// a name can come later than what was said under it.
+    Named {
+        /// In which room.
+        room: RoomName,
+        /// Who.
+        author: AuthorId,
+        /// From where on, until the author's next name.
+        from: Key,
+        /// The name. Never empty.
+        nick: String,
+    },
     /// A peer was connected, has proven who its author is, or is gone.
     Peer {
         /// Which peer.

@@ -12,6 +12,7 @@
 //! | `input` | what bad input gets: lines, bytes, names |
 //! | `refusals` | what keeps the program from starting, what it says then, and its exit code |
 //! | `leaving` | the end of input, signals, and what is safe when the program has ended |
+//! | `library` | what those who embed the library may rely on |
 //! | `layering` | dependencies point one way |
 //!
 //! `common` is what several of them need. Tests that need a network make one (see [`distchat_tests::Lan`]), and say
@@ -27,5 +28,6 @@ mod lan_faults;
 mod lan_itself;
 mod layering;
 mod leaving;
+mod library;
 mod refusals;
 mod rooms;

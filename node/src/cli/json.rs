@@ -92,7 +92,7 @@ pub(crate) fn render(report: &Report) -> Vec<Line> {
             name,
             listen: listen.iter().map(ToString::to_string).collect(),
         },
-        Report::Event(event) => return vec![of_event(event)],
+        Report::Event(event) => return of_event(event).into_iter().collect(),
         Report::History { asked: false, .. } | Report::Missing { .. } => return Vec::new(),
         Report::History { room, messages, asked: true } => {
             Object::History { room: room.as_str(), messages: messages.iter().map(|each| message(room, each)).collect() }
@@ -136,9 +136,11 @@ pub(crate) fn render(report: &Report) -> Vec<Line> {
     vec![line(&object)]
 }
 
-fn of_event(event: &Event) -> Line {
+/// `None` for what the objects that follow say anyway.
+fn of_event(event: &Event) -> Option<Line> {
     let error = |code, message: &str| line(&Object::Error { code, message });
-    match event {
+    Some(match event {
+        Event::Named { .. } => return None,
         Event::Room { room, messages, fingerprint, state: now } => line(&Object::Room {
             room: room.as_str(),
             messages: *messages,
@@ -163,7 +165,7 @@ fn of_event(event: &Event) -> Line {
         Event::Forked { room, author } => error("forked", &report::forked(room, &author.to_string())),
         Event::Lagged { missed } => error("lagged", &report::lagged(*missed)),
         Event::Warning { code, message } => error(code, message),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -234,7 +236,7 @@ mod tests {
             (Event::Forked { room, author: author(7) }, "forked"),
             (Event::Lagged { missed: 7 }, "lagged"),
         ] {
-            let Line::Data(text) = of_event(&event) else { panic!("{event:?}") };
+            let Some(Line::Data(text)) = of_event(&event) else { panic!("{event:?}") };
             assert!(text.starts_with(&format!("{{\"event\":\"error\",\"code\":\"{code}\",\"message\":\"")), "{text}");
         }
     }

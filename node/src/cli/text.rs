@@ -190,7 +190,8 @@ impl TextView {
                     lines.push(self.notice(&format!("{} has left", self.who(author))));
                 }
             }
-            Event::Synced { received: 0, sent: 0, .. } => {}
+            // A line says by what name it was written.
+            Event::Named { .. } | Event::Synced { received: 0, sent: 0, .. } => {}
             Event::Synced { room, peer_id, received, sent, .. } => {
                 let who = self.peers.get(peer_id).map_or_else(|| format!("peer {peer_id}"), |author| self.who(*author));
                 let text = format!("{room}: synced with {who}, {} received, {sent} sent", count(*received, "message"));

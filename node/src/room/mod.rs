@@ -104,7 +104,7 @@ impl Room {
         self.call(|reply| Command::History { before: Some(before), newest, reply }).await
     }
 
-    /// What the room holds, in 32 bytes.
+    /// What the room holds on disk, in 32 bytes.
     ///
     /// # Errors
     /// If the room has failed or was left.

@@ -13,7 +13,10 @@ use distchat_crdt::{
 use libp2p::PeerId;
 use tokio::sync::oneshot;
 
-use super::task::{RoomFailure, Task, Written};
+use super::{
+    task::{RoomFailure, Task, Written},
+    view::Shown,
+};
 use crate::{error::RoomError, event::Event, net::Offence, store::CommitJob};
 
 /// How much the clock's offset must change before the user is told again.
@@ -119,6 +122,10 @@ impl Task {
         // What came before a failure is on disk, so it is announced all the same.
         let outputs = self.replica.handle(self.shared.now(), Input::Committed { through: written.through });
         self.perform(outputs, Vec::new()).await?;
+        while let Some((_, info, reply)) = self.settling.pop_front_if(|(commit, ..)| *commit <= written.through) {
+            // Whoever asked may be gone by now.
+            reply.send(Ok(info)).ok();
+        }
         match &written.failed {
             None => Ok(()),
             Some(error) => Err(error.clone().into()),
@@ -152,8 +159,13 @@ impl Task {
         let mut ascending: Vec<&Message> = messages.iter().collect();
         ascending.sort_unstable_by_key(|message| message.key());
         for message in ascending {
-            if let Some(message) = self.view.arrived(message, horizon) {
-                self.shared.events.emit(Event::Message { room: self.slot.name.clone(), message });
+            let room = self.slot.name.clone();
+            match self.view.arrived(message, horizon) {
+                Some(Shown::Text(message)) => self.shared.events.emit(Event::Message { room, message }),
+                Some(Shown::Name { author, from, nick }) => {
+                    self.shared.events.emit(Event::Named { room, author, from, nick });
+                }
+                None => {}
             }
             let author = message.author();
             let log = self.replica.room().authors().get(&author);

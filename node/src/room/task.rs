@@ -1,7 +1,7 @@
 //! The task that runs a room: it takes what happens to the replica, and does what the replica says.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -102,6 +102,9 @@ pub(super) struct Task {
     to_say: Vec<((u32, Vec<u8>), Waiting)>,
     /// The last commit handed to the store, to know when all are there.
     pub(super) last_commit: u64,
+    /// Fingerprints that were asked for and tell of messages up to a commit that is not on disk yet: whoever knows one
+    /// can read the transcript that it stands for.
+    pub(super) settling: VecDeque<(u64, FingerprintInfo, oneshot::Sender<Result<FingerprintInfo, RoomError>>)>,
 }
 
 /// Runs the room until it is stopped. On a panic or an error nothing is lost: whatever was acknowledged is in the store,
@@ -183,6 +186,7 @@ impl Task {
             forks_told,
             to_say: Vec::new(),
             last_commit: 0,
+            settling: VecDeque::new(),
         })
     }
 
@@ -270,6 +274,10 @@ impl Task {
         match command {
             Command::Say { .. } | Command::Nick { .. } => {}
             Command::History { before, newest, reply } => {
+                // The store tells whoever said something itself, and that may be before this task heard of it: what they
+                // read next must already know of it, and of the name it was said under.
+                let written = self.written.borrow().clone();
+                self.written(&written).await?;
                 let history = self.shared.store.newest_text(self.slot.number, before, newest).await;
                 let horizon = self.replica.clock(self.shared.now()).horizon;
                 let shown =
@@ -283,7 +291,9 @@ impl Task {
                     fingerprint: room.fingerprint(),
                     missing: room.missing(),
                 };
-                reply.send(Ok(info)).ok();
+                self.settling.push_back((self.last_commit, info, reply));
+                let written = self.written.borrow().clone();
+                self.written(&written).await?;
             }
             Command::Delivered { reply } => {
                 self.handle(Input::WatchReceipts).await?;

@@ -9,6 +9,13 @@ use crate::{event::Message, store::StoredMessage};
 /// The longest display name, in characters. Of a longer one from elsewhere the first so many are shown.
 pub(crate) const MAX_NICK: usize = 32;
 
+/// What people are shown of a message.
+#[derive(Debug)]
+pub(super) enum Shown {
+    Text(Message),
+    Name { author: AuthorId, from: Key, nick: String },
+}
+
 /// The names in a room, and how far its transcript has been shown.
 #[derive(Debug)]
 pub(super) struct View {
@@ -62,11 +69,12 @@ impl View {
     }
 
     /// A message has become part of the room; what people are shown of it, if anything.
-    pub(super) fn arrived(&mut self, message: &distchat_crdt::Message, horizon: Timestamp) -> Option<Message> {
+    pub(super) fn arrived(&mut self, message: &distchat_crdt::Message, horizon: Timestamp) -> Option<Shown> {
         match message.kind() {
             kind::NICK => {
-                self.renamed(message.author(), message.key(), message.body());
-                None
+                let (author, from) = (message.author(), message.key());
+                self.renamed(author, from, message.body());
+                Some(Shown::Name { author, from, nick: self.nick(&author, &from) })
             }
             kind::TEXT => {
                 let mut shown = self.show(message.key(), message.author(), message.seq(), message.body(), horizon);
@@ -74,7 +82,7 @@ impl View {
                 if !shown.future {
                     self.newest_shown = self.newest_shown.max(shown.key);
                 }
-                Some(shown)
+                Some(Shown::Text(shown))
             }
             _ => None,
         }
