@@ -28,7 +28,7 @@ mod event;
 mod net;
 mod node;
 mod profile;
-mod restart;
+pub mod restart;
 mod room;
 mod store;
 mod supervisor;

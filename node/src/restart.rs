@@ -5,15 +5,15 @@ use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
 /// How many restarts are allowed in [`WINDOW`]; one crash more and the task stays down.
-pub(crate) const MAX_RESTARTS: usize = 5;
+pub const MAX_RESTARTS: usize = 5;
 /// The time in which crashes are counted together.
-pub(crate) const WINDOW: Duration = Duration::from_secs(60);
+pub const WINDOW: Duration = Duration::from_secs(60);
 /// The pause before the second restart in a row; it doubles from there. The first restart is at once.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// What to do about a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
+pub enum Decision {
     /// Start again after a pause.
     Restart(Duration),
     /// It crashes faster than restarting helps: leave it down until somebody looks at it.
@@ -22,13 +22,13 @@ pub(crate) enum Decision {
 
 /// The crashes of one task that still count.
 #[derive(Debug, Default)]
-pub(crate) struct Intensity {
+pub struct Intensity {
     crashes: VecDeque<Instant>,
 }
 
 impl Intensity {
     /// Counts a crash and decides.
-    pub(crate) fn crashed(&mut self, now: Instant) -> Decision {
+    pub fn crashed(&mut self, now: Instant) -> Decision {
         while self.crashes.front().is_some_and(|crash| now.duration_since(*crash) >= WINDOW) {
             self.crashes.pop_front();
         }

@@ -21,7 +21,8 @@ fn dependencies_point_one_way() {
     let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("distchat-crdt", &[][..]),
         ("distchat-node", &["distchat-crdt"]),
-        ("distchat-examples", &["distchat-crdt", "distchat-node"]),
+        ("distchat-simulator", &["distchat-crdt", "distchat-node"]),
+        ("distchat-examples", &["distchat-crdt", "distchat-node", "distchat-simulator"]),
         ("distchat-tests", &["distchat-crdt", "distchat-node"]),
     ]);
     assert_eq!(
