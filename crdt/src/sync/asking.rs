@@ -7,11 +7,12 @@ use std::{
 
 use super::{
     Blob, Greeting, Offer, Output, Page, Peer, Refusal, Replica, Request, Response, RoomGreeting,
-    replica::{Foreign, MAX_UNCOMMITTED, Origin},
+    replica::{Foreign, Origin},
     schedule::SOON,
-    session::{Abort, Asked, Met, Session, WINDOW},
+    session::{Abort, Asked, Met, Session},
+    transfer::Transfer,
 };
-use crate::{AuthorId, Key, Message, Timestamp};
+use crate::{AuthorId, Fingerprint, Key, Message, Timestamp};
 
 /// How long an answer may take. The transport gives up earlier.
 const ANSWER_TIME: Duration = Duration::from_secs(20);
@@ -34,6 +35,14 @@ pub(super) struct PeerState {
     pub(super) meeting: bool,
     /// It led nowhere: no rounds with it before this.
     pub(super) avoid_until: Duration,
+    /// How often in a row it led nowhere.
+    pub(super) nowhere: u32,
+    /// It was of no help with a transfer: it is not asked again before this.
+    pub(super) no_help_until: Duration,
+    /// How many messages it said to hold.
+    pub(super) count: u64,
+    /// What both were last found to hold.
+    pub(super) agreed: Option<Fingerprint>,
     /// When it last asked for nodes or messages.
     pub(super) asking_at: Option<Duration>,
 }
@@ -57,9 +66,9 @@ pub(super) enum InFlight {
 /// The asking side's state besides that of each peer.
 pub(super) struct Asking {
     pub(super) in_flight: BTreeMap<u64, (Peer, Duration, InFlight)>,
-    /// The one peer with which messages go to and fro: with two at once each would bring the same.
-    pub(super) transfer: Option<Peer>,
-    /// The room changed since it was last found equal to a peer's.
+    /// The one exchange of messages under way: with two at once each would bring the same.
+    pub(super) transfer: Option<Transfer>,
+    /// Some peer may not hold the same.
     pub(super) dirty: bool,
     pub(super) next_round: Duration,
     pub(super) hole_asks: VecDeque<(Duration, Peer, Vec<Key>)>,
@@ -100,19 +109,29 @@ impl Replica {
             return;
         }
         let now = self.now.mono;
+        if let (Asked::Piece(piece), false) = (&asked, matches!(response, Some(Response::Page(_))))
+            && let Some(transfer) = &mut self.asking.transfer
+        {
+            transfer.add([*piece]);
+        }
         let taken = match (asked, response) {
             (Asked::Hello, Some(Response::Hello(greeting))) => self.greeted(peer, greeting),
             (Asked::Nodes(regions), Some(Response::Nodes(answer))) => {
                 self.with_session(peer, |session, room| session.summarized(room, regions, &answer))
             }
             (Asked::Fetch(wants), Some(Response::Page(page))) => self.paged(peer, wants, &page),
+            (Asked::Piece(piece), Some(Response::Page(page))) => self.took_piece(peer, piece, &page),
             (Asked::Offer, Some(Response::Offered(taken))) => self.with_session(peer, |session, _| {
                 session.gave(now, taken.into());
                 Ok(())
             }),
             (_, None | Some(Response::Refused(Refusal::Busy))) => {
                 self.end_session(peer);
-                return self.meet_later(peer, SOON);
+                if let Some(state) = self.peers.get_mut(peer) {
+                    state.no_help_until = now + SOON;
+                }
+                self.meet_later(peer, SOON);
+                return self.pump();
             }
             (_, Some(Response::Refused(Refusal::Unknown))) => return self.not_entered(peer),
             (_, Some(_)) => Err(Abort::Offence("an answer of another kind than the question")),
@@ -135,13 +154,18 @@ impl Replica {
     }
 
     pub(super) fn abort(&mut self, peer: &Peer, abort: Abort) {
+        let leads = self.asking.transfer.as_ref().is_none_or(|transfer| transfer.leader == *peer);
         self.end_session(peer);
         if let Some(state) = self.peers.get_mut(peer) {
-            state.avoid_until = self.now.mono + LATER;
+            state.no_help_until = self.now.mono + LATER;
+            if leads || matches!(abort, Abort::Offence(_)) {
+                state.avoid_until = self.now.mono + LATER;
+            }
         }
         if let Abort::Offence(why) = abort {
             self.offence(peer, why);
         }
+        self.pump();
     }
 
     fn greeted(&mut self, peer: &Peer, greeting: Greeting) -> Result<(), Abort> {
@@ -159,10 +183,12 @@ impl Replica {
             }
             RoomGreeting::Equal(_) | RoomGreeting::Differs(_) => {}
         }
+        let held = self.room.index().len();
         if let Some(state) = self.peers.get_mut(peer) {
             state.refused = 0;
+            state.count = if let RoomGreeting::Differs(difference) = greeting { difference.count } else { held };
         }
-        let free = self.asking.transfer.as_ref().is_none_or(|other| other == peer);
+        let free = self.asking.transfer.as_ref().is_none_or(|transfer| transfer.leader == *peer);
         let now = self.now.mono;
         let Some(state) = self.peers.get_mut(peer) else { return Ok(()) };
         // Two that find out at once that they differ would do the same work twice: the lower peer id goes first.
@@ -182,30 +208,33 @@ impl Replica {
                 self.end_session(peer);
                 self.meet_later(peer, SOON);
             }
-            Met::Differs if free && !theirs => self.asking.transfer = Some(peer.clone()),
-            Met::Differs => {
+            Met::Differs if free && !theirs => self.start_transfer(peer),
+            Met::Differs if free => {
                 self.end_session(peer);
                 self.meet_later(peer, SOON);
             }
+            // The rounds come to it when the transfer under way is over.
+            Met::Differs => self.end_session(peer),
         }
         Ok(())
     }
 
     fn paged(&mut self, peer: &Peer, wants: Vec<super::session::Want>, page: &Page) -> Result<(), Abort> {
         self.with_session(peer, |session, _| session.paged(wants, page))?;
+        self.collect_pieces(peer);
         let new = self.take(peer, &page.messages)?;
         self.gained(peer, new);
         Ok(())
     }
 
     /// Takes messages that were asked for; how many were new.
-    fn take(&mut self, peer: &Peer, bytes: &[u8]) -> Result<usize, Abort> {
+    pub(super) fn take(&mut self, peer: &Peer, bytes: &[u8]) -> Result<usize, Abort> {
         let messages = Message::decode_all(bytes).map_err(|_| Abort::Offence("a page of malformed messages"))?;
         self.merge(messages, Origin::Peer(peer.clone()))
             .map_err(|Foreign| Abort::Offence("a page of another room's messages"))
     }
 
-    fn gained(&mut self, peer: &Peer, messages: usize) {
+    pub(super) fn gained(&mut self, peer: &Peer, messages: usize) {
         if let Some(session) = self.peers.get_mut(peer).and_then(|state| state.session.as_mut()) {
             session.gained(self.now.mono, messages);
         }
@@ -213,74 +242,49 @@ impl Replica {
 
     /// Both hold the same.
     fn synced(&mut self, peer: &Peer) {
-        if let Some(session) = self.peers.get_mut(peer).and_then(|state| state.session.as_ref()) {
-            let (fingerprint, unchanged) = session.agreed(&self.room);
-            if unchanged {
-                self.asking.dirty = false;
+        let root = self.room.fingerprint();
+        let helped = self.asking.transfer.as_ref().filter(|transfer| transfer.leader == *peer);
+        let helped = helped.map_or(0, |transfer| transfer.helped);
+        if let Some(state) = self.peers.get_mut(peer) {
+            state.nowhere = 0;
+            if let Some(session) = &state.session {
+                let (fingerprint, unchanged) = session.agreed(&self.room);
+                if unchanged {
+                    state.agreed = Some(root);
+                }
+                let (received, sent) = (session.received + helped, session.sent);
+                self.out.push(Output::Synced { peer: peer.clone(), received, sent, fingerprint });
             }
-            let (received, sent) = (session.received, session.sent);
-            self.out.push(Output::Synced { peer: peer.clone(), received, sent, fingerprint });
         }
         self.end_session(peer);
     }
 
     pub(super) fn end_session(&mut self, peer: &Peer) {
-        if let Some(state) = self.peers.get_mut(peer) {
-            state.session = None;
-        }
-        if self.asking.transfer.as_ref() == Some(peer) {
-            self.asking.transfer = None;
-        }
-        let late: Vec<u64> = self
-            .asking
-            .in_flight
-            .iter()
-            .filter(|(_, (asked, _, what))| asked == peer && matches!(what, InFlight::Session(_)))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in late {
-            self.asking.in_flight.remove(&id);
-        }
-    }
-
-    /// Keeps the transfer's requests flowing, as far as the store keeps up.
-    pub(super) fn pump(&mut self) {
-        let Some(peer) = self.asking.transfer.clone() else { return };
-        while self.uncommitted_bytes < MAX_UNCOMMITTED {
-            let Some(session) = self.peers.get_mut(&peer).and_then(|state| state.session.as_mut()) else { return };
-            if session.in_flight >= WINDOW {
-                return;
+        let session = self.peers.get_mut(peer).and_then(|state| state.session.take());
+        let of_it = |asked: &Peer, what: &InFlight| asked == peer && matches!(what, InFlight::Session(_));
+        let mut unfinished = Vec::new();
+        self.asking.in_flight.retain(|_, (asked, _, what)| {
+            if let (true, InFlight::Session(Asked::Piece(piece))) = (of_it(asked, what), &*what) {
+                unfinished.push(*piece);
             }
-            if let Some((asked, request)) = session.next_fetch() {
-                session.in_flight += 1;
-                self.ask(&peer, InFlight::Session(asked), request);
-            } else if session.has_offers() {
-                let keys = session.next_offer(&self.room);
-                if !keys.is_empty() {
-                    session.in_flight += 1;
-                    let nonce = session.nonce();
-                    self.read_offer(&peer, nonce, keys);
-                }
-            } else if let Some((asked, request)) = session.next_nodes(&self.room) {
-                session.in_flight += 1;
-                self.ask(&peer, InFlight::Session(asked), request);
-            } else if session.is_done() {
-                return self.finish_round(&peer);
-            } else if session.in_flight > 0 {
-                return;
-            }
-        }
+            !of_it(asked, what)
+        });
+        self.leave_transfer(peer, session.map_or(0, |session| session.received), unfinished);
     }
 
     /// All known differences are dealt with: ask whether there are others.
-    fn finish_round(&mut self, peer: &Peer) {
+    pub(super) fn finish_round(&mut self, peer: &Peer) {
         let upper = self.clocks.read(self.now).horizon;
-        let exchanged = self.peers.get(peer).and_then(|state| state.session.as_ref()).is_some_and(Session::exchanged);
-        if exchanged {
-            self.say_hello(peer, upper);
-        } else {
-            self.end_session(peer);
+        let helped = self.asking.transfer.as_ref().is_some_and(|transfer| transfer.helped > 0);
+        let Some(state) = self.peers.get_mut(peer) else { return };
+        if helped || state.session.as_ref().is_some_and(Session::exchanged) {
+            state.nowhere = 0;
+            return self.say_hello(peer, upper);
         }
+        // It said that something differs and showed nothing that does.
+        state.nowhere = state.nowhere.saturating_add(1);
+        state.avoid_until = self.now.mono + (SOON * (1 << state.nowhere.min(6))).min(LATER);
+        self.end_session(peer);
     }
 
     /// Messages to offer have been read: as many as fit a page.

@@ -21,8 +21,9 @@ impl Replica {
     }
 
     pub(super) fn peer_down(&mut self, peer: &Peer) {
-        self.end_session(peer);
         self.peers.remove(peer);
+        self.end_session(peer);
+        self.pump();
         self.clocks.forget(peer);
         self.receipts.forget(peer);
         self.asking.hole_asks.retain(|(_, asked, _)| asked != peer);

@@ -25,6 +25,7 @@ mod schedule;
 mod serving;
 mod session;
 mod short;
+mod transfer;
 mod wire;
 
 pub use io::{Input, Output, Ticket, Verdict};

@@ -10,14 +10,15 @@ use rand::{RngExt, rngs::StdRng};
 use super::{
     Fetch, Hello, List, MAX_FETCH_ITEMS, Peer, Replica, Request, Wanted,
     asking::{Asking, InFlight},
-    replica::MAX_UNCOMMITTED,
-    session::{Abort, Asked, Session},
+    session::{Asked, Session},
 };
 use crate::{Key, Timestamp, clock::Now};
 
 /// How often a random peer is asked while the room changes, and while it does not.
 const BUSY_ROUND: Duration = Duration::from_secs(2);
 const QUIET_ROUND: Duration = Duration::from_secs(30);
+/// Of how many peers that may hold something else one is greeted in a round.
+const PEERS_A_ROUND: usize = 8;
 /// How long a peer that was busy, failed or is asking itself is left alone.
 pub(super) const SOON: Duration = Duration::from_secs(1);
 /// How long a hole may be filled by what is on its way anyway.
@@ -134,38 +135,32 @@ impl Replica {
         self.leave_stuck();
         self.ask_for_holes();
         if self.asking.next_round <= now {
-            let round = if self.asking.dirty { BUSY_ROUND } else { QUIET_ROUND };
-            self.asking.next_round = now + jittered(round, &mut self.rng);
             self.start_round();
         }
         self.meet_due();
         self.ask_receipts();
     }
 
-    /// Leaves the peer of a transfer that does not move, so that others get their turn.
-    fn leave_stuck(&mut self) {
-        let Some(peer) = self.asking.transfer.clone() else { return };
-        let session = self.peers.get(&peer).and_then(|state| state.session.as_ref());
-        // While the own disk is behind, it is not the peer that does not move.
-        let waiting = self.uncommitted_bytes < MAX_UNCOMMITTED;
-        if waiting && session.is_none_or(|session| session.is_stuck(self.now.mono)) {
-            self.abort(&peer, Abort::Fruitless);
-        }
-    }
-
-    /// Says hello to one peer, at random.
+    /// Says hello to one peer at random: one that is not known to hold the same, and if there are many, to several.
     fn start_round(&mut self) {
         let now = self.now.mono;
-        let able: Vec<Peer> = self
-            .peers
-            .iter()
-            .filter(|(_, state)| state.entered.is_some() && state.session.is_none() && state.avoid_until <= now)
-            .map(|(peer, _)| peer.clone())
-            .collect();
-        if !able.is_empty()
-            && let Some(peer) = able.get(self.rng.random_range(0..able.len()))
-        {
-            self.start_session(peer);
+        let root = self.room.fingerprint();
+        let (mut able, mut settled): (Vec<Peer>, Vec<Peer>) = (Vec::new(), Vec::new());
+        for (peer, state) in &self.peers {
+            if state.entered.is_some() && state.session.is_none() && state.avoid_until <= now {
+                let list = if state.agreed == Some(root) { &mut settled } else { &mut able };
+                list.push(peer.clone());
+            }
+        }
+        let was_dirty = std::mem::replace(&mut self.asking.dirty, !able.is_empty());
+        if able.is_empty() && !was_dirty {
+            able = settled;
+        }
+        let round = if self.asking.dirty { BUSY_ROUND } else { QUIET_ROUND };
+        self.asking.next_round = now + jittered(round, &mut self.rng);
+        for _ in 0..able.len().div_ceil(PEERS_A_ROUND) {
+            let peer = able.swap_remove(self.rng.random_range(0..able.len()));
+            self.start_session(&peer);
         }
     }
 

@@ -112,6 +112,13 @@ impl Replica {
             return self.malformed(peer, ticket, "a hello to several rooms at once");
         };
         let (greeting, tail) = answer::greet(self.room.index(), room);
+        let root = self.room.fingerprint();
+        if let Some(state) = self.peers.get_mut(peer) {
+            state.count = room.count;
+            if greeting == RoomGreeting::Equal(0) {
+                state.agreed = Some(root);
+            }
+        }
         match tail {
             Some(tail) if !tail.keys.is_empty() => {
                 let keys = tail.keys.clone();

@@ -16,19 +16,19 @@ use std::{
     time::Duration,
 };
 
+pub(super) use super::answer::last_key;
 use super::{
     Blob, Branch, Fetch, Filter, List, MAX_FETCH_ITEMS, MAX_NODE_ITEMS, MAX_SHORTS, Nodes, Page, Range, Region,
-    Request, RoomGreeting, RoomHello, SHORT_LEN, Summaries, Summary, Tail, Wanted,
-    answer::{self, lacking, last_key},
+    Request, RoomGreeting, RoomHello, SHORT_LEN, Summaries, Summary, Wanted,
+    answer::{self, lacking},
     short::{Short, Shortener, shorts},
+    transfer::{self, Piece},
 };
 use crate::{
     Fingerprint, Key, MAX_MESSAGE, Room, Timestamp,
     index::{Part, Prefix},
 };
 
-/// Requests in flight at once. With pages of 1 MiB, that is also what a session holds in memory.
-pub(super) const WINDOW: usize = 4;
 /// How many bytes a peer may cost without anything new, counting [`ANSWER_COST`] for each answer besides its length.
 const MAX_FRUITLESS: usize = 512 * 1024;
 const ANSWER_COST: usize = 1024;
@@ -69,8 +69,6 @@ pub(super) enum Met {
 pub(super) struct Want {
     range: Range,
     excepted: Vec<Key>,
-    /// A page or more by itself.
-    large: bool,
 }
 
 /// Messages to offer: all of a range, from its end downwards.
@@ -86,6 +84,7 @@ pub(super) enum Asked {
     Hello,
     Nodes(Vec<Prefix>),
     Fetch(Vec<Want>),
+    Piece(Piece),
     Offer,
 }
 
@@ -93,13 +92,15 @@ pub(super) enum Asked {
 pub(super) struct Session {
     pub(super) handle: u32,
     short: Shortener,
-    upper: Timestamp,
+    pub(super) upper: Timestamp,
     /// What this side said to hold in the last hello, and the last of it.
     told: (u64, Fingerprint),
     told_last: Option<Key>,
     round: u32,
     /// The peers have only just met, so the other is about to ask, too.
     meeting: bool,
+    /// What was found to be fetched page by page, from this peer or another.
+    pub(super) pieces: Vec<Piece>,
     wants: BTreeMap<(Key, u64), Want>,
     wanted: u64,
     offers: VecDeque<OfferRange>,
@@ -122,6 +123,7 @@ impl Session {
             told_last: None,
             round: 0,
             meeting,
+            pieces: Vec::new(),
             wants: BTreeMap::new(),
             wanted: 0,
             offers: VecDeque::new(),
@@ -170,7 +172,8 @@ impl Session {
         if let Some(tail) = &difference.tail {
             // Behind what was held at the hello: gossip may have brought newer ones meanwhile.
             let from = self.told_last.map_or(Key::MIN, |key| key.next());
-            return self.rest_of_tail(tail, from, last).map(|()| Met::Differs);
+            self.pieces = transfer::pieces(Piece { from, below: last.next() }, &tail.cuts)?;
+            return Ok(Met::Differs);
         }
         if (difference.count, difference.root) == (own_count, own_root) {
             return Ok(Met::Equal);
@@ -189,37 +192,34 @@ impl Session {
         Ok(Met::Differs)
     }
 
-    fn rest_of_tail(&mut self, tail: &Tail, from: Key, last: Key) -> Result<(), Abort> {
-        let whole = Range { region: Prefix::EMPTY, from: Some(from), below: None, filter: all() };
-        self.want_rest(whole, last.next(), &tail.cuts)
-    }
-
     /// Wants what remains of a range below its cuts.
-    fn want_rest(&mut self, range: Range, below: Key, cuts: &[Key]) -> Result<(), Abort> {
-        let (from, _) = range.bounds(last_key(self.upper));
-        let mut above = below;
-        for (n, cut) in cuts.iter().enumerate() {
-            if *cut > above || (n > 0 && *cut == above) {
-                return Err(Abort::Offence("cuts that do not descend"));
-            }
-            above = *cut;
-            let start = cuts.get(n + 1).copied().unwrap_or(from).max(from);
-            if start < *cut {
-                let piece = Range { from: Some(start), below: Some(*cut), ..range.clone() };
-                self.want(piece, Vec::new(), true);
-            }
+    fn want_rest(&mut self, want: Want, cuts: &[Key]) -> Result<(), Abort> {
+        let (from, below) = want.range.bounds(last_key(self.upper));
+        let rest = transfer::pieces(Piece { from, below }, cuts)?;
+        if transfer::whole(&want.range, self.upper).is_some() {
+            self.pieces.extend(rest);
+            return Ok(());
+        }
+        for piece in rest {
+            let range = Range { from: Some(piece.from), below: Some(piece.below), ..want.range.clone() };
+            self.want(Want { range, excepted: Vec::new() });
         }
         Ok(())
     }
 
-    fn want(&mut self, range: Range, excepted: Vec<Key>, large: bool) {
-        let (from, _) = range.bounds(last_key(self.upper));
+    fn want(&mut self, want: Want) {
+        let (from, _) = want.range.bounds(last_key(self.upper));
         self.wanted += 1;
-        self.wants.insert((from, self.wanted), Want { range, excepted, large });
+        self.wants.insert((from, self.wanted), want);
+    }
+
+    /// Where the newest wanted range begins.
+    pub(super) fn newest_want(&self) -> Option<Key> {
+        self.wants.last_key_value().map(|((from, _), _)| *from)
     }
 
     fn want_region(&mut self, region: Prefix, filter: Filter, excepted: Vec<Key>) {
-        self.want(Range { region, from: None, below: None, filter }, excepted, false);
+        self.want(Want { range: Range { region, from: None, below: None, filter }, excepted });
     }
 
     fn offer(&mut self, from: Key, below: Key) {
@@ -267,16 +267,12 @@ impl Session {
         while let Some((place, want)) = self.wants.pop_last() {
             let (Filter::Except(list) | Filter::Only(list)) = &want.range.filter;
             let fits = shorts + list.len() <= MAX_SHORTS && asked.len() < RANGES_AT_ONCE.min(MAX_FETCH_ITEMS);
-            if !asked.is_empty() && (want.large || !fits) {
+            if !asked.is_empty() && !fits {
                 self.wants.insert(place, want);
                 break;
             }
             shorts += list.len();
-            let large = want.large;
             asked.push(want);
-            if large {
-                break;
-            }
         }
         if asked.is_empty() {
             return None;
@@ -425,17 +421,16 @@ impl Session {
         let mut rest = asked.into_iter().skip(done);
         if !page.cuts.is_empty() {
             let partial = rest.next().ok_or(Abort::Offence("cuts of nothing"))?;
-            let (_, below) = partial.range.bounds(last_key(self.upper));
-            self.want_rest(partial.range, below, &page.cuts)?;
+            self.want_rest(partial, &page.cuts)?;
         }
         for want in rest {
-            self.want(want.range, want.excepted, want.large);
+            self.want(want);
         }
         self.cost(page.messages.len())
     }
 
     /// Counts what an answer cost.
-    fn cost(&mut self, bytes: usize) -> Result<(), Abort> {
+    pub(super) fn cost(&mut self, bytes: usize) -> Result<(), Abort> {
         self.fruitless += bytes + ANSWER_COST;
         if self.fruitless > MAX_FRUITLESS + super::MAX_PAGE { Err(Abort::Fruitless) } else { Ok(()) }
     }

@@ -10,6 +10,10 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A history of one author: a message every 10 ms before the start.
 fn history(signer: &dyn Signer, count: u64, offset_ms: u64) -> Vec<Message> {
+    history_of(signer, count, offset_ms, 60)
+}
+
+fn history_of(signer: &dyn Signer, count: u64, offset_ms: u64, length: usize) -> Vec<Message> {
     let mut messages: Vec<Message> = Vec::new();
     for seq in 0..count {
         let draft = Draft {
@@ -19,7 +23,7 @@ fn history(signer: &dyn Signer, count: u64, offset_ms: u64) -> Vec<Message> {
             prev: messages.last().map(Message::key),
             seen: Vec::new(),
             kind: kind::TEXT,
-            body: format!("message {seq} with some text to make it as long as they are").into_bytes(),
+            body: format!("{:<length$}", format!("message {seq} with some text")).into_bytes(),
         };
         messages.push(draft.sign(signer).unwrap());
     }
@@ -72,6 +76,51 @@ fn a_joiner_gets_everything_newest_first() {
     world.run_for(SECOND);
     assert_eq!(world.hosts[1].synced.last(), Some(&(5000, 0)));
     world.assert_no_offences();
+}
+
+/// A joiner and three who hold some 10 MiB.
+fn joiner_and_three() -> World {
+    let mut world = World::new(4);
+    let messages = history_of(&world.hosts[1].keys.clone(), 5000, 0, 2000);
+    for full in 1..4 {
+        world.give(full, &messages);
+    }
+    for full in 1..4 {
+        world.connect(0, full);
+    }
+    world
+}
+
+#[test]
+fn a_joiner_uses_all_who_hold_what_it_lacks() {
+    let mut world = joiner_and_three();
+    world.run_until_equal(SECOND * 5);
+    let served: Vec<usize> = world.hosts.iter().map(|host| host.served).collect();
+    assert!(served[1..].iter().all(|bytes| *bytes > 1_000_000), "{served:?}");
+    assert!(served.iter().sum::<usize>() < 11_500_000, "hardly anything was sent twice: {served:?}");
+    assert!(world.hosts[0].most_in_flight <= 6, "{} pages in flight", world.hosts[0].most_in_flight);
+    world.run_for(SECOND * 3);
+    let told: u64 = world.hosts[0].synced.iter().map(|(received, _)| received).sum();
+    assert_eq!(told, 5000, "people are told of what helpers brought, too");
+    world.assert_no_offences();
+}
+
+#[test]
+fn a_transfer_survives_the_death_of_those_it_comes_from() {
+    for dies in 1..4 {
+        let mut world = joiner_and_three();
+        while world.hosts[0].stored.len() < 1000 {
+            world.run_for(Duration::from_millis(1));
+        }
+        for other in (0..4).filter(|other| *other != dies) {
+            world.cut(dies, other);
+        }
+        while world.hosts[0].stored.len() < 5000 {
+            world.run_for(SECOND);
+            assert!(world.now(0).mono < SECOND * 30, "{:?}", world.lens());
+        }
+        world.assert_no_offences();
+    }
 }
 
 #[test]

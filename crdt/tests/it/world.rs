@@ -32,6 +32,10 @@ pub struct Host {
     pub synced: Vec<(u64, u64)>,
     pub offences: Vec<&'static str>,
     pub stored: Vec<Message>,
+    /// Bytes of messages sent in pages, and how many pages were asked for of others and have not come.
+    pub served: usize,
+    pub pages_in_flight: usize,
+    pub most_in_flight: usize,
 }
 
 /// What travels, or waits on a disk.
@@ -104,6 +108,9 @@ impl World {
             synced: Vec::new(),
             offences: Vec::new(),
             stored: Vec::new(),
+            served: 0,
+            pages_in_flight: 0,
+            most_in_flight: 0,
         });
         n
     }
@@ -188,7 +195,7 @@ impl World {
 
     /// Puts messages into a host as if it had them from before.
     pub fn give(&mut self, host: usize, messages: &[Message]) {
-        for run in messages.chunks(100) {
+        for run in messages.chunks(25) {
             let frame = run.iter().flat_map(|message| message.bytes().to_vec()).collect();
             self.input(host, Input::Frame { peer: Peer::new(b"elsewhere"), ticket: 0, bytes: frame });
         }
@@ -216,6 +223,11 @@ impl World {
         match output {
             Output::Ask { peer, id, request } => {
                 let request: Request = self.travel(&request);
+                if matches!(request, Request::Fetch(_)) {
+                    let host = &mut self.hosts[host];
+                    host.pages_in_flight += 1;
+                    host.most_in_flight = host.most_in_flight.max(host.pages_in_flight);
+                }
                 self.requests += 1;
                 let there = self.host_of(&peer).filter(|there| self.hosts[host].connected.contains(there));
                 let Some(there) = there else {
@@ -231,6 +243,11 @@ impl World {
             Output::Answer { ticket, response } => {
                 let response: Response = self.travel(&response);
                 let Some((asker, id)) = self.tickets.remove(&(host, ticket)) else { return };
+                if let Response::Page(page) = &response {
+                    self.hosts[host].served += page.messages.len();
+                    let asker = &mut self.hosts[asker];
+                    asker.pages_in_flight = asker.pages_in_flight.saturating_sub(1);
+                }
                 let peer = self.hosts[host].peer.clone();
                 self.schedule(asker, LATENCY, Event::Input(Input::Answered { peer, id, response: Some(response) }));
             }

@@ -196,7 +196,9 @@ fn actions(
     }
     if correct <= 6 && random.chance(0.03) {
         // More than a page.
-        actions.push((any_time(random), Action::Say(random.below(correct), 90, 15_000)));
+        for _ in 0..random.between(1, 4) {
+            actions.push((any_time(random), Action::Say(random.below(correct), 90, 15_000)));
+        }
     }
     let mut some = |probability: f64, most: u64, make: &mut dyn FnMut(&mut Random, Duration, &mut Vec<_>)| {
         if random.chance(probability) {

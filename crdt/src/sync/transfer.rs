@@ -1,0 +1,309 @@
+//! Messages on their way here, from several peers at once.
+//!
+//! One peer *leads* a transfer: the session with it finds out what differs, and offers what it lacks. What is then
+//! still to be fetched in pages is cut into pieces, and these are anybody's: other peers in the room that are known to
+//! hold about as much *help* with them, each one page after the other. A helper that dies, or has nothing there, gives
+//! its piece back; if the leader dies, a helper takes over. When no piece is left the leader is asked whether anything
+//! still differs, so nothing depends on what helpers say.
+//!
+//! What is held in memory is bounded: so many pages in flight, over all peers, and so many bytes on their way to the
+//! store, beyond which no more is asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Blob, Fetch, Filter, List, Page, Peer, Range, Replica, Request, Wanted,
+    asking::InFlight,
+    replica::MAX_UNCOMMITTED,
+    session::{Abort, Asked, Session, last_key},
+};
+use crate::{Key, Timestamp, index::Prefix};
+
+/// Requests in flight at once, over all peers: with pages of 1 MiB, that is what a transfer holds in memory.
+const WINDOW: usize = 6;
+/// How many of them go to one peer.
+const WINDOW_ALONE: usize = 4;
+const WINDOW_AMONG_OTHERS: usize = 2;
+/// How many peers help.
+const MAX_HELPERS: usize = 2;
+
+/// A range of messages to fetch, all of it: about a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) from: Key,
+    pub(super) below: Key,
+}
+
+/// The transfer under way.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    pub(super) leader: Peer,
+    helpers: BTreeSet<Peer>,
+    /// The upper end of the leader's session.
+    upper: Timestamp,
+    /// What nobody was asked for yet, by where it begins.
+    pieces: BTreeMap<Key, Key>,
+    /// How many messages helpers that are done have brought.
+    pub(super) helped: u64,
+}
+
+impl Transfer {
+    fn new(leader: Peer, upper: Timestamp) -> Self {
+        Self { leader, helpers: BTreeSet::new(), upper, pieces: BTreeMap::new(), helped: 0 }
+    }
+
+    pub(super) fn includes(&self, peer: &Peer) -> bool {
+        self.leader == *peer || self.helpers.contains(peer)
+    }
+
+    pub(super) fn peers(&self) -> Vec<Peer> {
+        std::iter::once(&self.leader).chain(&self.helpers).cloned().collect()
+    }
+
+    pub(super) fn add(&mut self, pieces: impl IntoIterator<Item = Piece>) {
+        for piece in pieces {
+            let below = self.pieces.entry(piece.from).or_insert(piece.below);
+            *below = piece.below.max(*below);
+        }
+    }
+
+    /// The newest piece.
+    fn take(&mut self) -> Option<Piece> {
+        self.pieces.pop_last().map(|(from, below)| Piece { from, below })
+    }
+}
+
+impl Replica {
+    /// A peer leads a transfer from now on.
+    pub(super) fn start_transfer(&mut self, leader: &Peer) {
+        let session = self.peers.get(leader).and_then(|state| state.session.as_ref());
+        let upper = session.map_or(Timestamp::MAX, |session| session.upper);
+        self.asking.transfer = Some(Transfer::new(leader.clone(), upper));
+        self.collect_pieces(leader);
+    }
+
+    /// What the session has found to be fetched in pages is anybody's.
+    pub(super) fn collect_pieces(&mut self, peer: &Peer) {
+        let Some(session) = self.peers.get_mut(peer).and_then(|state| state.session.as_mut()) else { return };
+        if let Some(transfer) = self.asking.transfer.as_mut().filter(|transfer| transfer.leader == *peer) {
+            transfer.add(std::mem::take(&mut session.pieces));
+        }
+    }
+
+    /// A page of a piece has come; what remains of the piece is anybody's.
+    pub(super) fn took_piece(&mut self, peer: &Peer, piece: Piece, page: &Page) -> Result<(), Abort> {
+        let Some(session) = self.peers.get_mut(peer).and_then(|state| state.session.as_mut()) else { return Ok(()) };
+        let rest = session.took_piece(piece, page);
+        if let Some(transfer) = &mut self.asking.transfer {
+            match &rest {
+                Ok(rest) => transfer.add(rest.iter().copied()),
+                Err(_) => transfer.add([piece]),
+            }
+        }
+        rest?;
+        let new = self.take(peer, &page.messages)?;
+        self.gained(peer, new);
+        Ok(())
+    }
+
+    /// Keeps the transfer's requests flowing, as far as the store keeps up.
+    pub(super) fn pump(&mut self) {
+        let Some(transfer) = &self.asking.transfer else { return };
+        let leader = transfer.leader.clone();
+        self.pump_leader(&leader);
+        self.recruit();
+        let Some(transfer) = &self.asking.transfer else { return };
+        for helper in transfer.helpers.clone() {
+            self.pump_helper(&helper);
+        }
+        self.finish_transfer();
+    }
+
+    /// How many requests sessions have in flight: with that peer, and with all.
+    fn flying(&self, peer: &Peer) -> (usize, usize) {
+        let of = |peer: &Peer| {
+            let session = self.peers.get(peer).and_then(|state| state.session.as_ref());
+            session.map_or(0, |session| session.in_flight)
+        };
+        let all = self.asking.transfer.as_ref().map_or(0, |transfer| transfer.peers().iter().map(of).sum());
+        (of(peer), all)
+    }
+
+    /// Whether one more page may be asked for, of that peer.
+    fn may_ask(&self, peer: &Peer) -> bool {
+        let alone = self.asking.transfer.as_ref().is_none_or(|transfer| transfer.helpers.is_empty());
+        let (here, all) = self.flying(peer);
+        let window = if alone { WINDOW_ALONE } else { WINDOW_AMONG_OTHERS };
+        here < window && all < WINDOW && self.uncommitted_bytes < MAX_UNCOMMITTED
+    }
+
+    fn pump_leader(&mut self, peer: &Peer) {
+        while self.may_ask(peer) {
+            let Some(session) = self.peers.get_mut(peer).and_then(|state| state.session.as_mut()) else { return };
+            let newest_piece = self
+                .asking
+                .transfer
+                .as_ref()
+                .and_then(|transfer| transfer.pieces.last_key_value())
+                .map(|(from, _)| *from);
+            if newest_piece > session.newest_want() {
+                self.ask_piece(peer);
+            } else if let Some((asked, request)) = session.next_fetch() {
+                session.in_flight += 1;
+                self.ask(peer, InFlight::Session(asked), request);
+            } else if session.has_offers() {
+                let keys = session.next_offer(&self.room);
+                if !keys.is_empty() {
+                    session.in_flight += 1;
+                    let nonce = session.nonce();
+                    self.read_offer(peer, nonce, keys);
+                }
+            } else if let Some((asked, request)) = session.next_nodes(&self.room) {
+                session.in_flight += 1;
+                self.ask(peer, InFlight::Session(asked), request);
+            } else if session.newest_want().is_none() {
+                // Otherwise the question was answered on this side, by what to fetch.
+                return;
+            }
+        }
+    }
+
+    fn pump_helper(&mut self, peer: &Peer) {
+        while self.may_ask(peer) && self.asking.transfer.as_ref().is_some_and(|transfer| !transfer.pieces.is_empty()) {
+            self.ask_piece(peer);
+        }
+        if self.flying(peer).0 == 0 && self.uncommitted_bytes < MAX_UNCOMMITTED {
+            // Nothing is left to do for it.
+            self.end_session(peer);
+        }
+    }
+
+    fn ask_piece(&mut self, peer: &Peer) {
+        let Some(session) = self.peers.get_mut(peer).and_then(|state| state.session.as_mut()) else { return };
+        let Some(transfer) = &mut self.asking.transfer else { return };
+        let Some(piece) = transfer.take() else { return };
+        session.in_flight += 1;
+        let (from, below) = (Some(piece.from), Some(piece.below));
+        let range = Range { region: Prefix::EMPTY, from, below, filter: Filter::Except(Blob::default()) };
+        let items = List::cut(vec![Wanted::Range(range)]);
+        let fetch = Fetch { handle: session.handle, upper: transfer.upper, nonce: session.nonce(), items };
+        self.ask(peer, InFlight::Session(Asked::Piece(piece)), Request::Fetch(fetch));
+    }
+
+    /// Asks others to help, while there is enough to do for them.
+    fn recruit(&mut self) {
+        loop {
+            let Some(transfer) = &self.asking.transfer else { return };
+            let busy = transfer.helpers.len();
+            if busy >= MAX_HELPERS || transfer.pieces.len() < WINDOW_AMONG_OTHERS {
+                return;
+            }
+            let now = self.now.mono;
+            let enough = self.peers.get(&transfer.leader).map_or(0, |state| state.count / 16 * 15);
+            let able: Vec<Peer> = self
+                .peers
+                .iter()
+                .filter(|(_, state)| state.entered.is_some() && !state.forgot && state.session.is_none())
+                .filter(|(_, state)| state.count >= enough && state.avoid_until <= now && state.no_help_until <= now)
+                .map(|(peer, _)| peer.clone())
+                .collect();
+            let chosen = self.random() as usize % able.len().max(1);
+            let Some(helper) = able.get(chosen).cloned() else { return };
+            let nonce = self.random();
+            let upper = self.asking.transfer.as_ref().map_or(Timestamp::MAX, |transfer| transfer.upper);
+            if let Some(state) = self.peers.get_mut(&helper)
+                && let Some(entered) = &state.entered
+                && let Some(transfer) = &mut self.asking.transfer
+            {
+                state.session = Some(Session::new(entered.handle, nonce, upper, false, now));
+                transfer.helpers.insert(helper);
+            }
+        }
+    }
+
+    /// If all known differences are dealt with, asks the leader whether there are others.
+    fn finish_transfer(&mut self) {
+        let Some(transfer) = &self.asking.transfer else { return };
+        if !transfer.pieces.is_empty() || !transfer.helpers.is_empty() {
+            return;
+        }
+        let leader = transfer.leader.clone();
+        let session = self.peers.get(&leader).and_then(|state| state.session.as_ref());
+        if session.is_some_and(Session::is_done) {
+            self.finish_round(&leader);
+        }
+    }
+
+    /// A session is over, with these pieces still asked for: somebody else is asked for them.
+    pub(super) fn leave_transfer(&mut self, peer: &Peer, received: u64, unfinished: Vec<Piece>) {
+        let Some(transfer) = &mut self.asking.transfer else { return };
+        if !transfer.includes(peer) {
+            return;
+        }
+        transfer.add(unfinished);
+        if transfer.helpers.remove(peer) {
+            transfer.helped += received;
+            return;
+        }
+        match transfer.helpers.pop_first() {
+            Some(helper) => transfer.leader = helper,
+            None => self.asking.transfer = None,
+        }
+    }
+
+    /// Leaves the peers of a transfer that does not move, so that others get their turn.
+    pub(super) fn leave_stuck(&mut self) {
+        // While the own disk is behind, it is not the peers that do not move.
+        if self.uncommitted_bytes >= MAX_UNCOMMITTED {
+            return;
+        }
+        let peers = self.asking.transfer.as_ref().map(Transfer::peers).unwrap_or_default();
+        for peer in peers {
+            let session = self.peers.get(&peer).and_then(|state| state.session.as_ref());
+            if session.is_none_or(|session| session.is_stuck(self.now.mono)) {
+                self.abort(&peer, Abort::Fruitless);
+            }
+        }
+    }
+}
+
+impl Session {
+    /// Takes a page of a piece, but for its messages; what remains of the piece.
+    fn took_piece(&mut self, piece: Piece, page: &Page) -> Result<Vec<Piece>, Abort> {
+        self.cost(page.messages.len())?;
+        if page.messages.is_empty() {
+            // Somebody said that there are messages, and this peer has none of them.
+            return Err(Abort::Fruitless);
+        }
+        match page.done {
+            0 if page.cuts.is_empty() => Ok(vec![piece]),
+            0 => pieces(piece, &page.cuts),
+            1 => Ok(Vec::new()),
+            _ => Err(Abort::Offence("a page of more than was asked")),
+        }
+    }
+}
+
+/// What remains of a range below its cuts, in pieces.
+pub(super) fn pieces(whole: Piece, cuts: &[Key]) -> Result<Vec<Piece>, Abort> {
+    let mut above = whole.below;
+    let mut pieces = Vec::new();
+    for (n, cut) in cuts.iter().enumerate() {
+        if *cut > above || (n > 0 && *cut == above) {
+            return Err(Abort::Offence("cuts that do not descend"));
+        }
+        above = *cut;
+        let from = cuts.get(n + 1).copied().unwrap_or(whole.from).max(whole.from);
+        if from < *cut {
+            pieces.push(Piece { from, below: *cut });
+        }
+    }
+    Ok(pieces)
+}
+
+/// The piece that a range is, up to a session's end, if all of it is wanted.
+pub(super) fn whole(range: &Range, upper: Timestamp) -> Option<Piece> {
+    let (from, below) = range.bounds(last_key(upper));
+    let plain = matches!(&range.filter, Filter::Except(list) if list.is_empty());
+    plain.then_some(Piece { from, below })
+}
