@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{Timestamp, sync::Peer};
+use crate::{Timestamp, plant::Bug, sync::Peer};
 
 /// How far ahead of the clock a message may be dated, in milliseconds.
 pub const FUTURE_LIMIT_MS: u64 = 2 * 60 * 1000;
@@ -94,6 +94,7 @@ impl Clocks {
             let farthest = if latest - own > own - earliest { latest } else { earliest };
             (earliest, latest, own, farthest)
         };
+        let follow = if Bug::FollowsFuture.is_planted() { Timestamp::MAX.millis() } else { follow };
         let limit = |margin| Timestamp::end_of_millis(follow.saturating_add(FUTURE_LIMIT_MS - margin));
         let off = i64::try_from(own).unwrap_or(i64::MAX) - i64::try_from(reference).unwrap_or(i64::MAX);
         Clock {

@@ -1,10 +1,10 @@
 //! The total order of a room: the key (time, id).
 
-use std::fmt;
+use std::{cmp::Ordering, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::MessageId;
+use crate::{MessageId, plant::Bug};
 
 /// Length of a key's byte form.
 pub const KEY_LEN: usize = 40;
@@ -38,13 +38,26 @@ impl Timestamp {
 /// A message's place in its room, and a reference to it. Ordered by time, then id: the transcript's order.
 ///
 /// Encoded as an array of two: the time as an unsigned integer, the id as 32 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "(Timestamp, MessageId)", into = "(Timestamp, MessageId)")]
 pub struct Key {
     /// The message's time.
     pub time: Timestamp,
     /// The message's id.
     pub id: MessageId,
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_time = self.time.cmp(&other.time);
+        if Bug::OrderIgnoresId.is_planted() { by_time } else { by_time.then_with(|| self.id.cmp(&other.id)) }
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl Key {

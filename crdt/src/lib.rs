@@ -24,6 +24,10 @@ pub mod index;
 mod key;
 mod message;
 mod name;
+#[cfg(planted)]
+pub mod plant;
+#[cfg(not(planted))]
+mod plant;
 mod room;
 mod sign;
 pub mod sync;

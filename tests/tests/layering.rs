@@ -22,6 +22,8 @@ fn dependencies_point_one_way() {
         ("distchat-crdt", &[][..]),
         ("distchat-node", &["distchat-crdt"]),
         ("distchat-simulator", &["distchat-crdt", "distchat-node"]),
+        ("distchat-crdt-planted", &[]),
+        ("distchat-planted", &["distchat-crdt-planted", "distchat-node"]),
         ("distchat-examples", &["distchat-crdt", "distchat-node", "distchat-simulator"]),
         ("distchat-tests", &["distchat-crdt", "distchat-node"]),
     ]);

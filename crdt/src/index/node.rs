@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, sync::OnceLock};
 
 use super::{Part, Prefix, prefix::digit};
-use crate::{KEY_LEN, Key, id::sha256};
+use crate::{KEY_LEN, Key, id::sha256, plant::Bug};
 
 const LEAF_TAG: &[u8] = b"distchat/1/leaf\0";
 const INNER_TAG: &[u8] = b"distchat/1/inner\0";
@@ -95,7 +95,8 @@ impl<const BITS: usize, const LEAF: usize> Node<BITS, LEAF> {
                     keys.reserve_exact(4);
                 }
                 keys.insert(at, key);
-                if keys.len() > LEAF {
+                let later = Bug::LeafSplitsByInsertion.is_planted() && at == 0 && keys.len() <= 2 * LEAF;
+                if keys.len() > LEAF && !later {
                     *self = Self::split(std::mem::take(keys));
                 }
                 true

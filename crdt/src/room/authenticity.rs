@@ -6,7 +6,7 @@
 //! message would have vouched for is next in line. Every message is checked in one group, and
 //! by itself if that fails.
 
-use crate::{Message, Verifier, room::holes::Holes};
+use crate::{Message, Verifier, plant::Bug, room::holes::Holes};
 
 /// The positions of the accepted candidates, in order of acceptance. Candidates are sorted by key, without duplicates.
 pub(super) fn judge(candidates: &[Message], holes: &Holes, verifier: &dyn Verifier) -> Vec<usize> {
@@ -65,7 +65,8 @@ fn find_vouched(candidates: &[Message], voucher: &Message) -> Option<usize> {
     let prev = voucher.prev()?;
     let at = candidates.binary_search_by_key(&prev, Message::key).ok()?;
     let named = &candidates[at];
-    (named.author() == voucher.author() && named.seq() + 1 == voucher.seq()).then_some(at)
+    let by_its_author = named.author() == voucher.author() || Bug::AnybodyVouches.is_planted();
+    (by_its_author && named.seq() + 1 == voucher.seq()).then_some(at)
 }
 
 /// How many signatures are checked together. One bad signature costs a single check for each of its group, which is four
@@ -76,7 +77,9 @@ const GROUP: usize = 256;
 fn check(candidates: &[Message], unvouched: &[usize], verifier: &dyn Verifier, tell: &mut dyn FnMut(usize, bool)) {
     for group in unvouched.chunks(GROUP) {
         let messages: Vec<&Message> = group.iter().map(|at| &candidates[*at]).collect();
-        let all = verifier.verify_all(&messages);
+        let believed =
+            Bug::BatchBelievesFirst.is_planted() && messages.first().is_some_and(|first| verifier.verify_one(first));
+        let all = believed || verifier.verify_all(&messages);
         for (at, message) in group.iter().zip(messages) {
             tell(*at, all || (group.len() > 1 && verifier.verify_one(message)));
         }

@@ -24,7 +24,7 @@ use std::{
 
 use crate::{
     AuthorId, AuthorLog, Claim, Commit, DecodeError, Draft, Fingerprint, Key, MAX_SEEN, Message, RoomId, Snapshot,
-    Timestamp, Verifier, clock::Clock, index::Index, sign::Signer,
+    Timestamp, Verifier, clock::Clock, index::Index, plant::Bug, sign::Signer,
 };
 use holes::Holes;
 pub use holes::{MAX_SEEN_CLAIMS, MAX_SEEN_CLAIMS_PER_AUTHOR};
@@ -76,11 +76,15 @@ impl Room {
         room.index = snapshot.keys.into_iter().collect();
         room.heads = snapshot.heads.into_iter().collect();
         for claim in snapshot.claims {
-            room.holes.add(claim);
+            if !Bug::HolesNotRestored.is_planted() {
+                room.holes.add(claim);
+            }
         }
         room.authors = snapshot.authors.into_iter().collect();
         for (key, seq) in snapshot.own {
-            room.own.insert(key, seq);
+            if !Bug::OwnChainNotRestored.is_planted() {
+                room.own.insert(key, seq);
+            }
         }
         room
     }

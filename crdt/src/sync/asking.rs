@@ -191,9 +191,12 @@ impl Replica {
         let free = self.asking.transfer.as_ref().is_none_or(|transfer| transfer.leader == *peer);
         let now = self.now.mono;
         let Some(state) = self.peers.get_mut(peer) else { return Ok(()) };
-        // Two that find out at once that they differ would do the same work twice: the lower peer id goes first.
-        let theirs = state.asking_at.is_some_and(|at| now < at + SOON) && *peer < self.me;
         let Some(session) = state.session.as_mut() else { return Ok(()) };
+        // Two that find out at once that they differ would do the same work twice: the lower peer id goes first.
+        // But who is only behind is the only one with something to do.
+        let asking = state.asking_at.is_some_and(|at| now < at + SOON);
+        let behind = matches!(greeting, RoomGreeting::Differs(difference) if difference.tail.is_some());
+        let theirs = (asking || (session.meeting && !behind)) && *peer < self.me;
         let met = session.greeted(&self.room, greeting)?;
         if let RoomGreeting::Differs(difference) = greeting
             && let Some(tail) = &difference.tail

@@ -12,7 +12,7 @@ use super::{
     asking::{Asking, InFlight},
     session::{Asked, Session},
 };
-use crate::{Key, Timestamp, clock::Now};
+use crate::{Key, Timestamp, clock::Now, plant::Bug};
 
 /// How often a random peer is asked while the room changes, and while it does not.
 const BUSY_ROUND: Duration = Duration::from_secs(2);
@@ -148,7 +148,8 @@ impl Replica {
         let (mut able, mut settled): (Vec<Peer>, Vec<Peer>) = (Vec::new(), Vec::new());
         for (peer, state) in &self.peers {
             if state.entered.is_some() && state.session.is_none() && state.avoid_until <= now {
-                let list = if state.agreed == Some(root) { &mut settled } else { &mut able };
+                let agreed = state.agreed == Some(root) || (Bug::AgreedForEver.is_planted() && state.agreed.is_some());
+                let list = if agreed { &mut settled } else { &mut able };
                 list.push(peer.clone());
             }
         }
@@ -168,7 +169,7 @@ impl Replica {
     pub(super) fn ask_for_claims(&mut self, peer: Peer, keys: Vec<Key>) {
         // In a session the older messages are on their way.
         let in_session = self.peers.get(&peer).is_none_or(|state| state.session.is_some() || state.entered.is_none());
-        if !in_session && self.asking.hole_asks.len() < MAX_HOLE_ASKS {
+        if !in_session && !Bug::HoleNeverAsked.is_planted() && self.asking.hole_asks.len() < MAX_HOLE_ASKS {
             self.asking.hole_asks.push_back((self.now.mono + HOLE_PATIENCE, peer, keys));
         }
     }

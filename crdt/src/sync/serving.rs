@@ -12,7 +12,7 @@ use super::{
     short::pack_bits,
     verify_peer,
 };
-use crate::{Key, Message};
+use crate::{Key, Message, plant::Bug};
 
 /// Reads under way at once. More questions are refused until some are done.
 const MAX_READING: usize = 16;
@@ -71,7 +71,10 @@ impl Replica {
             },
             Request::Have(have) => {
                 // What is not yet on disk could still be lost, so it does not count.
-                let held = |key: &Key| self.room.index().contains(key) && !self.uncommitted_keys.contains(key);
+                let held = |key: &Key| {
+                    self.room.index().contains(key)
+                        && (!self.uncommitted_keys.contains(key) || Bug::ReceiptForUnsynced.is_planted())
+                };
                 let bits = pack_bits(have.keys.iter().map(held));
                 self.answer(ticket, Response::Have(Blob::cut(bits)));
             }
@@ -164,7 +167,8 @@ impl Replica {
         keys.sort_unstable_by(|a, b| b.cmp(a));
         let id = self.number();
         self.reading.insert(id, reading);
-        if keys.iter().any(|key| self.uncommitted_keys.contains(key)) {
+        let could_be_lost = keys.iter().any(|key| self.uncommitted_keys.contains(key));
+        if could_be_lost && !Bug::ServesUnsynced.is_planted() {
             self.unread.push((self.last_commit(), Output::Read { id, keys, max_bytes }));
         } else {
             self.out.push(Output::Read { id, keys, max_bytes });

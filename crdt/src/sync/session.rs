@@ -27,6 +27,7 @@ use super::{
 use crate::{
     Fingerprint, Key, MAX_MESSAGE, Room, Timestamp,
     index::{Part, Prefix},
+    plant::Bug,
 };
 
 /// How many bytes a peer may cost without anything new, counting [`ANSWER_COST`] for each answer besides its length.
@@ -98,7 +99,7 @@ pub(super) struct Session {
     told_last: Option<Key>,
     round: u32,
     /// The peers have only just met, so the other is about to ask, too.
-    meeting: bool,
+    pub(super) meeting: bool,
     /// What was found to be fetched page by page, from this peer or another.
     pub(super) pieces: Vec<Piece>,
     wants: BTreeMap<(Key, u64), Want>,
@@ -224,7 +225,7 @@ impl Session {
 
     fn offer(&mut self, from: Key, below: Key) {
         let below = below.min(last_key(self.upper).next());
-        if from < below {
+        if from < below && !Bug::NeverOffers.is_planted() {
             self.offers.push_back(OfferRange { from, below });
         }
     }
@@ -432,7 +433,8 @@ impl Session {
     /// Counts what an answer cost.
     pub(super) fn cost(&mut self, bytes: usize) -> Result<(), Abort> {
         self.fruitless += bytes + ANSWER_COST;
-        if self.fruitless > MAX_FRUITLESS + super::MAX_PAGE { Err(Abort::Fruitless) } else { Ok(()) }
+        let too_much = self.fruitless > MAX_FRUITLESS + super::MAX_PAGE;
+        if too_much && !Bug::LiarNeverLeft.is_planted() { Err(Abort::Fruitless) } else { Ok(()) }
     }
 
     /// Whether nothing new has come or gone for so long that the peer is not worth waiting for.

@@ -159,6 +159,36 @@ fn differences_anywhere_are_found_and_mended_both_ways() {
 }
 
 #[test]
+fn one_session_mends_both_ways() {
+    let mut world = World::new(2);
+    let [a, b] = [0, 1].map(|n| history(&world.hosts[n].keys.clone(), 500, 3 + n as u64));
+    world.give(0, &a);
+    world.give(1, &b);
+    world.connect(0, 1);
+    world.run_until_equal(SECOND * 3);
+    world.run_for(SECOND * 5);
+    let exchanges: Vec<(u64, u64)> =
+        world.hosts.iter().flat_map(|host| host.synced.clone()).filter(|counts| *counts != (0, 0)).collect();
+    assert_eq!(exchanges, [(500, 500)]);
+}
+
+#[test]
+fn what_others_refer_to_is_asked_for_at_once() {
+    let mut world = World::new(2);
+    world.connect(0, 1);
+    world.run_for(SECOND * 5);
+    world.gossip = false;
+    world.say(0, "what gossip loses");
+    world.run_for(Duration::from_millis(10));
+    world.gossip = true;
+    world.say(0, "what refers to it");
+    // Before a round would find it.
+    world.run_until_equal(SECOND);
+    assert_eq!(world.lens(), [2; 2]);
+    world.assert_no_offences();
+}
+
+#[test]
 fn a_partition_heals() {
     let mut world = World::new(5);
     world.connect_all();

@@ -264,6 +264,7 @@ impl World {
                 Mischief::All(frame) => (frame.clone(), frame),
                 Mischief::Halves(one, two) => (one, two),
             };
+            self.ledger.bytes += one.len() + two.len();
             let frames = [Arc::new(Frame::new(one)), Arc::new(Frame::new(two))];
             for (n, to) in connected.iter().enumerate() {
                 self.send_frame(me, (*to.0, *to.1), &frames[n % 2]);

@@ -20,6 +20,9 @@ use crate::{
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// How many offences are one too many.
 const MAX_OFFENCES: u32 = 8;
+/// How often a liar may give a host what there is, and how many bytes it may make up in a minute.
+const TIMES: usize = 4;
+const MAX_LIES: usize = 4 * 1024 * 1024;
 /// To how many neighbours gossip goes at once.
 const MESH: usize = 6;
 /// How much waits for a task that is down. What comes then is refused, as by a full mailbox.
@@ -106,6 +109,9 @@ impl World {
                 let usual = if self.repaired { Duration::from_millis(1) } else { self.plan.hosts[host].disk };
                 let takes = if slow { self.random.time_up_to(Duration::from_secs(8)) } else { usual };
                 let task = self.hosts[host].process.as_ref().map_or(0, |process| process.task);
+                if is_say {
+                    self.ledger.bytes += commit.messages.iter().map(|message| message.bytes().len()).sum::<usize>();
+                }
                 if is_say && self.hosts[host].liar.is_none() {
                     self.ledger.signed.extend(commit.messages.iter().map(Message::key));
                     self.check_dates(host, &commit.messages);
@@ -277,7 +283,12 @@ impl World {
         }
         let peer = peer_of(from.0, from.1);
         if self.hosts[from.0].liar.is_some() && self.hosts[to.0].liar.is_none() {
-            *self.costs.entry((to.0, from.0)).or_default() += weight(&packet);
+            let cost = self.costs.entry((to.0, from.0)).or_default();
+            *cost += weight(&packet);
+            // What it has to give honestly, some times over; and what it can make up before it is left, once a minute.
+            let minutes = self.now.as_secs() as usize / 60 + 1;
+            let bounded = *cost <= TIMES * self.ledger.bytes + minutes * MAX_LIES;
+            self.demand(bounded, || format!("liar{} is not left by h{}", from.0, to.0));
         }
         match packet {
             Packet::Frame(frame) => {

@@ -81,6 +81,8 @@ faults! {
     Garbage = "garbage",
     /// A liar answered with messages that were not asked for.
     WrongRange = "wrong range",
+    /// A liar answered with what is known, as if there was more to come.
+    Treadmill = "kept busy",
     /// A liar sent again what had been sent.
     Replayed = "replayed",
     /// A liar made messages whose ids begin alike.

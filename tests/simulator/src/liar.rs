@@ -44,7 +44,7 @@ pub(crate) enum Mischief {
 impl Liar {
     /// A liar of that number.
     pub(crate) fn new(number: usize, mut random: Random) -> Self {
-        const LIES: [Fault; 16] = [
+        const LIES: [Fault; 17] = [
             Fault::Equivocated,
             Fault::ForgedRef,
             Fault::VouchedUnsigned,
@@ -57,6 +57,7 @@ impl Liar {
             Fault::Withheld,
             Fault::Garbage,
             Fault::WrongRange,
+            Fault::Treadmill,
             Fault::Replayed,
             Fault::GroundId,
             Fault::Silent,
@@ -202,6 +203,13 @@ impl Liar {
         self.sees(&page.messages);
         if self.does(Fault::Withheld, hits) {
             page.messages = Blob::default();
+        } else if !self.memory.is_empty() && self.does(Fault::Treadmill, hits) {
+            page = Page {
+                done: 0,
+                messages: Blob::cut(self.memory.concat()),
+                cuts: List::default(),
+                lacks: Blob::default(),
+            };
         } else if self.does(Fault::WrongRange, hits) {
             page.messages = Blob::cut(self.memory.concat());
         } else if self.does(Fault::BadSignature, hits) {

@@ -127,6 +127,8 @@ pub(crate) struct Ledger {
     pub(crate) signed: BTreeSet<Key>,
     /// What an author was told is safe.
     pub(crate) acknowledged: BTreeSet<Key>,
+    /// How many bytes of messages there are in the world, those of liars included.
+    pub(crate) bytes: usize,
 }
 
 pub(crate) struct World {
