@@ -129,6 +129,10 @@ impl<const BITS: usize, const LEAF: usize> Node<BITS, LEAF> {
     pub(super) fn insert_run(&mut self, run: &[Key]) -> u64 {
         let (Some(first), Some(last)) = (run.first(), run.last()) else { return 0 };
         if let Self::Leaf { keys, .. } = self {
+            if keys.is_empty() {
+                *self = Self::of(run);
+                return run.len() as u64;
+            }
             let union = union(keys, run);
             let new = union.len() - keys.len();
             if new > 0 {
