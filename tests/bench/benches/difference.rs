@@ -8,16 +8,13 @@
 
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used)]
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use distchat_bench::{
     exchange::{Cost, reconcile},
     history::{Cheap, history, restored, room, snapshot},
     lines::lines,
-    table::{median, thousands},
+    table::{median, thousands, time},
 };
 use distchat_crdt::{Message, Snapshot};
 use negentropy::{Id, Negentropy, NegentropyStorageVector};
@@ -87,21 +84,23 @@ fn negentropy(sides: &[Vec<Message>; 2]) {
     let mut times = Vec::new();
     let mut told = None;
     for _ in 0..ROUNDS {
-        let start = Instant::now();
-        let mut asker = Negentropy::borrowed(&a, 0).unwrap();
-        let mut answerer = Negentropy::borrowed(&b, 0).unwrap();
-        let (mut have, mut need) = (Vec::new(), Vec::new());
-        let (mut asked, mut answered, mut round_trips) = (0, 0, 0);
-        let mut question = Some(asker.initiate().unwrap());
-        while let Some(bytes) = question {
-            asked += bytes.len();
-            let answer = answerer.reconcile(&bytes).unwrap();
-            answered += answer.len();
-            round_trips += 1;
-            question = asker.reconcile_with_ids(&answer, &mut have, &mut need).unwrap();
-        }
-        times.push(start.elapsed());
-        told = Some((asked, answered, round_trips, have.len(), need.len()));
+        let (spent, found) = time(|| {
+            let mut asker = Negentropy::borrowed(&a, 0).unwrap();
+            let mut answerer = Negentropy::borrowed(&b, 0).unwrap();
+            let (mut have, mut need) = (Vec::new(), Vec::new());
+            let (mut asked, mut answered, mut round_trips) = (0, 0, 0);
+            let mut question = Some(asker.initiate().unwrap());
+            while let Some(bytes) = question {
+                asked += bytes.len();
+                let answer = answerer.reconcile(&bytes).unwrap();
+                answered += answer.len();
+                round_trips += 1;
+                question = asker.reconcile_with_ids(&answer, &mut have, &mut need).unwrap();
+            }
+            (asked, answered, round_trips, have.len(), need.len())
+        });
+        times.push(spent);
+        told = Some(found);
     }
     let Some((asked, answered, round_trips, have, need)) = told else { return };
     println!(

@@ -47,6 +47,7 @@ fn main() {
             }
             assert_eq!((room.index().len(), room.missing()), (LINES as u64, 0));
         })
+        .0
     };
     let mut decode = || {
         time(|| {
@@ -54,6 +55,7 @@ fn main() {
                 black_box(Message::decode_all(page).unwrap());
             }
         })
+        .0
     };
     let mut merge = || {
         let pages: Vec<Vec<Message>> = pages.iter().map(|page| Message::decode_all(page).unwrap()).collect();
@@ -63,6 +65,7 @@ fn main() {
                 black_box(room.merge(page));
             }
         })
+        .0
     };
     let mut hash = || {
         time(|| {
@@ -70,6 +73,7 @@ fn main() {
                 black_box(Sha256::digest(message.bytes()));
             }
         })
+        .0
     };
     side_by_side(
         "newest first, in pages of a mebibyte",

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use distchat_crdt::{
@@ -14,7 +14,10 @@ use distchat_crdt::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::history::{Cheap, END_MS};
+use crate::{
+    history::{Cheap, END_MS},
+    table::time,
+};
 
 /// What an exchange cost, besides entering the room.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +32,7 @@ pub struct Cost {
     pub requests: usize,
     /// The longest chain of requests of which each needed the answer to the one before it, until the sets were equal.
     pub round_trips: usize,
-    /// Time that both replicas computed, their encoding included.
+    /// Processor time of both replicas, their encoding included.
     pub cpu: Duration,
     /// The requests by kind.
     pub kinds: BTreeMap<&'static str, usize>,
@@ -128,19 +131,14 @@ impl Exchange<'_> {
             let now = now(self.now);
             // To enter a room costs a signature and its check, once in a connection.
             let entering = matches!(input, Input::PeerUp(_) | Input::Asked { request: Request::Enter(_), .. });
-            let start = Instant::now();
-            let outputs = self.sides[to].replica.handle(now, input);
+            let (spent, outputs) = time(|| self.sides[to].replica.handle(now, input));
             if !entering {
-                self.spent(start);
+                self.cost.cpu += spent;
             }
             for output in outputs {
                 self.output(to, depth, output);
             }
         }
-    }
-
-    fn spent(&mut self, start: Instant) {
-        self.cost.cpu += start.elapsed();
     }
 
     fn output(&mut self, from: usize, depth: usize, output: Output) {
@@ -202,12 +200,13 @@ impl Exchange<'_> {
 
     /// Through the encoding and back.
     fn travel<T: Serialize + DeserializeOwned>(&mut self, value: &T) -> (T, usize) {
-        let start = Instant::now();
-        let mut bytes = Vec::new();
-        ciborium::into_writer(value, &mut bytes).expect("a frame");
-        let read = ciborium::from_reader(&bytes[..]).expect("the same frame");
-        self.spent(start);
-        (read, bytes.len())
+        let (spent, (read, length)) = time(|| {
+            let mut bytes = Vec::new();
+            ciborium::into_writer(value, &mut bytes).expect("a frame");
+            (ciborium::from_reader(&bytes[..]).expect("the same frame"), bytes.len())
+        });
+        self.cost.cpu += spent;
+        (read, length)
     }
 }
 

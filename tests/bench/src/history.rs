@@ -53,20 +53,41 @@ impl Verifier for Yes {
 /// # Panics
 /// If a line is longer than a message may be.
 pub fn history<S: Signer>(lines: &[Line], signer: impl Fn(usize) -> S) -> Vec<Message> {
+    written(lines, signer, true)
+}
+
+/// The same, but each is a first message of its author's and names only the newest of all: none vouches for another, and
+/// every signature is to be checked.
+///
+/// # Panics
+/// If a line is longer than a message may be.
+pub fn unvouched<S: Signer>(lines: &[Line], signer: impl Fn(usize) -> S) -> Vec<Message> {
+    written(lines, signer, false)
+}
+
+struct Author<S> {
+    signer: S,
+    /// Its last message and that one's sequence number.
+    newest: Option<(Key, u64)>,
+}
+
+fn written<S: Signer>(lines: &[Line], signer: impl Fn(usize) -> S, continuing: bool) -> Vec<Message> {
     let mut rng = StdRng::seed_from_u64(1);
     let pauses: Vec<u64> = lines
         .iter()
         .map(|_| if rng.random_bool(0.7) { rng.random_range(1..400) } else { rng.random_range(400..5000) })
         .collect();
     let mut time = END_MS - pauses.iter().sum::<u64>();
-    let mut authors: Vec<Option<(S, Option<(Key, u64)>)>> = Vec::new();
+    let mut authors: Vec<Option<Author<S>>> = Vec::new();
     let mut messages: Vec<Message> = Vec::with_capacity(lines.len());
     for (line, pause) in lines.iter().zip(pauses) {
         time += pause;
         if authors.len() <= line.speaker {
             authors.resize_with(line.speaker + 1, || None);
         }
-        let (signer, own) = authors[line.speaker].get_or_insert_with(|| (signer(line.speaker), None));
+        let new = || Author { signer: signer(line.speaker), newest: None };
+        let author = authors[line.speaker].get_or_insert_with(new);
+        let own = author.newest.filter(|_| continuing);
         let prev = own.map(|(key, _)| key);
         let draft = Draft {
             room: room_id(),
@@ -77,8 +98,8 @@ pub fn history<S: Signer>(lines: &[Line], signer: impl Fn(usize) -> S) -> Vec<Me
             kind: kind::TEXT,
             body: line.text.clone().into_bytes(),
         };
-        let message = draft.sign(signer).expect("a correct writer's message");
-        *own = Some((message.key(), message.seq()));
+        let message = draft.sign(&author.signer).expect("a correct writer's message");
+        author.newest = Some((message.key(), message.seq()));
         messages.push(message);
     }
     messages

@@ -5,7 +5,8 @@
 //! (yrs, loro, automerge, negentropy, ed25519-zebra alone) run in the same process, for machines are noisy and a ratio
 //! within one run is worth more than two figures of two days.
 
-#![allow(clippy::print_stdout)]
+// What cannot be measured ends the bench with its reason.
+#![allow(clippy::print_stdout, clippy::expect_used, clippy::panic)]
 
 pub mod exchange;
 pub mod history;
