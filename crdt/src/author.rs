@@ -1,27 +1,57 @@
 //! Which sequence numbers of an author are held, and whether two messages share one.
 
+use std::sync::Arc;
+
 /// An author's sequence numbers as ranges. Kept without one entry a message, for a chain without gaps is one range.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// Cloning is cheap: many ranges are shared until one of the two changes.
+#[derive(Clone, Debug, Default)]
 pub struct AuthorLog {
-    /// Inclusive ranges, ascending, neither overlapping nor touching.
-    ranges: Vec<(u64, u64)>,
+    ranges: Ranges,
     /// Two messages with one sequence number are held: the identity was written from two places.
     forked: bool,
     /// How many messages are held.
     count: u64,
 }
 
+/// Inclusive ranges, ascending, neither overlapping nor touching.
+#[derive(Clone, Debug, Default)]
+enum Ranges {
+    #[default]
+    None,
+    /// As of nearly every author.
+    One([(u64, u64); 1]),
+    Many(Arc<Vec<(u64, u64)>>),
+}
+
+impl PartialEq for AuthorLog {
+    fn eq(&self, other: &Self) -> bool {
+        self.ranges() == other.ranges() && (self.forked, self.count) == (other.forked, other.count)
+    }
+}
+
+impl Eq for AuthorLog {}
+
 impl AuthorLog {
     /// Restores a log from its parts; `None` if the ranges are not as they must be.
     pub fn from_parts(ranges: Vec<(u64, u64)>, forked: bool, count: u64) -> Option<Self> {
         let ordered = ranges.iter().all(|(low, high)| low <= high)
             && ranges.windows(2).all(|pair| pair[0].1.checked_add(1).is_some_and(|next| next < pair[1].0));
+        let ranges = match &ranges[..] {
+            [] => Ranges::None,
+            [one] => Ranges::One([*one]),
+            _ => Ranges::Many(Arc::new(ranges)),
+        };
         ordered.then_some(Self { ranges, forked, count })
     }
 
     /// Inclusive ranges of the sequence numbers held, ascending, neither overlapping nor touching.
     pub fn ranges(&self) -> &[(u64, u64)] {
-        &self.ranges
+        match &self.ranges {
+            Ranges::None => &[],
+            Ranges::One(one) => one,
+            Ranges::Many(many) => many,
+        }
     }
 
     /// Whether two messages with one sequence number are held.
@@ -37,29 +67,56 @@ impl AuthorLog {
     /// Takes in a message's sequence number, which is below [`crate::SEQ_LIMIT`].
     pub(crate) fn insert(&mut self, seq: u64) {
         self.count += 1;
-        // The first range that ends at or behind the number's left neighbour.
-        let at = self.ranges.partition_point(|(_, high)| high.saturating_add(1) < seq);
-        let Some((low, high)) = self.ranges.get(at).copied() else {
-            self.ranges.push((seq, seq));
-            return;
-        };
-        if (low..=high).contains(&seq) {
-            self.forked = true;
-        } else if seq == high + 1 {
-            let end = match self.ranges.get(at + 1).copied() {
-                Some((next, end)) if next == seq + 1 => {
-                    self.ranges.remove(at + 1);
-                    end
-                }
-                _ => seq,
-            };
-            self.ranges[at].1 = end;
-        } else if seq + 1 == low {
-            self.ranges[at].0 = seq;
-        } else {
-            self.ranges.insert(at, (seq, seq));
+        if let Ranges::One([(low, high)]) = &mut self.ranges {
+            if (*low..=*high).contains(&seq) {
+                self.forked = true;
+                return;
+            }
+            if seq == *high + 1 {
+                *high = seq;
+                return;
+            }
+            if seq + 1 == *low {
+                *low = seq;
+                return;
+            }
+        }
+        match &mut self.ranges {
+            Ranges::None => self.ranges = Ranges::One([(seq, seq)]),
+            Ranges::One([one]) => {
+                self.ranges = Ranges::Many(Arc::new(vec![(*one).min((seq, seq)), (*one).max((seq, seq))]))
+            }
+            Ranges::Many(many) => self.forked |= insert(Arc::make_mut(many), seq),
         }
     }
+}
+
+/// Adds a number to ranges; whether it was in one.
+fn insert(ranges: &mut Vec<(u64, u64)>, seq: u64) -> bool {
+    // The first range that ends at or behind the number's left neighbour.
+    let at = ranges.partition_point(|(_, high)| high.saturating_add(1) < seq);
+    let Some((low, high)) = ranges.get(at).copied() else {
+        ranges.push((seq, seq));
+        return false;
+    };
+    if (low..=high).contains(&seq) {
+        return true;
+    }
+    if seq == high + 1 {
+        let end = match ranges.get(at + 1).copied() {
+            Some((next, end)) if next == seq + 1 => {
+                ranges.remove(at + 1);
+                end
+            }
+            _ => seq,
+        };
+        ranges[at].1 = end;
+    } else if seq + 1 == low {
+        ranges[at].0 = seq;
+    } else {
+        ranges.insert(at, (seq, seq));
+    }
+    false
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub mod clock;
 mod id;
 pub mod index;
 mod key;
+mod lanes;
 mod message;
 mod name;
 #[cfg(planted)]

@@ -11,6 +11,7 @@ use crate::{
     AuthorId, CborError, Key, MessageId, RoomId, Signature, Timestamp,
     cbor::{Reader, Writer},
     id::sha256,
+    lanes::sha256_all,
     sign::Signer,
 };
 
@@ -37,6 +38,8 @@ const ROOM_AT: usize = 4;
 const AUTHOR_AT: usize = 38;
 
 const FIELDS: u64 = 10;
+/// How many messages of a run are hashed together.
+const AT_ONCE: usize = 128;
 const SIGN_TAG: &[u8] = b"distchat/1/message\0";
 
 /// Kinds of messages. Others are kept and passed on, not shown.
@@ -87,40 +90,40 @@ struct Content {
     key: Key,
     seq: u64,
     prev: Option<Key>,
-    seen: Box<[Key]>,
+    seen: Seen,
     kind: u32,
     body_at: usize,
 }
 
-impl Message {
-    /// Decodes bytes that hold one message and nothing else.
-    ///
-    /// # Errors
-    /// Says which rule the bytes break. Limits are checked before anything is allocated.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let (message, rest) = Self::decode_first(bytes)?;
-        if rest.is_empty() { Ok(message) } else { Err(DecodeError::Trailing(rest.len())) }
-    }
+/// The refs in `seen`. In a conversation nearly every message has one or none, which need no memory of their own.
+enum Seen {
+    One([Key; 1]),
+    Many(Box<[Key]>),
+}
 
-    /// Decodes bytes that hold any number of messages, one behind the other.
-    ///
-    /// # Errors
-    /// If any of them is not well-formed: a run is made by one peer, which answers for all of it.
-    pub fn decode_all(mut bytes: &[u8]) -> Result<Vec<Self>, DecodeError> {
-        let mut messages = Vec::with_capacity(bytes.len() / 256);
-        while !bytes.is_empty() {
-            let (message, rest) = Self::decode_first(bytes)?;
-            messages.push(message);
-            bytes = rest;
+impl Seen {
+    fn as_slice(&self) -> &[Key] {
+        match self {
+            Self::One(one) => one,
+            Self::Many(many) => many,
         }
-        Ok(messages)
     }
+}
 
-    /// Decodes the message at the front and returns what follows it.
-    ///
-    /// # Errors
-    /// As for [`Message::decode`], but for what follows.
-    pub fn decode_first(input: &[u8]) -> Result<(Self, &[u8]), DecodeError> {
+/// A message that was found well-formed, but for its id.
+struct Parsed<'a> {
+    bytes: &'a [u8],
+    time: Timestamp,
+    seq: u64,
+    prev: Option<Key>,
+    seen: Seen,
+    kind: u32,
+    body_at: usize,
+}
+
+impl<'a> Parsed<'a> {
+    /// Reads the message at the front and returns what follows it.
+    fn first(input: &'a [u8]) -> Result<(Self, &'a [u8]), DecodeError> {
         let mut reader = Reader::new(input);
         let fields = reader.array()?;
         if fields != FIELDS {
@@ -142,7 +145,7 @@ impl Message {
             return Err(DecodeError::PrevAndSeq);
         }
         let seen = read_seen(&mut reader, prev)?;
-        if prev.iter().chain(&*seen).any(|key| key.time >= time) {
+        if prev.iter().chain(seen.as_slice()).any(|key| key.time >= time) {
             return Err(DecodeError::TimeOfRef);
         }
         let kind = u32::try_from(reader.uint()?).map_err(|_| DecodeError::Limit("kind"))?;
@@ -153,11 +156,56 @@ impl Message {
         let body_at = reader.position();
         reader.take(usize::try_from(body_len).map_err(|_| DecodeError::Limit("body"))?)?;
         reader.fixed::<64>()?;
-
         let (bytes, rest) = input.split_at(reader.position());
-        let id = MessageId(sha256(&[bytes]));
-        let content = Content { bytes: bytes.into(), key: Key { time, id }, seq, prev, seen, kind, body_at };
-        Ok((Self(Arc::new(content)), rest))
+        Ok((Self { bytes, time, seq, prev, seen, kind, body_at }, rest))
+    }
+
+    fn with_id(self, id: MessageId) -> Message {
+        let Self { bytes, time, seq, prev, seen, kind, body_at } = self;
+        Message(Arc::new(Content { bytes: bytes.into(), key: Key { time, id }, seq, prev, seen, kind, body_at }))
+    }
+}
+
+impl Message {
+    /// Decodes bytes that hold one message and nothing else.
+    ///
+    /// # Errors
+    /// Says which rule the bytes break. Limits are checked before anything is allocated.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let (message, rest) = Self::decode_first(bytes)?;
+        if rest.is_empty() { Ok(message) } else { Err(DecodeError::Trailing(rest.len())) }
+    }
+
+    /// Decodes bytes that hold any number of messages, one behind the other.
+    ///
+    /// # Errors
+    /// If any of them is not well-formed: a run is made by one peer, which answers for all of it.
+    pub fn decode_all(mut bytes: &[u8]) -> Result<Vec<Self>, DecodeError> {
+        // Most of what decoding costs is the hash, and many are cheaper than one; but no more at once than the processor
+        // keeps at hand.
+        let mut messages = Vec::with_capacity(bytes.len() / 256);
+        let mut parsed = Vec::with_capacity(AT_ONCE);
+        while !bytes.is_empty() {
+            while !bytes.is_empty() && parsed.len() < AT_ONCE {
+                let (first, rest) = Parsed::first(bytes)?;
+                parsed.push(first);
+                bytes = rest;
+            }
+            let inputs: Vec<&[u8]> = parsed.iter().map(|message| message.bytes).collect();
+            let ids = sha256_all(&inputs);
+            messages.extend(parsed.drain(..).zip(ids).map(|(message, id)| message.with_id(MessageId(id))));
+        }
+        Ok(messages)
+    }
+
+    /// Decodes the message at the front and returns what follows it.
+    ///
+    /// # Errors
+    /// As for [`Message::decode`], but for what follows.
+    pub fn decode_first(input: &[u8]) -> Result<(Self, &[u8]), DecodeError> {
+        let (parsed, rest) = Parsed::first(input)?;
+        let id = MessageId(sha256(&[parsed.bytes]));
+        Ok((parsed.with_id(id), rest))
     }
 
     /// All the bytes, the signature included.
@@ -168,6 +216,11 @@ impl Message {
     /// The place in the order, and what others refer to.
     pub fn key(&self) -> Key {
         self.0.key
+    }
+
+    /// The same, where it stands.
+    pub(crate) fn key_ref(&self) -> &Key {
+        &self.0.key
     }
 
     /// SHA-256 of all the bytes.
@@ -202,12 +255,12 @@ impl Message {
 
     /// Heads of other authors, or of the author's other branches, that the author held.
     pub fn seen(&self) -> &[Key] {
-        &self.0.seen
+        self.0.seen.as_slice()
     }
 
     /// All references: `prev`, then `seen`.
     pub fn refs(&self) -> impl Iterator<Item = Key> + '_ {
-        self.0.prev.into_iter().chain(self.0.seen.iter().copied())
+        self.0.prev.into_iter().chain(self.seen().iter().copied())
     }
 
     /// What the body means; see [`kind`].
@@ -281,10 +334,14 @@ fn read_ref(reader: &mut Reader<'_>) -> Result<Key, DecodeError> {
     Ok(Key { time: read_time(reader)?, id: MessageId(reader.fixed()?) })
 }
 
-fn read_seen(reader: &mut Reader<'_>, prev: Option<Key>) -> Result<Box<[Key]>, DecodeError> {
+fn read_seen(reader: &mut Reader<'_>, prev: Option<Key>) -> Result<Seen, DecodeError> {
     let count = reader.array()?;
     if count > MAX_SEEN as u64 {
         return Err(DecodeError::Limit("seen"));
+    }
+    if count == 1 {
+        let key = read_ref(reader)?;
+        return if prev == Some(key) { Err(DecodeError::SeenOrder) } else { Ok(Seen::One([key])) };
     }
     let mut seen: Vec<Key> = Vec::new();
     for _ in 0..count {
@@ -294,7 +351,7 @@ fn read_seen(reader: &mut Reader<'_>, prev: Option<Key>) -> Result<Box<[Key]>, D
         }
         seen.push(key);
     }
-    Ok(seen.into_boxed_slice())
+    Ok(Seen::Many(seen.into_boxed_slice()))
 }
 
 /// A message that is not signed yet. [`crate::Room::sign`] fills in the place in the room.

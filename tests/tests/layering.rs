@@ -1,4 +1,4 @@
-//! Dependencies point one way: crdt <- node <- examples, tests.
+//! Dependencies point one way: crdt <- node <- examples, tests; and crdt <- bench.
 
 use std::{collections::BTreeMap, process::Command};
 
@@ -26,6 +26,7 @@ fn dependencies_point_one_way() {
         ("distchat-planted", &["distchat-crdt-planted", "distchat-node"]),
         ("distchat-examples", &["distchat-crdt", "distchat-node", "distchat-simulator"]),
         ("distchat-tests", &["distchat-crdt", "distchat-node"]),
+        ("distchat-bench", &["distchat-crdt"]),
     ]);
     assert_eq!(
         packages.iter().map(name).find(|name| !allowed.contains_key(name.as_str())),

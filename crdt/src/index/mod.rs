@@ -19,11 +19,15 @@
 //!
 //! Hashes are computed when asked for and kept until a key is inserted below them.
 
+mod cut;
+mod digits;
+mod hashing;
 mod node;
 mod prefix;
 
 use crate::{Fingerprint, Key};
-use node::{Node, hash_leaf};
+use hashing::hash_leaf;
+use node::Node;
 pub use prefix::Prefix;
 
 /// What a subtree is, seen through a cut.
@@ -67,7 +71,16 @@ impl<const BITS: usize, const LEAF: usize> Index<BITS, LEAF> {
 
     /// Adds a key; whether it is new.
     pub fn insert(&mut self, key: Key) -> bool {
-        self.root.insert(key)
+        self.root.insert(key, &key.to_bytes())
+    }
+
+    /// Adds keys that ascend strictly; how many are new.
+    ///
+    /// Several times as fast as one by one, and what is built anew takes no more memory than it needs. A store's keys may
+    /// be put in a few thousand at a time, as they are read.
+    pub fn insert_ascending(&mut self, run: &[Key]) -> u64 {
+        debug_assert!(run.is_sorted_by(|a, b| a < b), "keys that ascend strictly");
+        self.root.insert_run(run)
     }
 
     /// Whether the key is there.
@@ -141,10 +154,11 @@ impl<const BITS: usize, const LEAF: usize> Index<BITS, LEAF> {
 
 impl<const BITS: usize, const LEAF: usize> FromIterator<Key> for Index<BITS, LEAF> {
     fn from_iter<I: IntoIterator<Item = Key>>(keys: I) -> Self {
+        let mut keys: Vec<Key> = keys.into_iter().collect();
+        keys.sort_unstable();
+        keys.dedup();
         let mut index = Self::default();
-        for key in keys {
-            index.insert(key);
-        }
+        index.insert_ascending(&keys);
         index
     }
 }

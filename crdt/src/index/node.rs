@@ -1,34 +1,18 @@
-//! The tree's nodes, and trees seen through a cut.
+//! The tree's nodes.
 
 use std::{cmp::Ordering, sync::OnceLock};
 
-use super::{Part, Prefix, prefix::digit};
-use crate::{KEY_LEN, Key, id::sha256, plant::Bug};
+use super::{
+    Prefix,
+    cut::{Cut, Slice},
+    digits::{Digits, digit, groups, shared_digits},
+    hashing,
+};
+use crate::{KEY_LEN, Key, plant::Bug};
 
-const LEAF_TAG: &[u8] = b"distchat/1/leaf\0";
-const INNER_TAG: &[u8] = b"distchat/1/inner\0";
-
-pub(super) fn hash_leaf(keys: &[Key]) -> [u8; 32] {
-    let mut bytes = Vec::with_capacity(LEAF_TAG.len() + keys.len() * KEY_LEN);
-    bytes.extend_from_slice(LEAF_TAG);
-    for key in keys {
-        bytes.extend_from_slice(&key.to_bytes());
-    }
-    sha256(&[&bytes])
-}
-
-/// The bitmap has one bit a digit, digit n in bit n % 8 of byte n / 8.
-fn hash_inner<const BITS: usize>(children: &[(u8, [u8; 32])]) -> [u8; 32] {
-    let bitmap_len = (1_usize << BITS).div_ceil(8);
-    let mut bytes = Vec::with_capacity(INNER_TAG.len() + bitmap_len + 32 * children.len());
-    bytes.extend_from_slice(INNER_TAG);
-    bytes.resize(INNER_TAG.len() + bitmap_len, 0);
-    for (digit, hash) in children {
-        bytes[INNER_TAG.len() + usize::from(*digit) / 8] |= 1 << (digit % 8);
-        bytes.extend_from_slice(hash);
-    }
-    sha256(&[&bytes])
-}
+/// By how many keys a full leaf grows, and by how many children a full inner node. Growing by doubling would leave a
+/// third of the memory unused.
+const GROWTH: usize = 2;
 
 #[derive(Clone, Debug)]
 pub(super) enum Node<const BITS: usize, const LEAF: usize> {
@@ -38,11 +22,13 @@ pub(super) enum Node<const BITS: usize, const LEAF: usize> {
 
 #[derive(Clone, Debug)]
 pub(super) struct Inner<const BITS: usize, const LEAF: usize> {
-    prefix: Prefix,
-    count: u64,
-    hash: OnceLock<[u8; 32]>,
+    pub(super) prefix: Prefix,
+    pub(super) count: u64,
+    pub(super) hash: OnceLock<[u8; 32]>,
+    /// Which digits have a child.
+    pub(super) digits: Digits,
     /// By digit, ascending.
-    children: Vec<(u8, Node<BITS, LEAF>)>,
+    pub(super) children: Vec<Node<BITS, LEAF>>,
 }
 
 impl<const BITS: usize, const LEAF: usize> Default for Node<BITS, LEAF> {
@@ -56,6 +42,24 @@ impl<const BITS: usize, const LEAF: usize> Node<BITS, LEAF> {
         Self::Leaf { keys, hash: OnceLock::new() }
     }
 
+    /// The subtree of these keys, which ascend strictly.
+    fn of(keys: &[Key]) -> Self {
+        let (first, last) = match keys {
+            [first, .., last] if keys.len() > LEAF => (first.to_bytes(), last.to_bytes()),
+            _ => return Self::leaf(keys.to_vec()),
+        };
+        // Sorted, so what the first and the last share, all share.
+        let depth = shared_digits::<BITS>(&first, &last);
+        let mut children = Vec::with_capacity(groups::<BITS>(keys, depth).count());
+        let mut digits = Digits::default();
+        for (digit, group) in groups::<BITS>(keys, depth) {
+            digits.insert(digit);
+            children.push(Self::of(group));
+        }
+        let prefix = Prefix::of::<BITS>(&Key::from_bytes(&first), depth);
+        Self::Inner(Box::new(Inner { prefix, count: keys.len() as u64, hash: OnceLock::new(), digits, children }))
+    }
+
     pub(super) fn len(&self) -> u64 {
         match self {
             Self::Leaf { keys, .. } => keys.len() as u64,
@@ -63,10 +67,17 @@ impl<const BITS: usize, const LEAF: usize> Node<BITS, LEAF> {
         }
     }
 
-    pub(super) fn hash(&self) -> [u8; 32] {
+    pub(super) fn hash_cell(&self) -> &OnceLock<[u8; 32]> {
         match self {
-            Self::Leaf { keys, hash } => *hash.get_or_init(|| hash_leaf(keys)),
-            Self::Inner(inner) => *inner.hash.get_or_init(|| hash_inner::<BITS>(&inner.child_hashes())),
+            Self::Leaf { hash, .. } => hash,
+            Self::Inner(inner) => &inner.hash,
+        }
+    }
+
+    pub(super) fn hash(&self) -> [u8; 32] {
+        match self.hash_cell().get() {
+            Some(hash) => *hash,
+            None => hashing::hash_all(self),
         }
     }
 
@@ -85,28 +96,27 @@ impl<const BITS: usize, const LEAF: usize> Node<BITS, LEAF> {
         }
     }
 
-    pub(super) fn insert(&mut self, key: Key) -> bool {
+    /// Adds a key; whether it is new.
+    pub(super) fn insert(&mut self, key: Key, bytes: &[u8; KEY_LEN]) -> bool {
         match self {
             Self::Leaf { keys, hash } => {
                 let Err(at) = keys.binary_search(&key) else { return false };
                 hash.take();
                 if keys.len() == keys.capacity() {
-                    // Growing by doubling would leave a third of the memory unused.
-                    keys.reserve_exact(4);
+                    keys.reserve_exact(GROWTH);
                 }
                 keys.insert(at, key);
                 let later = Bug::LeafSplitsByInsertion.is_planted() && at == 0 && keys.len() <= 2 * LEAF;
                 if keys.len() > LEAF && !later {
-                    *self = Self::split(std::mem::take(keys));
+                    *self = Self::of(keys);
                 }
                 true
             }
             Self::Inner(inner) => {
-                if !inner.prefix.covers(&key) {
-                    self.put_above(key);
-                    return true;
+                if inner.prefix.cmp_region(bytes) != Ordering::Equal {
+                    return self.insert_run(&[key]) > 0;
                 }
-                let new = inner.child_mut(digit::<BITS>(&key.to_bytes(), inner.depth())).insert(key);
+                let new = inner.child_mut(digit::<BITS>(bytes, inner.depth())).insert(key, bytes);
                 if new {
                     inner.count += 1;
                     inner.hash.take();
@@ -116,36 +126,52 @@ impl<const BITS: usize, const LEAF: usize> Node<BITS, LEAF> {
         }
     }
 
-    /// An inner node over keys, sorted and more than a leaf holds.
-    fn split(keys: Vec<Key>) -> Self {
-        let (first, last) = match (keys.first(), keys.last()) {
-            (Some(first), Some(last)) => (first.to_bytes(), last.to_bytes()),
-            _ => return Self::default(),
-        };
-        // Sorted, so what the first and the last share, all share.
-        let depth = shared_digits::<BITS>(&first, &last);
-        let mut children: Vec<(u8, Node<BITS, LEAF>)> = Vec::new();
-        for group in keys.chunk_by(|a, b| digit::<BITS>(&a.to_bytes(), depth) == digit::<BITS>(&b.to_bytes(), depth)) {
-            if let Some(key) = group.first() {
-                children.push((digit::<BITS>(&key.to_bytes(), depth), Self::leaf(group.to_vec())));
+    /// Adds keys that ascend strictly; how many are new.
+    pub(super) fn insert_run(&mut self, run: &[Key]) -> u64 {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { return 0 };
+        if let Self::Leaf { keys, .. } = self {
+            if keys.is_empty() {
+                *self = Self::of(run);
+                return run.len() as u64;
             }
+            let union = union(keys, run);
+            let new = union.len() - keys.len();
+            if new > 0 {
+                *self = Self::of(&union);
+            }
+            return new as u64;
         }
-        let prefix = Prefix::of::<BITS>(&Key::from_bytes(&first), depth);
-        Self::Inner(Box::new(Inner { prefix, count: keys.len() as u64, hash: OnceLock::new(), children }))
+        self.reach(&first.to_bytes(), &last.to_bytes());
+        let Self::Inner(inner) = self else { return 0 };
+        let depth = inner.depth();
+        let new = groups::<BITS>(run, depth)
+            .map(|(digit, group)| match group {
+                [key] => u64::from(inner.child_mut(digit).insert(*key, &key.to_bytes())),
+                group => inner.child_mut(digit).insert_run(group),
+            })
+            .sum();
+        if new > 0 {
+            inner.count += new;
+            inner.hash.take();
+        }
+        new
     }
 
-    /// Puts an inner node above this one, for a key that does not begin with this one's prefix.
-    fn put_above(&mut self, key: Key) {
+    /// Puts an inner node above this one if there are keys between these that do not begin with this one's prefix. It has
+    /// one child only until they are put in.
+    fn reach(&mut self, first: &[u8; KEY_LEN], last: &[u8; KEY_LEN]) {
+        let Self::Inner(inner) = &*self else { return };
+        let old = inner.prefix.first().to_bytes();
+        let depth = shared_digits::<BITS>(&old, first).min(shared_digits::<BITS>(&old, last));
+        if depth >= inner.depth() {
+            return;
+        }
+        let prefix = Prefix::of::<BITS>(&inner.prefix.first(), depth);
+        let mut digits = Digits::default();
+        digits.insert(digit::<BITS>(&old, depth));
         let below = std::mem::take(self);
-        let Self::Inner(inner) = &below else { return };
-        let (old, new) = (inner.prefix.first().to_bytes(), key.to_bytes());
-        let depth = shared_digits::<BITS>(&old, &new);
-        let prefix = Prefix::of::<BITS>(&key, depth);
-        let count = inner.count + 1;
-        let mut children =
-            vec![(digit::<BITS>(&old, depth), below), (digit::<BITS>(&new, depth), Self::leaf(vec![key]))];
-        children.sort_by_key(|(digit, _)| *digit);
-        *self = Self::Inner(Box::new(Inner { prefix, count, hash: OnceLock::new(), children }));
+        let count = below.len();
+        *self = Self::Inner(Box::new(Inner { prefix, count, hash: OnceLock::new(), digits, children: vec![below] }));
     }
 
     pub(super) fn select(&self, mut rank: u64) -> Option<Key> {
@@ -154,15 +180,13 @@ impl<const BITS: usize, const LEAF: usize> Node<BITS, LEAF> {
             match node {
                 Self::Leaf { keys, .. } => return keys.get(usize::try_from(rank).ok()?).copied(),
                 Self::Inner(inner) => {
-                    let mut chosen = None;
-                    for (_, child) in &inner.children {
-                        if rank < child.len() {
-                            chosen = Some(child);
-                            break;
+                    node = inner.children.iter().find(|child| match rank.checked_sub(child.len()) {
+                        Some(beyond) => {
+                            rank = beyond;
+                            false
                         }
-                        rank -= child.len();
-                    }
-                    node = chosen?;
+                        None => true,
+                    })?;
                 }
             }
         }
@@ -182,15 +206,8 @@ impl<const BITS: usize, const LEAF: usize> Node<BITS, LEAF> {
                         Ordering::Equal => {}
                     }
                     let at = digit::<BITS>(&bytes, inner.depth());
-                    let mut next = None;
-                    for (digit, child) in &inner.children {
-                        match digit.cmp(&at) {
-                            Ordering::Less => before += child.len(),
-                            Ordering::Equal => next = Some(child),
-                            Ordering::Greater => break,
-                        }
-                    }
-                    match next {
+                    before += inner.children[..inner.digits.rank(at)].iter().map(Self::len).sum::<u64>();
+                    match inner.child(at) {
                         Some(child) => node = child,
                         None => return before,
                     }
@@ -209,22 +226,20 @@ impl<const BITS: usize, const LEAF: usize> Node<BITS, LEAF> {
             }
             Self::Inner(inner) => {
                 let place = |key: &Key| inner.prefix.cmp_region(&key.to_bytes());
-                let least = match place(from) {
+                let start = match place(from) {
                     Ordering::Less => 0,
-                    Ordering::Equal => digit::<BITS>(&from.to_bytes(), inner.depth()),
+                    Ordering::Equal => inner.digits.rank(digit::<BITS>(&from.to_bytes(), inner.depth())),
                     Ordering::Greater => return true,
                 };
-                let greatest = match place(below) {
+                let end = match place(below) {
                     Ordering::Less => return true,
-                    Ordering::Equal => digit::<BITS>(&below.to_bytes(), inner.depth()),
-                    Ordering::Greater => u8::MAX,
+                    Ordering::Equal => {
+                        let digit = digit::<BITS>(&below.to_bytes(), inner.depth());
+                        inner.digits.rank(digit) + usize::from(inner.digits.contains(digit))
+                    }
+                    Ordering::Greater => inner.children.len(),
                 };
-                inner
-                    .children
-                    .iter()
-                    .rev()
-                    .filter(|(digit, _)| (least..=greatest).contains(digit))
-                    .all(|(_, child)| child.descend(from, below, visit))
+                inner.children[start.min(end)..end].iter().rev().all(|child| child.descend(from, below, visit))
             }
         }
     }
@@ -256,153 +271,57 @@ impl<const BITS: usize, const LEAF: usize> Node<BITS, LEAF> {
     pub(super) fn cut(&self, upper: &Key) -> Cut<'_, BITS, LEAF> {
         Slice::Node(self).cut(upper)
     }
+
+    pub(super) fn collect(&self, into: &mut Vec<Key>) {
+        match self {
+            Self::Leaf { keys, .. } => into.extend_from_slice(keys),
+            Self::Inner(inner) => inner.children.iter().for_each(|child| child.collect(into)),
+        }
+    }
 }
 
 impl<const BITS: usize, const LEAF: usize> Inner<BITS, LEAF> {
-    fn depth(&self) -> usize {
+    pub(super) fn depth(&self) -> usize {
         self.prefix.digits::<BITS>()
     }
 
-    fn child(&self, digit: u8) -> Option<&Node<BITS, LEAF>> {
-        let at = self.children.binary_search_by_key(&digit, |(digit, _)| *digit).ok()?;
-        self.children.get(at).map(|(_, child)| child)
+    pub(super) fn child(&self, digit: u8) -> Option<&Node<BITS, LEAF>> {
+        if self.digits.contains(digit) { self.children.get(self.digits.rank(digit)) } else { None }
     }
 
     /// The child for that digit, an empty leaf if there was none.
     fn child_mut(&mut self, digit: u8) -> &mut Node<BITS, LEAF> {
-        let at = match self.children.binary_search_by_key(&digit, |(digit, _)| *digit) {
-            Ok(at) => at,
-            Err(at) => {
-                if self.children.len() == self.children.capacity() {
-                    self.children.reserve_exact(4);
-                }
-                self.children.insert(at, (digit, Node::default()));
-                at
+        let at = self.digits.rank(digit);
+        if !self.digits.contains(digit) {
+            if self.children.len() == self.children.capacity() {
+                self.children.reserve_exact(GROWTH);
             }
-        };
-        &mut self.children[at].1
-    }
-
-    fn child_hashes(&self) -> Vec<(u8, [u8; 32])> {
-        self.children.iter().map(|(digit, child)| (*digit, child.hash())).collect()
-    }
-}
-
-/// How many digits two keys share.
-fn shared_digits<const BITS: usize>(a: &[u8; KEY_LEN], b: &[u8; KEY_LEN]) -> usize {
-    let byte = a.iter().zip(b).position(|(a, b)| a != b).unwrap_or(KEY_LEN);
-    let bits = match (a.get(byte), b.get(byte)) {
-        (Some(a), Some(b)) => (a ^ b).leading_zeros() as usize,
-        _ => 0,
-    };
-    (8 * byte + bits) / BITS
-}
-
-/// A subtree, or the part of a leaf that lies in a region.
-pub(super) enum Slice<'a, const BITS: usize, const LEAF: usize> {
-    Node(&'a Node<BITS, LEAF>),
-    Keys(&'a [Key]),
-}
-
-/// A tree of the keys at or below an upper key, as far as the cut made it differ from the one it was cut from.
-pub(super) enum Cut<'a, const BITS: usize, const LEAF: usize> {
-    Whole(&'a Node<BITS, LEAF>),
-    Keys(Vec<Key>),
-    Inner { prefix: Prefix, count: u64, children: Vec<(u8, [u8; 32])> },
-}
-
-impl<'a, const BITS: usize, const LEAF: usize> Slice<'a, BITS, LEAF> {
-    pub(super) fn cut(self, upper: &Key) -> Cut<'a, BITS, LEAF> {
-        let inner = match self {
-            Self::Keys(keys) => return Cut::Keys(up_to(keys, upper)),
-            Self::Node(Node::Leaf { keys, .. }) if keys.last().is_some_and(|last| last > upper) => {
-                return Cut::Keys(up_to(keys, upper));
-            }
-            Self::Node(node @ Node::Leaf { .. }) => return Cut::Whole(node),
-            Self::Node(node @ Node::Inner(inner)) => match inner.prefix.cmp_region(&upper.to_bytes()) {
-                Ordering::Less => return Cut::Keys(Vec::new()),
-                Ordering::Greater => return Cut::Whole(node),
-                Ordering::Equal => inner,
-            },
-        };
-        let at = digit::<BITS>(&upper.to_bytes(), inner.depth());
-        let whole = inner.children.partition_point(|(digit, _)| *digit < at);
-        let partial = inner.child(at).map(|child| child.cut(upper));
-        let partial_count = partial.as_ref().map_or(0, |cut| cut.summary_count());
-        let count = inner.children[..whole].iter().map(|(_, child)| child.len()).sum::<u64>() + partial_count;
-
-        // The shape is that of a tree of these keys alone: few keys are a leaf, and one child is no node.
-        if count <= LEAF as u64 {
-            let mut keys = Vec::new();
-            for (_, child) in &inner.children[..whole] {
-                child.collect(&mut keys);
-            }
-            if let Some(cut) = partial {
-                cut.collect(&mut keys);
-            }
-            return Cut::Keys(keys);
+            self.children.insert(at, Node::default());
+            self.digits.insert(digit);
         }
-        match (&inner.children[..whole], partial) {
-            ([], Some(cut)) => cut,
-            ([(_, only)], _) if partial_count == 0 => Cut::Whole(only),
-            (before, partial) => {
-                let mut children: Vec<_> = before.iter().map(|(digit, child)| (*digit, child.hash())).collect();
-                if let Some(cut) = partial.filter(|_| partial_count > 0) {
-                    children.push((at, cut.summary().1));
-                }
-                Cut::Inner { prefix: inner.prefix, count, children }
-            }
+        &mut self.children[at]
+    }
+
+    /// Digit and hash of each child, ascending.
+    pub(super) fn child_hashes(&self) -> Vec<(u8, [u8; 32])> {
+        self.digits.iter().zip(self.children.iter().map(Node::hash)).collect()
+    }
+}
+
+/// What either holds. Both ascend strictly, and so does the union.
+fn union(a: &[Key], b: &[Key]) -> Vec<Key> {
+    let mut union = Vec::with_capacity(a.len() + b.len());
+    let (mut a, mut b) = (a, b);
+    while let ([first, rest @ ..], [other, others @ ..]) = (a, b) {
+        union.push(*first.min(other));
+        if first <= other {
+            a = rest;
+        }
+        if other <= first {
+            b = others;
         }
     }
-}
-
-fn up_to(keys: &[Key], upper: &Key) -> Vec<Key> {
-    keys[..keys.partition_point(|key| key <= upper)].to_vec()
-}
-
-impl<const BITS: usize, const LEAF: usize> Node<BITS, LEAF> {
-    fn collect(&self, into: &mut Vec<Key>) {
-        match self {
-            Self::Leaf { keys, .. } => into.extend_from_slice(keys),
-            Self::Inner(inner) => inner.children.iter().for_each(|(_, child)| child.collect(into)),
-        }
-    }
-}
-
-impl<const BITS: usize, const LEAF: usize> Cut<'_, BITS, LEAF> {
-    fn summary_count(&self) -> u64 {
-        match self {
-            Self::Whole(node) => node.len(),
-            Self::Keys(keys) => keys.len() as u64,
-            Self::Inner { count, .. } => *count,
-        }
-    }
-
-    /// How many keys, and their hash.
-    pub(super) fn summary(&self) -> (u64, [u8; 32]) {
-        let hash = match self {
-            Self::Whole(node) => node.hash(),
-            Self::Keys(keys) => hash_leaf(keys),
-            Self::Inner { children, .. } => hash_inner::<BITS>(children),
-        };
-        (self.summary_count(), hash)
-    }
-
-    /// Only called where there are few keys: such a cut is never an inner node.
-    fn collect(self, into: &mut Vec<Key>) {
-        match self {
-            Self::Whole(node) => node.collect(into),
-            Self::Keys(keys) => into.extend(keys),
-            Self::Inner { .. } => debug_assert!(false, "an inner node has more keys than a leaf"),
-        }
-    }
-
-    pub(super) fn part(self) -> Part {
-        match self {
-            Self::Whole(Node::Leaf { keys, .. }) => Part::Leaf(keys.clone()),
-            Self::Whole(Node::Inner(inner)) => Part::Inner { prefix: inner.prefix, children: inner.child_hashes() },
-            Self::Keys(keys) => Part::Leaf(keys),
-            Self::Inner { prefix, children, .. } => Part::Inner { prefix, children },
-        }
-    }
+    union.extend_from_slice(a);
+    union.extend_from_slice(b);
+    union
 }

@@ -4,18 +4,11 @@ use std::{cmp::Ordering, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::digits::digit;
 use crate::{KEY_LEN, Key};
 
 /// Half bytes in a key.
 const NIBBLES: usize = 2 * KEY_LEN;
-
-/// The digit of a key at that depth.
-pub(super) fn digit<const BITS: usize>(key: &[u8; KEY_LEN], depth: usize) -> u8 {
-    let bit = depth * BITS;
-    let byte = key.get(bit / 8).copied().unwrap_or(0);
-    let shift = 8 - BITS - bit % 8;
-    (byte >> shift) & ((1_u16 << BITS) - 1) as u8
-}
 
 /// The first digits of a key. Its region is all keys that begin with them.
 ///
@@ -72,6 +65,11 @@ impl Prefix {
 
     /// Where the key stands to the region: before (`Less`), in it, or behind it (`Greater`).
     pub(super) fn cmp_region(&self, key: &[u8; KEY_LEN]) -> Ordering {
+        // Few nodes stand deeper than the times reach: their prefixes fit a machine word.
+        if let Some(unused) = 64_u16.checked_sub(self.bits) {
+            let digits = |bytes: &[u8; KEY_LEN]| first_word(bytes).checked_shr(unused.into()).unwrap_or(0);
+            return digits(key).cmp(&digits(&self.bytes));
+        }
         let whole = usize::from(self.bits) / 8;
         let rest = usize::from(self.bits) % 8;
         key[..whole].cmp(&self.bytes[..whole]).then_with(|| {
@@ -105,6 +103,11 @@ impl Prefix {
         }
         (carry == 0).then(|| Key::from_bytes(&bytes))
     }
+}
+
+/// A key's first eight bytes as a number.
+fn first_word(key: &[u8; KEY_LEN]) -> u64 {
+    key.first_chunk().map_or(0, |word| u64::from_be_bytes(*word))
 }
 
 impl fmt::Debug for Prefix {

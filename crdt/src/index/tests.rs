@@ -66,6 +66,25 @@ proptest! {
     }
 
     #[test]
+    fn runs_and_single_keys_make_the_same_tree(runs in prop::collection::vec(keys(), 0..6)) {
+        let mut by_runs = Small::default();
+        let mut one_by_one = Small::default();
+        let mut held = BTreeSet::new();
+        for run in runs {
+            let run: BTreeSet<Key> = run.into_iter().collect();
+            let new = run.difference(&held).count() as u64;
+            prop_assert_eq!(by_runs.insert_ascending(&run.iter().copied().collect::<Vec<_>>()), new);
+            prop_assert_eq!(run.iter().filter(|key| one_by_one.insert(**key)).count() as u64, new);
+            held.extend(run);
+            // Ask in between, so that kept hashes have a chance to grow stale.
+            prop_assert_eq!(by_runs.root(), one_by_one.root());
+            prop_assert_eq!(by_runs.len(), held.len() as u64);
+            prop_assert_eq!(by_runs.root().0, root_by_definition(&held.iter().copied().collect::<Vec<_>>(), 4));
+        }
+        prop_assert_eq!(by_runs.newest(&Key::MIN, &LAST, usize::MAX), held.iter().rev().copied().collect::<Vec<_>>());
+    }
+
+    #[test]
     fn other_sets_have_other_roots(a in keys(), b in keys()) {
         let [sa, sb]: [BTreeSet<Key>; 2] = [&a, &b].map(|keys| keys.iter().copied().collect());
         prop_assert_eq!(Small::from_iter(a).root() == Small::from_iter(b).root(), sa == sb);

@@ -13,7 +13,9 @@
 //! Both conditions depend on bytes alone, so the accepted set is a function of the bytes received. What fails is
 //! forgotten: it may come again once it is vouched for.
 
+mod apply;
 mod authenticity;
+mod batch;
 mod holes;
 mod own;
 
@@ -26,6 +28,7 @@ use crate::{
     AuthorId, AuthorLog, Claim, Commit, DecodeError, Draft, Fingerprint, Key, MAX_SEEN, Message, RoomId, Snapshot,
     Timestamp, Verifier, clock::Clock, index::Index, plant::Bug, sign::Signer,
 };
+use batch::Batch;
 use holes::Holes;
 pub use holes::{MAX_SEEN_CLAIMS, MAX_SEEN_CLAIMS_PER_AUTHOR};
 pub use own::MAX_OWN_TIPS;
@@ -73,7 +76,8 @@ impl Room {
     /// The room as a store kept it.
     pub fn restore(id: RoomId, own: AuthorId, verifier: Arc<dyn Verifier>, snapshot: Snapshot) -> Self {
         let mut room = Self::new(id, own, verifier);
-        room.index = snapshot.keys.into_iter().collect();
+        room.index.insert_ascending(&snapshot.keys);
+        drop(snapshot.keys);
         room.heads = snapshot.heads.into_iter().collect();
         for claim in snapshot.claims {
             if !Bug::HolesNotRestored.is_planted() {
@@ -89,26 +93,45 @@ impl Room {
         room
     }
 
+    /// More of the keys that a store kept, in ascending order, where [`Snapshot::keys`] was only the first of them: so that
+    /// not all need to be in memory at once. To be called before anything else is done with the room.
+    pub fn restore_keys(&mut self, keys: &[Key]) {
+        self.index.insert_ascending(keys);
+    }
+
     /// Takes in messages of any origin, in any order.
     pub fn merge(&mut self, messages: Vec<Message>) -> Merge {
-        let mut merge = Merge::default();
+        let given = messages.len();
         let mut candidates = messages;
-        let given = candidates.len();
         candidates.retain(|message| message.room() == self.id);
-        merge.foreign = given - candidates.len();
-        candidates.sort_unstable_by_key(Message::key);
-        candidates.dedup();
-        candidates.retain(|message| !self.index.contains(&message.key()));
-        merge.duplicates = given - merge.foreign - candidates.len();
+        let foreign = given - candidates.len();
+        if !candidates.is_sorted_by(|a, b| a.key_ref() < b.key_ref()) {
+            candidates.sort_unstable_by(|a, b| a.key_ref().cmp(b.key_ref()));
+            candidates.dedup();
+        }
+        // What comes behind or before all that is held, as most does, need not be looked for one by one.
+        let overlaps = match &candidates[..] {
+            [first, .., last] => self.index.rank(first.key_ref()) < self.index.rank(&last.key_ref().next()),
+            _ => true,
+        };
+        candidates.retain(|message| !overlaps || !self.index.contains(message.key_ref()));
+        let duplicates = given - foreign - candidates.len();
 
-        let accepted = authenticity::judge(&candidates, &self.holes, self.verifier.as_ref());
-        merge.unauthentic = candidates.len() - accepted.len();
-        let order = accepted.iter().filter_map(|at| candidates.get(*at).cloned()).collect();
-        let mut ascending = accepted;
-        ascending.sort_unstable();
-        merge.commit = self.apply(ascending.iter().filter_map(|at| candidates.get(*at)));
-        merge.commit.messages = order;
-        merge
+        // As gossip brings them to an idle node.
+        if let [message] = &candidates[..] {
+            if !authenticity::is_authentic(message, &self.holes, self.verifier.as_ref()) {
+                return Merge { commit: Commit::default(), duplicates, unauthentic: 1, foreign };
+            }
+            let mut commit = self.apply_one(message);
+            commit.messages = candidates;
+            return Merge { commit, duplicates, unauthentic: 0, foreign };
+        }
+        let batch = Batch::new(candidates);
+        let accepted = authenticity::judge(&batch, &self.holes, self.verifier.as_ref());
+        let unauthentic = batch.messages().len() - accepted.len();
+        let mut commit = self.apply(&batch, &accepted);
+        commit.messages = batch.into_order(&accepted);
+        Merge { commit, duplicates, unauthentic, foreign }
     }
 
     /// Signs and takes in what this node's author says, one thing after the other.
@@ -121,14 +144,13 @@ impl Room {
         clock: &Clock,
         said: Vec<(u32, Vec<u8>)>,
     ) -> (Commit, Result<(), DecodeError>) {
-        let mut changes = Changes::default();
-        let mut messages = Vec::with_capacity(said.len());
+        let mut changes = Commit::default();
         let mut result = Ok(());
         for (kind, body) in said {
             match self.sign(signer, clock, kind, body) {
                 Ok(message) => {
-                    changes.take(self, &message);
-                    messages.push(message);
+                    changes.follow(self.apply_one(&message));
+                    changes.messages.push(message);
                 }
                 Err(error) => {
                     result = Err(error);
@@ -136,19 +158,7 @@ impl Room {
                 }
             }
         }
-        let mut commit = changes.finish(self);
-        commit.messages = messages;
-        (commit, result)
-    }
-
-    /// Makes new, accepted messages part of all derived state. They come in ascending order, for then most of what
-    /// they refer to is held, and the changes stay few.
-    fn apply<'a>(&mut self, ascending: impl Iterator<Item = &'a Message>) -> Commit {
-        let mut changes = Changes::default();
-        for message in ascending {
-            changes.take(self, message);
-        }
-        changes.finish(self)
+        (changes, result)
     }
 
     /// The next message of this node's author: it follows what is held and not future-dated.
@@ -234,55 +244,6 @@ impl Room {
     /// The authors and what is held of each.
     pub fn authors(&self) -> &BTreeMap<AuthorId, AuthorLog> {
         &self.authors
-    }
-}
-
-/// What becomes different while messages are taken in.
-#[derive(Default)]
-struct Changes {
-    commit: Commit,
-    heads_added: BTreeSet<Key>,
-    authors: BTreeSet<AuthorId>,
-}
-
-impl Changes {
-    fn take(&mut self, room: &mut Room, message: &Message) {
-        let (key, author) = (message.key(), message.author());
-        room.index.insert(key);
-        if room.holes.fill(&key) {
-            self.commit.holes_filled.push(key);
-        } else {
-            room.heads.insert(key);
-            self.heads_added.insert(key);
-        }
-        for (position, named) in message.refs().enumerate() {
-            if room.heads.remove(&named) {
-                if !self.heads_added.remove(&named) {
-                    self.commit.heads_removed.push(named);
-                }
-            } else if !room.index.contains(&named) {
-                let vouches = position == 0 && message.prev().is_some();
-                let vouched_seq = vouches.then(|| message.seq() - 1);
-                let claim = Claim { key: named, author, vouched_seq };
-                if room.holes.add(claim) {
-                    self.commit.claims_added.push(claim);
-                }
-            }
-        }
-        room.authors.entry(author).or_default().insert(message.seq());
-        self.authors.insert(author);
-        if author == room.own.author() {
-            room.own.insert(key, message.seq());
-        }
-    }
-
-    fn finish(self, room: &Room) -> Commit {
-        let log = |author: AuthorId| Some((author, room.authors.get(&author)?.clone()));
-        Commit {
-            heads_added: self.heads_added.into_iter().collect(),
-            authors: self.authors.into_iter().filter_map(log).collect(),
-            ..self.commit
-        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! - `authenticity`: what is accepted is the least fixpoint of signatures and vouching
 //! - `zip215`: how signatures are judged
 //! - `encoding`: one message has one encoding, and any other bytes are another message or none
+//! - `malformed`: the CBOR that RFC 8949 calls not well-formed, or not deterministic, is refused wherever it stands
 //! - `writing`: what a correct writer signs, under whatever clock
 //! - `wire`: frames survive the wire, and no bytes are more than an error
 //! - `history` and `model`: what the laws are tried on, and the definitions
@@ -14,6 +15,7 @@ use proptest::test_runner::Config;
 mod authenticity;
 mod encoding;
 mod history;
+mod malformed;
 mod merging;
 mod model;
 mod wire;
@@ -21,6 +23,6 @@ mod writing;
 mod zip215;
 
 /// So many cases. What failed is printed; nothing is written beside the sources.
-fn cases(cases: u32) -> Config {
+pub fn cases(cases: u32) -> Config {
     Config { failure_persistence: None, ..Config::with_cases(cases) }
 }

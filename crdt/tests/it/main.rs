@@ -3,11 +3,13 @@
 //! - `exchange`: replicas that talk to each other until they are equal, and what that costs
 //! - `vectors`: the test vectors and limits that PROTOCOL.md states
 //! - `laws`: what holds of every room, message and frame, by property tests
-//! - `world`: the network and the disks for `exchange`
+//! - `oracle`: another implementation of set reconciliation finds the same differences
+//! - `world`: the network and the disks for `exchange` and `oracle`
 
 #![allow(missing_docs, unreachable_pub, clippy::print_stdout, clippy::unwrap_used)]
 
 mod exchange;
 mod laws;
+mod oracle;
 mod vectors;
 mod world;

@@ -49,7 +49,7 @@ fn check_change(original: &Message, changed: &[u8]) {
 }
 
 /// A message with every field as short as can be, one with references, and one with the longest integers.
-fn samples() -> [Message; 3] {
+pub fn samples() -> [Message; 3] {
     let small =
         Draft { room: room_id(), seq: 0, time: Timestamp(1), prev: None, seen: Vec::new(), kind: 0, body: Vec::new() };
     let referring = Draft {
