@@ -71,9 +71,21 @@ impl Room {
     }
 
     /// The room as a store kept it.
-    pub fn restore(id: RoomId, own: AuthorId, verifier: Arc<dyn Verifier>, snapshot: Snapshot) -> Self {
+    pub fn restore(id: RoomId, own: AuthorId, verifier: Arc<dyn Verifier>, mut snapshot: Snapshot) -> Self {
+        let index = std::mem::take(&mut snapshot.keys).into_iter().collect();
+        Self::restore_indexed(id, own, verifier, index, snapshot)
+    }
+
+    /// The same, for a store that makes the index while it reads the keys. The snapshot's own list of keys is ignored.
+    pub fn restore_indexed(
+        id: RoomId,
+        own: AuthorId,
+        verifier: Arc<dyn Verifier>,
+        index: Index,
+        snapshot: Snapshot,
+    ) -> Self {
         let mut room = Self::new(id, own, verifier);
-        room.index = snapshot.keys.into_iter().collect();
+        room.index = index;
         room.heads = snapshot.heads.into_iter().collect();
         for claim in snapshot.claims {
             room.holes.add(claim);

@@ -1,5 +1,6 @@
 //! Rooms as their users hold them.
 
+mod opening;
 mod perform;
 mod slot;
 mod task;
@@ -142,7 +143,7 @@ impl Room {
         }
     }
 
-    /// The room in brief.
+    /// The room in brief. While a long history is loaded it counts no messages.
     pub fn info(&self) -> RoomInfo {
         self.slot.info()
     }

@@ -41,8 +41,10 @@ pub(crate) struct Slot {
     pub(crate) stop: CancellationToken,
     /// What the network calls the room; another number each time it joins.
     handle: AtomicU32,
-    /// Whether the own author has said by what name it goes since the node started.
+    /// Whether it is on disk by what name the own author goes since the node started.
     introduced: AtomicBool,
+    /// Whether people have been told that it is open.
+    opened: AtomicBool,
     kept: Mutex<Kept>,
 }
 
@@ -118,6 +120,7 @@ impl Slot {
             stop,
             handle: AtomicU32::new(0),
             introduced: AtomicBool::new(false),
+            opened: AtomicBool::new(false),
             kept: Mutex::new(Kept { unannounced: VecDeque::new(), newest_shown: Key::MIN, said: Vec::new() }),
         }
     }
@@ -163,9 +166,14 @@ impl Slot {
         });
     }
 
-    /// Whether it is still to be said by what name the own author goes. It is asked once.
-    pub(crate) fn introduce(&self) -> bool {
-        !self.introduced.swap(true, Ordering::Relaxed)
+    /// Whether it is on disk by what name the own author goes.
+    pub(crate) fn is_introduced(&self) -> bool {
+        self.introduced.load(Ordering::Acquire)
+    }
+
+    /// The history is loaded; whether that is so for the first time.
+    pub(crate) fn opened(&self) -> bool {
+        !self.opened.swap(true, Ordering::Relaxed)
     }
 
     /// The lock is held for moments and never while something can fail, so a poisoned one holds whole data.
@@ -173,8 +181,10 @@ impl Slot {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers what was said, for the receipts of a task to come. No more than are kept receipts for.
+    /// Remembers what was said and is on disk, for the receipts of a task to come. No more than are kept receipts for.
     pub(crate) fn said(&self, messages: &[Message]) {
+        // The name comes before all else, in the same commit or an earlier one.
+        self.introduced.store(true, Ordering::Release);
         let mut kept = self.kept();
         if kept.said.len() <= MAX_RECEIPTS {
             kept.said.extend(messages.iter().map(Message::key));
