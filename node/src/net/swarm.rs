@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use distchat_crdt::sync::MAX_GOSSIP;
+use distchat_crdt::{
+    Topic,
+    sync::{Have, List, MAX_GOSSIP, Request},
+};
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
     Multiaddr, PeerId, Swarm,
@@ -33,6 +36,7 @@ use super::{
     counters::{Counters, Counting},
     dial::{Dial, Dialer, Target},
     gossip::{acceptance, gossip_topic},
+    kept::Kept,
     peers::Peers,
     renewal::Renewal,
     requests::Answer,
@@ -48,8 +52,11 @@ const TICK: Duration = Duration::from_secs(1);
 const LOG_COUNTERS: u64 = 60;
 /// How soon a room without space is tried again.
 const RETRY: Duration = Duration::from_millis(10);
-/// How long shutting down may take.
+/// How long each of the two parts of shutting down may take: the last words, and the parting.
 const FAREWELL: Duration = Duration::from_millis(700);
+/// What was published longer ago than this has gone out.
+const LATELY: Duration = Duration::from_secs(2);
+
 /// The task's state.
 pub(super) struct Task {
     pub(super) swarm: Swarm<Behaviour>,
@@ -71,10 +78,14 @@ pub(super) struct Task {
     pub(super) mdns_told: bool,
     /// The first addresses are known. Others are news.
     pub(super) started: bool,
+    /// When something was last published here.
+    pub(super) published: Option<Instant>,
+    pub(super) kept: Arc<Kept>,
     pub(super) out: Outputs,
 }
 
 /// Where the task's facts and events go.
+#[derive(Clone)]
 pub(super) struct Outputs {
     pub(super) events: mpsc::Sender<NetEvent>,
     pub(super) listeners: watch::Sender<Vec<Multiaddr>>,
@@ -111,7 +122,7 @@ impl Outputs {
 
 impl Task {
     /// Runs until cancelled, or until nobody holds a [`super::Network`] any more.
-    pub(super) async fn run(mut self, mut inputs: Inputs) {
+    pub(super) async fn run(mut self, inputs: &mut Inputs) {
         let mut commands = Vec::with_capacity(BATCH);
         let mut gossip = Vec::with_capacity(BATCH);
         let mut tick = interval(TICK);
@@ -151,6 +162,7 @@ impl Task {
             }
         }
         self.out.log_counters(&mut logged);
+        self.publish_the_rest(inputs).await;
         self.part().await;
     }
 
@@ -161,28 +173,45 @@ impl Task {
                 Command::Request(request) => requests.push(request),
                 Command::Charge { peer, offence } => self.charge(peer, offence),
                 Command::Connect { address, done } => {
-                    let _ = done.send(self.dialer.want(Instant::now(), &address));
+                    let wanted = self.dialer.want(Instant::now(), &address);
+                    if wanted.is_ok() {
+                        self.kept.wanted(address);
+                    }
+                    let _ = done.send(wanted);
                 }
                 Command::Join { topic, inbox, joined } => {
-                    if let Err(error) = self.swarm.behaviour_mut().gossip.subscribe(&gossip_topic(&topic)) {
-                        debug!(%error, "cannot subscribe");
-                    }
-                    let handle = self.rooms.join(topic, inbox, self.peers.ready().map(|(peer, _)| peer));
+                    self.subscribe(&topic);
+                    let handle = self.rooms.join(topic, inbox.clone(), self.peers.ready().map(|(peer, _)| peer));
+                    self.kept.joined(handle, topic, inbox);
                     let _ = joined.send(handle);
                 }
                 Command::Leave { handle } => self.leave(handle),
+                #[cfg(test)]
+                #[expect(clippy::panic, reason = "this is what was asked for")]
+                Command::Crash => panic!("the network was asked to crash"),
             }
         }
         self.send_requests(requests);
     }
 
+    /// Takes part in the gossip of a topic.
+    pub(super) fn subscribe(&mut self, topic: &Topic) {
+        if let Err(error) = self.swarm.behaviour_mut().gossip.subscribe(&gossip_topic(topic)) {
+            debug!(%error, "cannot subscribe");
+        }
+    }
+
     fn leave(&mut self, handle: u32) {
+        self.kept.left(handle);
         if let Some(topic) = self.rooms.leave(handle) {
             self.swarm.behaviour_mut().gossip.unsubscribe(&gossip_topic(&topic));
         }
     }
 
     fn on_gossip_command(&mut self, command: GossipCommand) {
+        if matches!(command, GossipCommand::Publish { .. }) {
+            self.published = Some(Instant::now());
+        }
         let gossip = &mut self.swarm.behaviour_mut().gossip;
         match command {
             GossipCommand::Publish { topic, frame } => match gossip.publish(gossip_topic(&topic), frame) {
@@ -304,6 +333,37 @@ impl Task {
                 "others on this network are not found by themselves, give their addresses with --connect: {error}"
             );
             self.out.warn("mdns_off", message);
+        }
+    }
+
+    /// Publishes what was said before the end, and waits until it has gone out. A frame waits in the connection for its
+    /// turn, and a connection that is closed throws it away; so every peer is asked something, for its answer shows that
+    /// all that stood before the question is there.
+    async fn publish_the_rest(&mut self, inputs: &mut Inputs) {
+        inputs.gossip.close();
+        while let Ok(command) = inputs.gossip.try_recv() {
+            self.on_gossip_command(command);
+        }
+        if self.published.is_none_or(|at| at.elapsed() > LATELY) {
+            return;
+        }
+        let peers: Vec<PeerId> = self.peers.ready().map(|(peer, _)| peer).collect();
+        let mut asked = Vec::with_capacity(peers.len());
+        for peer in peers {
+            // No room has this handle, so nobody need think about it.
+            let nothing = Request::Have(Have { handle: 0, keys: List::default() });
+            let id = self.swarm.behaviour_mut().sync.send_request(&peer, Ok(nothing));
+            self.sent.insert(id, (peer, Vec::new()));
+            asked.push(id);
+        }
+        let answered = timeout(FAREWELL, async {
+            while asked.iter().any(|id| self.sent.contains_key(id)) {
+                let event = self.swarm.select_next_some().await;
+                self.on_swarm_event(event);
+            }
+        });
+        if answered.await.is_err() {
+            debug!("what was said last may not have reached everybody by gossip");
         }
     }
 
