@@ -149,7 +149,7 @@ impl Room {
     }
 
     fn usable(&self) -> Result<(), RoomError> {
-        match self.slot.status.borrow().state {
+        match *self.slot.state.borrow() {
             RoomState::Open | RoomState::Restarted => Ok(()),
             RoomState::Failed => Err(RoomError::Failed(self.slot.name.clone())),
             RoomState::Left => Err(RoomError::Left(self.slot.name.clone())),
@@ -171,8 +171,8 @@ impl Room {
                 send.await.map_err(|_| RoomError::Closed)?;
                 Ok::<_, RoomError>(answer.await.ok())
             };
-            let mut status = self.slot.status.subscribe();
-            let unusable = status.wait_for(|status| matches!(status.state, RoomState::Failed | RoomState::Left));
+            let mut state = self.slot.state.subscribe();
+            let unusable = state.wait_for(|state| matches!(state, RoomState::Failed | RoomState::Left));
             tokio::select! {
                 biased;
                 answer = answered => if let Some(answer) = answer? { return answer },

@@ -37,6 +37,9 @@ pub(crate) struct Slot {
     /// takes.
     pub(crate) mailbox: tokio::sync::Mutex<Mailbox>,
     pub(crate) status: watch::Sender<Status>,
+    /// Apart from the status, which changes all the time: whoever waits for an answer watches this, and must not be woken
+    /// by every message.
+    pub(crate) state: watch::Sender<RoomState>,
     /// Ends the task for good.
     pub(crate) stop: CancellationToken,
     /// What the network calls the room; another number each time it joins.
@@ -71,7 +74,6 @@ pub(crate) struct Unannounced {
 /// A room in brief, for whoever asks without waiting.
 #[derive(Clone, Debug)]
 pub(crate) struct Status {
-    pub(crate) state: RoomState,
     pub(crate) messages: u64,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) own_nick: Option<String>,
@@ -102,13 +104,7 @@ impl Slot {
     pub(crate) fn new(name: RoomName, number: RoomNo, stop: CancellationToken) -> Self {
         let (commands, command_receiver) = mpsc::channel(COMMANDS);
         let (inputs, input_receiver) = mpsc::channel(INPUTS);
-        let status = Status {
-            state: RoomState::Open,
-            messages: 0,
-            fingerprint: Fingerprint([0; 32]),
-            own_nick: None,
-            peers: Vec::new(),
-        };
+        let status = Status { messages: 0, fingerprint: Fingerprint([0; 32]), own_nick: None, peers: Vec::new() };
         Self {
             id: RoomId::of(&name),
             name,
@@ -117,6 +113,7 @@ impl Slot {
             inputs,
             mailbox: tokio::sync::Mutex::new(Mailbox { commands: command_receiver, inputs: input_receiver }),
             status: watch::Sender::new(status),
+            state: watch::Sender::new(RoomState::Open),
             stop,
             handle: AtomicU32::new(0),
             introduced: AtomicBool::new(false),
@@ -141,7 +138,7 @@ impl Slot {
             name: self.name.clone(),
             messages: status.messages,
             peers: status.peers.len(),
-            state: status.state,
+            state: *self.state.borrow(),
             fingerprint: status.fingerprint,
         }
     }
@@ -158,12 +155,10 @@ impl Slot {
     }
 
     pub(crate) fn set_state(&self, state: RoomState) {
-        self.status.send_modify(|status| {
-            status.state = state;
-            if matches!(state, RoomState::Failed | RoomState::Left) {
-                status.peers.clear();
-            }
-        });
+        if matches!(state, RoomState::Failed | RoomState::Left) {
+            self.status.send_modify(|status| status.peers.clear());
+        }
+        self.state.send_replace(state);
     }
 
     /// Whether it is on disk by what name the own author goes.
