@@ -388,3 +388,17 @@ fn the_indexes_are_used() {
         );
     }
 }
+
+/// A statement that is planned anew for every page or key costs more than what it reads.
+#[test]
+fn plans_are_made_once() {
+    let conn = schema::open_writer(None).unwrap();
+    for query in [keys::AT, keys::BEHIND, query::DOWN] {
+        let mut statement = conn.prepare(query).unwrap();
+        for time in 0..5 {
+            let mut rows = statement.query(params![1, time, [time as u8; 32]]).unwrap();
+            assert!(rows.next().unwrap().is_none());
+        }
+        assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0, "{query}");
+    }
+}
