@@ -129,7 +129,7 @@ impl Kept {
 
 /// Runs the task, and another one whenever it crashes, up to OTP's restart intensity. Returns when it has ended by itself,
 /// or has crashed too often.
-pub(super) async fn keep(kept: Arc<Kept>, first: Task, inputs: Inputs) {
+pub(super) async fn keep(kept: Arc<Kept>, first: Box<Task>, inputs: Inputs) {
     let shutdown = inputs.shutdown.clone();
     // The task holds the lock while it runs; what it has not taken when it crashes, the next one takes.
     let inputs = Arc::new(tokio::sync::Mutex::new(inputs));
@@ -147,10 +147,10 @@ pub(super) async fn keep(kept: Arc<Kept>, first: Task, inputs: Inputs) {
             }
             None => {
                 let before = kept.changing().listen.clone();
-                let mut made = start::task(&kept, before).await;
+                let mut made = Box::pin(start::task(&kept, before)).await;
                 if made.is_err() {
                     // Somebody else may have taken the port in between.
-                    made = start::task(&kept, kept.listen_first()).await;
+                    made = Box::pin(start::task(&kept, kept.listen_first())).await;
                 }
                 match made {
                     Ok(made) => {

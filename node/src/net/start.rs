@@ -60,7 +60,7 @@ pub(crate) async fn start(
     let out = Outputs { events, listeners: listeners_in, peers: peers_in, counting: Arc::clone(&counting) };
     let run_dir = config.run_dir.clone();
     let kept = Arc::new(Kept::new(keypair, config, out));
-    let task = task(&kept, kept.listen_first()).await?;
+    let task = Box::pin(task(&kept, kept.listen_first())).await?;
     info!(peer = %me, listeners = ?listeners.borrow(), "listening");
 
     let (commands_in, commands) = mpsc::channel(COMMANDS);
@@ -82,13 +82,13 @@ pub(crate) async fn start(
 ///
 /// # Errors
 /// As for [`start`].
-pub(super) async fn task(kept: &Arc<Kept>, addresses: Vec<Multiaddr>) -> Result<Task, NetError> {
+pub(super) async fn task(kept: &Arc<Kept>, addresses: Vec<Multiaddr>) -> Result<Box<Task>, NetError> {
     let (keypair, mdns) = (kept.keypair(), kept.mdns());
     let me = keypair.public().to_peer_id();
     let transport = transport::build(keypair).map_err(NetError::Setup)?;
     let behaviour = Behaviour::new(keypair, mdns).map_err(NetError::Setup)?;
     let settings = libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE);
-    let mut task = Task {
+    let mut task = Box::new(Task {
         swarm: Swarm::new(transport, behaviour, me, settings),
         rooms: Rooms::default(),
         peers: Peers::default(),
@@ -105,7 +105,7 @@ pub(super) async fn task(kept: &Arc<Kept>, addresses: Vec<Multiaddr>) -> Result<
         published: None,
         kept: kept.clone(),
         out: kept.out().clone(),
-    };
+    });
     kept.restore(&mut task)?;
     let waiting = listen(&mut task, &addresses).await?;
     first_addresses(&mut task, waiting.clone()).await;

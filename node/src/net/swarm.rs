@@ -187,7 +187,6 @@ impl Task {
                 }
                 Command::Leave { handle } => self.leave(handle),
                 #[cfg(test)]
-                #[expect(clippy::panic, reason = "this is what was asked for")]
                 Command::Crash => panic!("the network was asked to crash"),
             }
         }

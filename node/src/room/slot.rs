@@ -88,7 +88,8 @@ pub(crate) struct RoomPeer {
     pub(crate) clock_offset_ms: Option<i64>,
 }
 
-type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
+/// Where an answer goes.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
 
 /// What a room's users ask of its task.
 pub(crate) enum Command {

@@ -21,7 +21,7 @@ use tokio::{
 use super::{
     opening,
     perform::Waiting,
-    slot::{Command, Mailbox, RoomPeer, Slot},
+    slot::{Command, Mailbox, Reply, RoomPeer, Slot},
     view::View,
 };
 use crate::{
@@ -107,7 +107,7 @@ pub(super) struct Task {
     pub(super) last_commit: u64,
     /// Fingerprints that were asked for and tell of messages up to a commit that is not on disk yet: whoever knows one
     /// can read the transcript that it stands for.
-    pub(super) settling: VecDeque<(u64, FingerprintInfo, oneshot::Sender<Result<FingerprintInfo, RoomError>>)>,
+    pub(super) settling: VecDeque<(u64, FingerprintInfo, Reply<FingerprintInfo>)>,
 }
 
 /// Runs the room until it is stopped. On a panic or an error nothing is lost: whatever was acknowledged is in the store,
