@@ -11,7 +11,8 @@
 //!
 //! # Parts
 //! * [`swarm`] is the task, [`events`] what it does with what libp2p tells it, [`requests`] how it
-//!   passes on questions and answers, [`mod@start`] how it comes to be, [`kept`] how it comes to be again after a crash;
+//!   passes on questions and answers, [`mod@start`] how it comes to be, [`kept`] how it comes to be again after a
+//!   crash, [`farewell`] how it ends;
 //! * [`behaviour`], [`transport`], [`codec`], [`gossip`], [`discovery`] are the protocols and how they are set up;
 //! * [`renewal`] decides when mDNS is set up anew;
 //! * [`route`] decides which room gets what, [`peers`] knows who is connected, [`budget`] what a peer may cost;
@@ -27,6 +28,7 @@ mod dial;
 mod discovery;
 mod error;
 mod events;
+mod farewell;
 mod gossip;
 mod kept;
 mod peers;

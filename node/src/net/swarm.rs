@@ -6,10 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use distchat_crdt::{
-    Topic,
-    sync::{Have, List, MAX_GOSSIP, Request},
-};
+use distchat_crdt::{Topic, sync::MAX_GOSSIP};
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
     Multiaddr, PeerId, Swarm,
@@ -24,7 +21,7 @@ use libp2p::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::{MissedTickBehavior, interval, sleep_until, timeout},
+    time::{MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -52,11 +49,6 @@ const TICK: Duration = Duration::from_secs(1);
 const LOG_COUNTERS: u64 = 60;
 /// How soon a room without space is tried again.
 const RETRY: Duration = Duration::from_millis(10);
-/// How long each of the two parts of shutting down may take: the last words, and the parting.
-const FAREWELL: Duration = Duration::from_millis(700);
-/// What was published longer ago than this has gone out.
-const LATELY: Duration = Duration::from_secs(2);
-
 /// The task's state.
 pub(super) struct Task {
     pub(super) swarm: Swarm<Behaviour>,
@@ -207,7 +199,7 @@ impl Task {
         }
     }
 
-    fn on_gossip_command(&mut self, command: GossipCommand) {
+    pub(super) fn on_gossip_command(&mut self, command: GossipCommand) {
         if matches!(command, GossipCommand::Publish { .. }) {
             self.published = Some(Instant::now());
         }
@@ -333,56 +325,6 @@ impl Task {
             );
             self.out.warn("mdns_off", message);
         }
-    }
-
-    /// Publishes what was said before the end, and waits until it has gone out. A frame waits in the connection for its
-    /// turn, and a connection that is closed throws it away; so every peer is asked something, for its answer shows that
-    /// all that stood before the question is there.
-    async fn publish_the_rest(&mut self, inputs: &mut Inputs) {
-        inputs.gossip.close();
-        while let Ok(command) = inputs.gossip.try_recv() {
-            self.on_gossip_command(command);
-        }
-        if self.published.is_none_or(|at| at.elapsed() > LATELY) {
-            return;
-        }
-        let peers: Vec<PeerId> = self.peers.ready().map(|(peer, _)| peer).collect();
-        let mut asked = Vec::with_capacity(peers.len());
-        for peer in peers {
-            // No room has this handle, so nobody need think about it.
-            let nothing = Request::Have(Have { handle: 0, keys: List::default() });
-            let id = self.swarm.behaviour_mut().sync.send_request(&peer, Ok(nothing));
-            self.sent.insert(id, (peer, Vec::new()));
-            asked.push(id);
-        }
-        let answered = timeout(FAREWELL, async {
-            while asked.iter().any(|id| self.sent.contains_key(id)) {
-                let event = self.swarm.select_next_some().await;
-                self.on_swarm_event(event);
-            }
-        });
-        if answered.await.is_err() {
-            debug!("what was said last may not have reached everybody by gossip");
-        }
-    }
-
-    /// Leaves everything and waits a moment for the others to hear of it.
-    async fn part(mut self) {
-        let topics: Vec<_> = self.rooms.topics().map(gossip_topic).collect();
-        for topic in topics {
-            self.swarm.behaviour_mut().gossip.unsubscribe(&topic);
-        }
-        let peers: Vec<PeerId> = self.peers.all().copied().collect();
-        for peer in peers {
-            let _ = self.swarm.disconnect_peer_id(peer);
-        }
-        let _ = timeout(FAREWELL, async {
-            while self.peers.all().next().is_some() {
-                let event = self.swarm.select_next_some().await;
-                self.on_swarm_event(event);
-            }
-        })
-        .await;
     }
 }
 
