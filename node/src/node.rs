@@ -157,8 +157,11 @@ impl Node {
         self.0.shared.network.listeners()
     }
 
-    /// Opens a room: everything that this profile holds of it is there at once, the rest follows from the peers that are
-    /// in it. Opening an open room returns it.
+    /// Opens a room: what this profile holds of it can be read at once, the rest follows from the peers that are in it.
+    /// Opening an open room returns it.
+    ///
+    /// A history of more than some 20,000 messages goes on loading when this returns. [`Room::messages`] does not wait for
+    /// that, everything else does; [`Event::Room`] tells when it is done.
     ///
     /// # Errors
     /// If its history cannot be read or the node has shut down.
@@ -177,10 +180,11 @@ impl Node {
         slot.joined(joined.map_err(|_| RoomError::Closed)?);
         inner.starts.send(Order::Start(slot.clone())).await.map_err(|_| RoomError::Closed)?;
         inner.rooms().push(slot.clone());
-        let room = Room::new(slot.clone(), inner.restarts.clone());
-        // Answers once the history is loaded, so that the state that is told is the room's.
-        room.fingerprint().await?;
-        inner.shared.events.emit(slot.event());
+        let room = Room::new(slot, inner.restarts.clone());
+        if !inner.shared.store.is_long(number).await? {
+            // Answers once the history is loaded, so that the room is seen as it is.
+            room.fingerprint().await?;
+        }
         Ok(room)
     }
 
@@ -211,6 +215,8 @@ impl Node {
         // The task holds the mailbox until it has ended.
         slot.clear_mailbox().await;
         inner.shared.network.leave(slot.handle()).await;
+        // Whoever waits for a commit that is on its way is told of it, and not that the room was left.
+        inner.shared.store.settle().await.ok();
         slot.set_state(RoomState::Left);
         inner.shared.events.emit(slot.event());
         Ok(())
@@ -265,6 +271,7 @@ impl Node {
             tracing::error!("the supervisor of the rooms crashed");
         }
         let slots: Vec<Arc<Slot>> = inner.rooms().drain(..).collect();
+        inner.shared.store.settle().await.ok();
         for slot in slots {
             slot.set_state(RoomState::Left);
             inner.shared.events.emit(slot.event());
@@ -326,3 +333,6 @@ async fn watch_network(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,6 +102,9 @@ impl Supervisor {
             Decision::GiveUp => {
                 tracing::error!(room = %child.slot.name, failure, "the room crashed too often and stays down");
                 let slot = child.slot;
+                // What was handed to the store before the crash may yet be on disk, and the store itself tells who waits
+                // for it. Only after that is it true of everybody else that nothing was said.
+                self.shared.store.settle().await.ok();
                 slot.set_state(RoomState::Failed);
                 self.shared.network.leave(slot.handle()).await;
                 slot.clear_mailbox().await;

@@ -74,10 +74,22 @@ impl Room {
     }
 
     /// The room as a store kept it.
-    pub fn restore(id: RoomId, own: AuthorId, verifier: Arc<dyn Verifier>, snapshot: Snapshot) -> Self {
+    pub fn restore(id: RoomId, own: AuthorId, verifier: Arc<dyn Verifier>, mut snapshot: Snapshot) -> Self {
+        let mut index = Index::default();
+        index.insert_ascending(&std::mem::take(&mut snapshot.keys));
+        Self::restore_indexed(id, own, verifier, index, snapshot)
+    }
+
+    /// The same, for a store that makes the index while it reads the keys. The snapshot's own list of keys is ignored.
+    pub fn restore_indexed(
+        id: RoomId,
+        own: AuthorId,
+        verifier: Arc<dyn Verifier>,
+        index: Index,
+        snapshot: Snapshot,
+    ) -> Self {
         let mut room = Self::new(id, own, verifier);
-        room.index.insert_ascending(&snapshot.keys);
-        drop(snapshot.keys);
+        room.index = index;
         room.heads = snapshot.heads.into_iter().collect();
         for claim in snapshot.claims {
             if !Bug::HolesNotRestored.is_planted() {

@@ -16,6 +16,7 @@ use super::{
     codec::{self, Codec},
     discovery::Discovery,
     gossip::{self, Gossip},
+    transport::PING_INTERVAL,
 };
 
 /// What identify calls this family of protocols.
@@ -24,9 +25,8 @@ const PROTOCOL_VERSION: &str = "/distchat/1";
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// How many requests are open on a connection, both ways together.
 const MAX_REQUESTS: usize = 64;
-/// How often a connection is asked for a sign of life, and how long it may think about it. [`super::transport`] ends
-/// connections that are silent for longer.
-const PING: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(6));
+/// How long a ping may take. [`super::transport`] ends connections that give no sign of life for longer.
+const PING_TIMEOUT: Duration = Duration::from_secs(6);
 /// Never for idleness: a quiet room is not a reason to part.
 pub(super) const IDLE: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -60,7 +60,6 @@ impl Behaviour {
         let sync = request_response::Config::default()
             .with_request_timeout(REQUEST_TIMEOUT)
             .with_max_concurrent_streams(MAX_REQUESTS);
-        let (interval, timeout) = PING;
         Ok(Self {
             limits: connection_limits::Behaviour::new(limits),
             refused: allow_block_list::Behaviour::default(),
@@ -72,7 +71,7 @@ impl Behaviour {
                 sync,
             ),
             identify: identify::Behaviour::new(identify),
-            ping: ping::Behaviour::new(ping::Config::new().with_interval(interval).with_timeout(timeout)),
+            ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT)),
         })
     }
 }

@@ -11,7 +11,8 @@
 //!
 //! # Parts
 //! * [`swarm`] is the task, [`events`] what it does with what libp2p tells it, [`requests`] how it
-//!   passes on questions and answers, [`mod@start`] how it comes to be;
+//!   passes on questions and answers, [`mod@start`] how it comes to be, [`kept`] how it comes to be again after a
+//!   crash, [`farewell`] how it ends;
 //! * [`behaviour`], [`transport`], [`codec`], [`gossip`], [`discovery`] are the protocols and how they are set up;
 //! * [`renewal`] decides when mDNS is set up anew;
 //! * [`route`] decides which room gets what, [`peers`] knows who is connected, [`budget`] what a peer may cost;
@@ -27,7 +28,9 @@ mod dial;
 mod discovery;
 mod error;
 mod events;
+mod farewell;
 mod gossip;
+mod kept;
 mod peers;
 mod renewal;
 mod requests;
@@ -145,11 +148,25 @@ pub(crate) enum NetEvent {
 /// What the task is asked to do.
 #[derive(Debug)]
 enum Command {
-    Connect { address: Multiaddr, done: oneshot::Sender<Result<(), ConnectError>> },
-    Join { topic: Topic, inbox: mpsc::Sender<NetInput>, joined: oneshot::Sender<u32> },
-    Leave { handle: u32 },
+    Connect {
+        address: Multiaddr,
+        done: oneshot::Sender<Result<(), ConnectError>>,
+    },
+    Join {
+        topic: Topic,
+        inbox: mpsc::Sender<NetInput>,
+        joined: oneshot::Sender<u32>,
+    },
+    Leave {
+        handle: u32,
+    },
     Request(Outgoing),
-    Charge { peer: PeerId, offence: Offence },
+    Charge {
+        peer: PeerId,
+        offence: Offence,
+    },
+    #[cfg(test)]
+    Crash,
 }
 
 /// What the task is asked to do about gossip. A queue of its own, so that a flood of frames does not keep requests out.
@@ -241,6 +258,12 @@ impl Network {
         if self.commands.try_send(Command::Charge { peer, offence }).is_err() {
             self.counting.charges_dropped.add();
         }
+    }
+
+    /// Makes the task panic.
+    #[cfg(test)]
+    pub(crate) async fn crash(&self) {
+        self.commands.send(Command::Crash).await.unwrap();
     }
 
     /// What was dropped, refused or wrong so far. The log has it too, every minute in which something was.

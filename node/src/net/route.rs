@@ -67,6 +67,13 @@ impl Rooms {
         self.last
     }
 
+    /// Takes a room in again under the handle that it had: the task has crashed, the room has not.
+    pub(super) fn rejoin(&mut self, handle: u32, topic: Topic, inbox: mpsc::Sender<NetInput>) {
+        self.last = self.last.max(handle);
+        self.topics.insert(topic, handle);
+        self.rooms.insert(handle, Room { topic, inbox, backlog: VecDeque::new() });
+    }
+
     /// Lets a room go. Returns its topic if no other room has it now.
     pub(super) fn leave(&mut self, handle: u32) -> Option<Topic> {
         let room = self.rooms.remove(&handle)?;

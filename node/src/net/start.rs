@@ -1,10 +1,6 @@
 //! How the task comes to be: keys, listeners, and the first moments.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use libp2p::{Multiaddr, Swarm, core::transport::ListenerId, identity::Keypair, multiaddr::Protocol};
@@ -25,6 +21,7 @@ use super::{
     counters::Counting,
     dial::Dialer,
     error::{io_cause, listen_error},
+    kept::{self, Kept},
     peers::Peers,
     renewal::Renewal,
     route::Rooms,
@@ -33,8 +30,6 @@ use super::{
     transport,
 };
 
-/// Where a node listens that was not told where. The first must do, the others may fail.
-const DEFAULT_LISTEN: [&str; 2] = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"];
 /// How long to wait for the first addresses, and how long for more of them.
 const FIRST_ADDRESSES: Duration = Duration::from_secs(5);
 const MORE_ADDRESSES: Duration = Duration::from_millis(30);
@@ -47,8 +42,8 @@ const LISTINGS: usize = 4;
 
 /// Starts listening and the task.
 ///
-/// `events` hears what a person may want to know, as far as it is read. The task ends when `shutdown` is cancelled; that
-/// it ended otherwise is for the holder of the join handle to notice.
+/// `events` hears what a person may want to know, as far as it is read. The task ends when `shutdown` is cancelled. If it
+/// crashes it is started again; that it does so too often, and stays down, is for the holder of the join handle to notice.
 ///
 /// # Errors
 /// If an address given in the configuration cannot be listened on or dialled, or if there is no network at all.
@@ -59,13 +54,41 @@ pub(crate) async fn start(
 ) -> Result<(Network, JoinHandle<()>), NetError> {
     let keypair = Keypair::generate_ed25519();
     let me = keypair.public().to_peer_id();
-    let transport = transport::build(&keypair).map_err(NetError::Setup)?;
-    let behaviour = Behaviour::new(&keypair, config.mdns).map_err(NetError::Setup)?;
-    let settings = libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE);
     let (listeners_in, listeners) = watch::channel(Vec::new());
     let (peers_in, peers) = watch::channel(Vec::new());
     let counting = Arc::new(Counting::default());
-    let mut task = Task {
+    let out = Outputs { events, listeners: listeners_in, peers: peers_in, counting: Arc::clone(&counting) };
+    let run_dir = config.run_dir.clone();
+    let kept = Arc::new(Kept::new(keypair, config, out));
+    let task = Box::pin(task(&kept, kept.listen_first())).await?;
+    info!(peer = %me, listeners = ?listeners.borrow(), "listening");
+
+    let (commands_in, commands) = mpsc::channel(COMMANDS);
+    let (gossip_in, gossip) = mpsc::channel(GOSSIP);
+    let (told_in, told) = mpsc::channel(LISTINGS);
+    let dir = run_dir.map(|dir| rundir::run(dir, me, listeners.clone(), told_in, shutdown.clone()));
+    let running = kept::keep(kept, task, Inputs { commands, gossip, told, shutdown });
+    let handle = tokio::spawn(async move {
+        // In one task with the swarm, so that whoever awaits its end knows that the files are gone.
+        match dir {
+            Some(dir) => futures::join!(running, tokio::spawn(dir)).0,
+            None => running.await,
+        }
+    });
+    Ok((Network { me, commands: commands_in, gossip: gossip_in, listeners, peers, counting }, handle))
+}
+
+/// A task that listens, in the rooms that have been joined so far.
+///
+/// # Errors
+/// As for [`start`].
+pub(super) async fn task(kept: &Arc<Kept>, addresses: Vec<Multiaddr>) -> Result<Box<Task>, NetError> {
+    let (keypair, mdns) = (kept.keypair(), kept.mdns());
+    let me = keypair.public().to_peer_id();
+    let transport = transport::build(keypair).map_err(NetError::Setup)?;
+    let behaviour = Behaviour::new(keypair, mdns).map_err(NetError::Setup)?;
+    let settings = libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE);
+    let mut task = Box::new(Task {
         swarm: Swarm::new(transport, behaviour, me, settings),
         rooms: Rooms::default(),
         peers: Peers::default(),
@@ -76,52 +99,36 @@ pub(crate) async fn start(
         offers: 0,
         offences: Offences::default(),
         listening: Vec::new(),
-        renewal: Renewal::new(config.mdns),
+        renewal: Renewal::new(mdns),
         mdns_told: false,
         started: false,
-        out: Outputs { events, listeners: listeners_in, peers: peers_in, counting: Arc::clone(&counting) },
-    };
-    for address in &config.connect {
-        task.dialer.want(Instant::now(), address)?;
-    }
-    let waiting = listen(&mut task, &config.listen).await?;
-    first_addresses(&mut task, waiting).await;
-    if config.mdns {
+        published: None,
+        kept: kept.clone(),
+        out: kept.out().clone(),
+    });
+    kept.restore(&mut task)?;
+    let waiting = listen(&mut task, &addresses).await?;
+    first_addresses(&mut task, waiting.clone()).await;
+    kept.listening(&addresses, &waiting, &task.listening);
+    if mdns {
         task.renew_mdns();
     }
-    info!(peer = %me, listeners = ?listeners.borrow(), "listening");
-
-    let (commands_in, commands) = mpsc::channel(COMMANDS);
-    let (gossip_in, gossip) = mpsc::channel(GOSSIP);
-    let (told_in, told) = mpsc::channel(LISTINGS);
-    let dir = config.run_dir.map(|dir| rundir::run(dir, me, listeners.clone(), told_in, shutdown.clone()));
-    let inputs = Inputs { commands, gossip, told, shutdown };
-    let handle = tokio::spawn(async move {
-        // In one task with the swarm, so that whoever awaits its end knows that the files are gone.
-        match dir {
-            Some(dir) => futures::join!(Box::pin(task.run(inputs)), tokio::spawn(dir)).0,
-            None => Box::pin(task.run(inputs)).await,
-        }
-    });
-    Ok((Network { me, commands: commands_in, gossip: gossip_in, listeners, peers, counting }, handle))
+    Ok(task)
 }
 
-/// Starts the listeners. Returns those whose addresses are not known yet.
-async fn listen(task: &mut Task, wanted: &[Multiaddr]) -> Result<Vec<ListenerId>, NetError> {
+/// Starts the listeners: one for each address, but where an address that nobody has asked for does not work. Returns those
+/// whose addresses are not known yet.
+async fn listen(task: &mut Task, addresses: &[Multiaddr]) -> Result<Vec<ListenerId>, NetError> {
+    let asked_for = task.kept.asked_for();
     let mut waiting = Vec::new();
-    for address in wanted {
-        probe(address).await?;
-        waiting.push(task.swarm.listen_on(address.clone()).map_err(|error| listen_error(address, &error))?);
-    }
-    if !wanted.is_empty() {
-        return Ok(waiting);
-    }
-    for (n, address) in DEFAULT_LISTEN.iter().enumerate() {
-        let address: Multiaddr = address.parse().map_err(|error| NetError::Setup(format!("{error}")))?;
+    for (n, address) in addresses.iter().enumerate() {
+        if asked_for {
+            probe(address).await?;
+        }
         match task.swarm.listen_on(address.clone()) {
             Ok(id) => waiting.push(id),
-            Err(error) if n == 0 => return Err(listen_error(&address, &error)),
-            Err(error) => task.out.warn("listen_failed", listen_error(&address, &error).to_string()),
+            Err(error) if asked_for || n == 0 => return Err(listen_error(address, &error)),
+            Err(error) => task.out.warn("listen_failed", listen_error(address, &error).to_string()),
         }
     }
     Ok(waiting)

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use distchat_crdt::sync::MAX_GOSSIP;
+use distchat_crdt::{Topic, sync::MAX_GOSSIP};
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
     Multiaddr, PeerId, Swarm,
@@ -21,7 +21,7 @@ use libp2p::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::{MissedTickBehavior, interval, sleep_until, timeout},
+    time::{MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -33,6 +33,7 @@ use super::{
     counters::{Counters, Counting},
     dial::{Dial, Dialer, Target},
     gossip::{acceptance, gossip_topic},
+    kept::Kept,
     peers::Peers,
     renewal::Renewal,
     requests::Answer,
@@ -48,8 +49,6 @@ const TICK: Duration = Duration::from_secs(1);
 const LOG_COUNTERS: u64 = 60;
 /// How soon a room without space is tried again.
 const RETRY: Duration = Duration::from_millis(10);
-/// How long shutting down may take.
-const FAREWELL: Duration = Duration::from_millis(700);
 /// The task's state.
 pub(super) struct Task {
     pub(super) swarm: Swarm<Behaviour>,
@@ -71,10 +70,14 @@ pub(super) struct Task {
     pub(super) mdns_told: bool,
     /// The first addresses are known. Others are news.
     pub(super) started: bool,
+    /// When something was last published here.
+    pub(super) published: Option<Instant>,
+    pub(super) kept: Arc<Kept>,
     pub(super) out: Outputs,
 }
 
 /// Where the task's facts and events go.
+#[derive(Clone)]
 pub(super) struct Outputs {
     pub(super) events: mpsc::Sender<NetEvent>,
     pub(super) listeners: watch::Sender<Vec<Multiaddr>>,
@@ -111,7 +114,7 @@ impl Outputs {
 
 impl Task {
     /// Runs until cancelled, or until nobody holds a [`super::Network`] any more.
-    pub(super) async fn run(mut self, mut inputs: Inputs) {
+    pub(super) async fn run(mut self, inputs: &mut Inputs) {
         let mut commands = Vec::with_capacity(BATCH);
         let mut gossip = Vec::with_capacity(BATCH);
         let mut tick = interval(TICK);
@@ -151,6 +154,7 @@ impl Task {
             }
         }
         self.out.log_counters(&mut logged);
+        self.publish_the_rest(inputs).await;
         self.part().await;
     }
 
@@ -161,28 +165,44 @@ impl Task {
                 Command::Request(request) => requests.push(request),
                 Command::Charge { peer, offence } => self.charge(peer, offence),
                 Command::Connect { address, done } => {
-                    let _ = done.send(self.dialer.want(Instant::now(), &address));
+                    let wanted = self.dialer.want(Instant::now(), &address);
+                    if wanted.is_ok() {
+                        self.kept.wanted(address);
+                    }
+                    let _ = done.send(wanted);
                 }
                 Command::Join { topic, inbox, joined } => {
-                    if let Err(error) = self.swarm.behaviour_mut().gossip.subscribe(&gossip_topic(&topic)) {
-                        debug!(%error, "cannot subscribe");
-                    }
-                    let handle = self.rooms.join(topic, inbox, self.peers.ready().map(|(peer, _)| peer));
+                    self.subscribe(&topic);
+                    let handle = self.rooms.join(topic, inbox.clone(), self.peers.ready().map(|(peer, _)| peer));
+                    self.kept.joined(handle, topic, inbox);
                     let _ = joined.send(handle);
                 }
                 Command::Leave { handle } => self.leave(handle),
+                #[cfg(test)]
+                Command::Crash => panic!("the network was asked to crash"),
             }
         }
         self.send_requests(requests);
     }
 
+    /// Takes part in the gossip of a topic.
+    pub(super) fn subscribe(&mut self, topic: &Topic) {
+        if let Err(error) = self.swarm.behaviour_mut().gossip.subscribe(&gossip_topic(topic)) {
+            debug!(%error, "cannot subscribe");
+        }
+    }
+
     fn leave(&mut self, handle: u32) {
+        self.kept.left(handle);
         if let Some(topic) = self.rooms.leave(handle) {
             self.swarm.behaviour_mut().gossip.unsubscribe(&gossip_topic(&topic));
         }
     }
 
-    fn on_gossip_command(&mut self, command: GossipCommand) {
+    pub(super) fn on_gossip_command(&mut self, command: GossipCommand) {
+        if matches!(command, GossipCommand::Publish { .. }) {
+            self.published = Some(Instant::now());
+        }
         let gossip = &mut self.swarm.behaviour_mut().gossip;
         match command {
             GossipCommand::Publish { topic, frame } => match gossip.publish(gossip_topic(&topic), frame) {
@@ -305,25 +325,6 @@ impl Task {
             );
             self.out.warn("mdns_off", message);
         }
-    }
-
-    /// Leaves everything and waits a moment for the others to hear of it.
-    async fn part(mut self) {
-        let topics: Vec<_> = self.rooms.topics().map(gossip_topic).collect();
-        for topic in topics {
-            self.swarm.behaviour_mut().gossip.unsubscribe(&topic);
-        }
-        let peers: Vec<PeerId> = self.peers.all().copied().collect();
-        for peer in peers {
-            let _ = self.swarm.disconnect_peer_id(peer);
-        }
-        let _ = timeout(FAREWELL, async {
-            while self.peers.all().next().is_some() {
-                let event = self.swarm.select_next_some().await;
-                self.on_swarm_event(event);
-            }
-        })
-        .await;
     }
 }
 

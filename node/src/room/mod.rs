@@ -1,5 +1,6 @@
 //! Rooms as their users hold them.
 
+mod opening;
 mod perform;
 mod slot;
 mod task;
@@ -142,13 +143,13 @@ impl Room {
         }
     }
 
-    /// The room in brief.
+    /// The room in brief. While a long history is loaded it counts no messages.
     pub fn info(&self) -> RoomInfo {
         self.slot.info()
     }
 
     fn usable(&self) -> Result<(), RoomError> {
-        match self.slot.status.borrow().state {
+        match *self.slot.state.borrow() {
             RoomState::Open | RoomState::Restarted => Ok(()),
             RoomState::Failed => Err(RoomError::Failed(self.slot.name.clone())),
             RoomState::Left => Err(RoomError::Left(self.slot.name.clone())),
@@ -170,8 +171,8 @@ impl Room {
                 send.await.map_err(|_| RoomError::Closed)?;
                 Ok::<_, RoomError>(answer.await.ok())
             };
-            let mut status = self.slot.status.subscribe();
-            let unusable = status.wait_for(|status| matches!(status.state, RoomState::Failed | RoomState::Left));
+            let mut state = self.slot.state.subscribe();
+            let unusable = state.wait_for(|state| matches!(state, RoomState::Failed | RoomState::Left));
             tokio::select! {
                 biased;
                 answer = answered => if let Some(answer) = answer? { return answer },

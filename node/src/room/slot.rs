@@ -37,12 +37,17 @@ pub(crate) struct Slot {
     /// takes.
     pub(crate) mailbox: tokio::sync::Mutex<Mailbox>,
     pub(crate) status: watch::Sender<Status>,
+    /// Apart from the status, which changes all the time: whoever waits for an answer watches this, and must not be woken
+    /// by every message.
+    pub(crate) state: watch::Sender<RoomState>,
     /// Ends the task for good.
     pub(crate) stop: CancellationToken,
     /// What the network calls the room; another number each time it joins.
     handle: AtomicU32,
-    /// Whether the own author has said by what name it goes since the node started.
+    /// Whether it is on disk by what name the own author goes since the node started.
     introduced: AtomicBool,
+    /// Whether people have been told that it is open.
+    opened: AtomicBool,
     kept: Mutex<Kept>,
 }
 
@@ -69,7 +74,6 @@ pub(crate) struct Unannounced {
 /// A room in brief, for whoever asks without waiting.
 #[derive(Clone, Debug)]
 pub(crate) struct Status {
-    pub(crate) state: RoomState,
     pub(crate) messages: u64,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) own_nick: Option<String>,
@@ -84,7 +88,8 @@ pub(crate) struct RoomPeer {
     pub(crate) clock_offset_ms: Option<i64>,
 }
 
-type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
+/// Where an answer goes.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
 
 /// What a room's users ask of its task.
 pub(crate) enum Command {
@@ -100,13 +105,7 @@ impl Slot {
     pub(crate) fn new(name: RoomName, number: RoomNo, stop: CancellationToken) -> Self {
         let (commands, command_receiver) = mpsc::channel(COMMANDS);
         let (inputs, input_receiver) = mpsc::channel(INPUTS);
-        let status = Status {
-            state: RoomState::Open,
-            messages: 0,
-            fingerprint: Fingerprint([0; 32]),
-            own_nick: None,
-            peers: Vec::new(),
-        };
+        let status = Status { messages: 0, fingerprint: Fingerprint([0; 32]), own_nick: None, peers: Vec::new() };
         Self {
             id: RoomId::of(&name),
             name,
@@ -115,9 +114,11 @@ impl Slot {
             inputs,
             mailbox: tokio::sync::Mutex::new(Mailbox { commands: command_receiver, inputs: input_receiver }),
             status: watch::Sender::new(status),
+            state: watch::Sender::new(RoomState::Open),
             stop,
             handle: AtomicU32::new(0),
             introduced: AtomicBool::new(false),
+            opened: AtomicBool::new(false),
             kept: Mutex::new(Kept { unannounced: VecDeque::new(), newest_shown: Key::MIN, said: Vec::new() }),
         }
     }
@@ -138,7 +139,7 @@ impl Slot {
             name: self.name.clone(),
             messages: status.messages,
             peers: status.peers.len(),
-            state: status.state,
+            state: *self.state.borrow(),
             fingerprint: status.fingerprint,
         }
     }
@@ -155,17 +156,20 @@ impl Slot {
     }
 
     pub(crate) fn set_state(&self, state: RoomState) {
-        self.status.send_modify(|status| {
-            status.state = state;
-            if matches!(state, RoomState::Failed | RoomState::Left) {
-                status.peers.clear();
-            }
-        });
+        if matches!(state, RoomState::Failed | RoomState::Left) {
+            self.status.send_modify(|status| status.peers.clear());
+        }
+        self.state.send_replace(state);
     }
 
-    /// Whether it is still to be said by what name the own author goes. It is asked once.
-    pub(crate) fn introduce(&self) -> bool {
-        !self.introduced.swap(true, Ordering::Relaxed)
+    /// Whether it is on disk by what name the own author goes.
+    pub(crate) fn is_introduced(&self) -> bool {
+        self.introduced.load(Ordering::Acquire)
+    }
+
+    /// The history is loaded; whether that is so for the first time.
+    pub(crate) fn opened(&self) -> bool {
+        !self.opened.swap(true, Ordering::Relaxed)
     }
 
     /// The lock is held for moments and never while something can fail, so a poisoned one holds whole data.
@@ -173,8 +177,10 @@ impl Slot {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers what was said, for the receipts of a task to come. No more than are kept receipts for.
+    /// Remembers what was said and is on disk, for the receipts of a task to come. No more than are kept receipts for.
     pub(crate) fn said(&self, messages: &[Message]) {
+        // The name comes before all else, in the same commit or an earlier one.
+        self.introduced.store(true, Ordering::Release);
         let mut kept = self.kept();
         if kept.said.len() <= MAX_RECEIPTS {
             kept.said.extend(messages.iter().map(Message::key));

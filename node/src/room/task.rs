@@ -19,15 +19,16 @@ use tokio::{
 };
 
 use super::{
+    opening,
     perform::Waiting,
-    slot::{Command, Mailbox, RoomPeer, Slot},
+    slot::{Command, Mailbox, Reply, RoomPeer, Slot},
     view::View,
 };
 use crate::{
     error::RoomError,
     event::{EventHub, FingerprintInfo},
     net::{GossipTicket, NetInput, Network},
-    store::{Store, StoreError},
+    store::{Loaded, Store, StoreError},
 };
 
 /// How many inputs are handled before people and peers are told of what came of them.
@@ -100,11 +101,13 @@ pub(super) struct Task {
     pub(super) forks_told: Vec<AuthorId>,
     /// What is to be said next, and who waits for it.
     to_say: Vec<((u32, Vec<u8>), Waiting)>,
+    /// By what name the own author goes is among what this task has said.
+    introducing: bool,
     /// The last commit handed to the store, to know when all are there.
     pub(super) last_commit: u64,
     /// Fingerprints that were asked for and tell of messages up to a commit that is not on disk yet: whoever knows one
     /// can read the transcript that it stands for.
-    pub(super) settling: VecDeque<(u64, FingerprintInfo, oneshot::Sender<Result<FingerprintInfo, RoomError>>)>,
+    pub(super) settling: VecDeque<(u64, FingerprintInfo, Reply<FingerprintInfo>)>,
 }
 
 /// Runs the room until it is stopped. On a panic or an error nothing is lost: whatever was acknowledged is in the store,
@@ -112,12 +115,20 @@ pub(super) struct Task {
 pub(crate) async fn run(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<(), RoomFailure> {
     let mut mailbox = slot.mailbox.lock().await;
     let mailbox = &mut *mailbox;
-    let mut task = Task::load(slot.clone(), shared).await?;
+    let (mut task, early) = opening::open(slot.clone(), shared, mailbox).await?;
     let mut written = task.written.subscribe();
     task.tell_unannounced().await?;
     for (peer, _) in task.shared.network.peers() {
         task.handle(Input::PeerUp(peer_of(&peer))).await?;
     }
+    task.show_status();
+    if task.slot.opened() {
+        task.shared.events.emit(task.slot.event());
+    }
+    for command in early {
+        task.command(command).await?;
+    }
+    task.say().await?;
     task.show_status();
     loop {
         let deadline = task.replica.next_deadline().map(|at| task.shared.epoch + at);
@@ -153,12 +164,11 @@ pub(super) fn peer_of(peer: &libp2p::PeerId) -> Peer {
 }
 
 impl Task {
-    async fn load(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<Self, RoomFailure> {
+    /// A task that begins with what the store holds. `view` knows the names.
+    pub(super) fn new(slot: Arc<Slot>, shared: Arc<Shared>, loaded: Loaded, mut view: View) -> Self {
+        let Loaded { index, snapshot } = loaded;
         let author = shared.signer.author();
-        // Loading waits for all commits that were on their way, so what was kept of them is settled after it.
-        let snapshot = shared.store.load(slot.number, author).await?;
-        let nicks = shared.store.nicks(slot.number).await?;
-        let room = Room::restore(slot.id, author, shared.verifier.clone(), snapshot);
+        let room = Room::restore_indexed(slot.id, author, shared.verifier.clone(), index, snapshot);
         let forked = room.authors().iter().filter(|(_, log)| log.is_forked()).map(|(author, _)| *author);
         let forks_told = forked.collect();
         let config = ReplicaConfig {
@@ -170,9 +180,8 @@ impl Task {
         };
         let replica = Replica::new(room, config, shared.now());
         let horizon = Key::last_of(replica.clock(shared.now()).horizon);
-        let newest_shown = replica.room().index().last_to(&horizon).unwrap_or(Key::MIN);
-        let view = View::new(author, nicks, newest_shown);
-        Ok(Self {
+        view.newest_shown = replica.room().index().last_to(&horizon).unwrap_or(Key::MIN);
+        Self {
             slot,
             shared,
             replica,
@@ -185,9 +194,10 @@ impl Task {
             synced: BTreeMap::new(),
             forks_told,
             to_say: Vec::new(),
+            introducing: false,
             last_commit: 0,
             settling: VecDeque::new(),
-        })
+        }
     }
 
     /// Handles what else is waiting, so that people and the store get it in one go.
@@ -255,7 +265,7 @@ impl Task {
         self.handle(input).await
     }
 
-    async fn command(&mut self, command: Command) -> Result<(), RoomFailure> {
+    pub(super) async fn command(&mut self, command: Command) -> Result<(), RoomFailure> {
         match command {
             Command::Say { text, reply } => {
                 self.introduce();
@@ -263,7 +273,7 @@ impl Task {
                 return Ok(());
             }
             Command::Nick { nick, reply } => {
-                self.slot.introduce();
+                self.introducing = true;
                 self.to_say.push(((kind::NICK, nick.into_bytes()), Some(reply)));
                 return Ok(());
             }
@@ -307,7 +317,7 @@ impl Task {
 
     /// Before its first text here, an author says by what name it goes, if that is not known yet.
     fn introduce(&mut self) {
-        if !self.slot.introduce() {
+        if self.slot.is_introduced() || std::mem::replace(&mut self.introducing, true) {
             return;
         }
         let wanted = match (&self.shared.nick, self.view.own_nick()) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use distchat_crdt::{AuthorId, AuthorLog, Key, Message};
 use rusqlite::{Connection, params};
 
-use super::{CommitJob, RoomNo, error::StoreError, ranges};
+use super::{CommitJob, RoomNo, error::StoreError, keys, ranges};
 
 /// A message with where it goes and what its job says about it.
 struct Row<'a> {
@@ -75,6 +75,13 @@ pub(super) fn apply<'a>(conn: &Connection, jobs: impl Iterator<Item = &'a Commit
             arrived_ms.cast_signed(),
             message.bytes(),
         ])?;
+    }
+
+    for rows in merged.rows.chunk_by(|a, b| a.room == b.room) {
+        if let Some(Row { room, .. }) = rows.first() {
+            let new: Vec<Key> = rows.iter().map(|row| row.message.key()).collect();
+            keys::insert(conn, *room, &new)?;
+        }
     }
 
     let mut insert = conn.prepare_cached("INSERT OR IGNORE INTO head VALUES (?, ?, ?)")?;

@@ -4,6 +4,7 @@
 
 mod apply;
 mod error;
+mod keys;
 mod query;
 mod ranges;
 mod reader;
@@ -18,7 +19,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use distchat_crdt::{AuthorId, Commit, Key, RoomName, Snapshot};
+use distchat_crdt::{AuthorId, Commit, Key, RoomName, Snapshot, index::Index};
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -29,6 +30,8 @@ const QUEUE: usize = 256;
 /// How many KiB of messages wait for the writer at most: the other bound of the same queue.
 const QUEUE_KIB: usize = 32 << 10;
 const READERS: usize = 2;
+/// How many messages a long history has. Loading it takes some tens of milliseconds.
+const LONG: usize = if cfg!(test) { 100 } else { 20_000 };
 
 /// Something to do on a store's thread. It sends its own answer.
 type Job = Box<dyn FnOnce(&Connection) + Send>;
@@ -50,6 +53,15 @@ pub(crate) struct CommitJob {
     /// Called once the commit outlasts a power cut, or has failed. It runs on the writer's thread, so it must neither
     /// wait nor panic. After a failure every later commit of the room fails too, until the room is loaded again.
     pub(crate) done: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
+}
+
+/// What a room starts from.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// All keys.
+    pub(crate) index: Index,
+    /// All the rest; its list of keys is empty.
+    pub(crate) snapshot: Snapshot,
 }
 
 /// A text message as people are shown it.
@@ -76,6 +88,7 @@ struct Inner {
     /// None in memory, where the data is where the one connection is.
     readers: Option<mpsc::Sender<reader::Task>>,
     places: Arc<Semaphore>,
+    loading: tokio::sync::Mutex<()>,
     /// The writer's, then the readers'.
     threads: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
     path: Option<PathBuf>,
@@ -112,6 +125,7 @@ impl Store {
             writer,
             readers,
             places: Arc::new(Semaphore::new(QUEUE_KIB)),
+            loading: tokio::sync::Mutex::new(()),
             threads: threads.into(),
             path: path.map(Path::to_owned),
         })))
@@ -123,19 +137,35 @@ impl Store {
         self.on_writer(move |conn| query::room(conn, &name)).await
     }
 
-    /// All that the room starts from. Every commit submitted before is in it, and if one of them failed, the room can
-    /// commit again.
-    pub(crate) async fn load(&self, room: RoomNo, own: AuthorId) -> Result<Snapshot, StoreError> {
+    /// Waits until every commit submitted before is done, and whoever waits for one has been told.
+    pub(crate) async fn settle(&self) -> Result<(), StoreError> {
+        self.on_writer(|_| Ok(())).await
+    }
+
+    /// The same, and if a commit of the room has failed, it can commit again: it builds on what is there.
+    pub(crate) async fn reload(&self, room: RoomNo) -> Result<(), StoreError> {
         let (sender, done) = oneshot::channel();
         self.0.writer.send(writer::Task::Reload(room, sender)).await.map_err(|_| Closed)?;
-        done.await.map_err(|_| Closed)?;
-        // On a reader: a long history takes a second, in which other rooms go on committing.
-        let snapshot = self.on_reader(move |conn| query::load(conn, room, own)).await?;
-        if !query::misses_own(&snapshot, own) {
-            return Ok(snapshot);
+        Ok(done.await.map_err(|_| Closed)?)
+    }
+
+    /// All that the room starts from. What was submitted and is not done may or may not be in it.
+    pub(crate) async fn load(&self, room: RoomNo, own: AuthorId) -> Result<Loaded, StoreError> {
+        // One at a time: a long history takes a while, in which the other reader is there for everybody else.
+        let _loading = self.0.loading.lock().await;
+        if let Some(loaded) = self.on_reader(move |conn| query::load(conn, room, own)).await?
+            && !query::misses_own(&loaded.snapshot, own)
+        {
+            return Ok(loaded);
         }
-        self.on_writer(move |conn| query::adopt(conn, room, own)).await?;
-        self.on_reader(move |conn| query::load(conn, room, own)).await
+        self.on_writer(move |conn| query::mend(conn, room, own)).await?;
+        let loaded = self.on_reader(move |conn| query::load(conn, room, own)).await?;
+        loaded.ok_or_else(|| StoreError::damaged("there are no keys"))
+    }
+
+    /// Whether loading the room takes so long that people would notice.
+    pub(crate) async fn is_long(&self, room: RoomNo) -> Result<bool, StoreError> {
+        self.on_reader(move |conn| keys::are_at_least(conn, room, LONG)).await
     }
 
     /// Queues a commit, and waits for a place if the queue is full. If the future is dropped, or the store is closed,
@@ -178,6 +208,40 @@ impl Store {
     #[cfg(test)]
     pub(crate) async fn holds(&self, room: RoomNo, keys: Vec<Key>) -> Result<Vec<bool>, StoreError> {
         self.on_reader(move |conn| query::holds(conn, room, &keys)).await
+    }
+
+    /// Runs a script behind everything that is queued: what happens to disks, told to the database.
+    #[cfg(test)]
+    pub(crate) async fn sql(&self, script: &'static str) {
+        self.on_writer(move |conn| Ok(conn.execute_batch(script)?)).await.unwrap();
+    }
+
+    /// Keeps rooms from being loaded.
+    #[cfg(test)]
+    pub(crate) async fn hold_loading(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.loading.lock().await
+    }
+
+    /// How much is queued for the writer.
+    #[cfg(test)]
+    pub(crate) fn queued(&self) -> usize {
+        self.0.writer.max_capacity() - self.0.writer.capacity()
+    }
+
+    /// Makes the writer stand still until the other end of the channel lets go, once it is through with what is queued.
+    #[cfg(test)]
+    pub(crate) async fn hold(&self, until: std::sync::mpsc::Receiver<()>) {
+        let (entered, waiting) = oneshot::channel();
+        let store = self.clone();
+        tokio::spawn(async move {
+            let hold = move |_: &Connection| {
+                entered.send(()).unwrap();
+                let _ = until.recv();
+                Ok(())
+            };
+            store.on_writer(hold).await
+        });
+        waiting.await.unwrap();
     }
 
     /// Ends the store: everything queued is committed and in the one file, and the threads are gone. Whatever comes

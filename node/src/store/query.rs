@@ -3,7 +3,7 @@
 use distchat_crdt::{AuthorId, AuthorLog, Claim, Key, MAX_OWN_TIPS, MessageId, RoomId, RoomName, Snapshot, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{RoomNo, StoredMessage, error::StoreError, ranges};
+use super::{Loaded, RoomNo, StoredMessage, error::StoreError, keys, ranges};
 
 /// How many rows that nobody asked for are stepped over before it is cheaper to look the next key up. Measured: a
 /// step costs 0.6 us, a lookup 3 to 9 us.
@@ -37,14 +37,12 @@ pub(super) fn room(conn: &Connection, name: &RoomName) -> Result<RoomNo, StoreEr
     Ok(RoomNo(conn.last_insert_rowid()))
 }
 
-/// All that a room starts from.
-pub(super) fn load(conn: &Connection, room: RoomNo, own: AuthorId) -> Result<Snapshot, StoreError> {
+/// All that a room starts from; `None` if its keys must be put into pages first.
+pub(super) fn load(conn: &Connection, room: RoomNo, own: AuthorId) -> Result<Option<Loaded>, StoreError> {
     // One transaction: one state of all tables.
     let tx = conn.unchecked_transaction()?;
+    let Some(index) = keys::load(&tx, room)? else { return Ok(None) };
     let mut snapshot = Snapshot::default();
-
-    let mut statement = tx.prepare_cached("SELECT time, id FROM message WHERE room = ? ORDER BY time, id")?;
-    snapshot.keys = statement.query_map([room.0], read_key)?.collect::<Result<_, _>>()?;
 
     let mut statement = tx.prepare_cached("SELECT time, id FROM head WHERE room = ?")?;
     snapshot.heads = statement.query_map([room.0], read_key)?.collect::<Result<_, _>>()?;
@@ -72,7 +70,7 @@ pub(super) fn load(conn: &Connection, room: RoomNo, own: AuthorId) -> Result<Sna
         Ok((read_key(row)?, row.get::<_, i64>(2)?.cast_unsigned()))
     })?;
     snapshot.own = own.collect::<Result<_, _>>()?;
-    Ok(snapshot)
+    Ok(Some(Loaded { index, snapshot }))
 }
 
 /// Whether messages of that author are held that are not marked as the node's own: the store was written under another
@@ -82,11 +80,14 @@ pub(super) fn misses_own(snapshot: &Snapshot, own: AuthorId) -> bool {
     (snapshot.own.len() as u64) < held.min(MAX_OWN_TIPS as u64)
 }
 
-/// Marks all messages of that author as the node's own.
-pub(super) fn adopt(conn: &Connection, room: RoomNo, own: AuthorId) -> Result<(), StoreError> {
+/// Brings up to date what older programs, other keys and people with tools have left behind: marks all messages of that
+/// author as the node's own, and puts the keys of all messages into pages.
+pub(super) fn mend(conn: &Connection, room: RoomNo, own: AuthorId) -> Result<(), StoreError> {
+    let tx = conn.unchecked_transaction()?;
     let mark = "UPDATE message SET own = 1 WHERE room = ? AND own = 0 AND substr(bytes, 39, 32) = ?";
-    conn.execute(mark, params![room.0, own.0])?;
-    Ok(())
+    tx.execute(mark, params![room.0, own.0])?;
+    keys::rebuild(&tx, room)?;
+    Ok(tx.commit()?)
 }
 
 /// The bytes of those of these messages that are held, until they would be more than `max_bytes`; at least one. The

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 /// Writes what happens, if somebody wants to read it.
-pub struct Trace(Option<Box<dyn FnMut(&str)>>);
+pub struct Trace(Option<Reader>);
+
+type Reader = Box<dyn FnMut(&str)>;
 
 impl Trace {
     /// Nobody reads.

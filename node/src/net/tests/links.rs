@@ -2,11 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use distchat_crdt::sync::{Have, List, Request};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::help::{Node, quiet, soon, until};
-use crate::net::{ConnectError, NetConfig, NetEvent, NetInput, start};
+use crate::{
+    net::{ConnectError, NetConfig, NetEvent, NetInput, start},
+    restart::MAX_RESTARTS,
+};
 
 #[tokio::test]
 async fn nodes_of_one_machine_meet_in_the_run_directory() {
@@ -154,4 +158,33 @@ async fn a_room_whose_inbox_is_gone_is_let_go() {
         matches!(after.inputs.try_recv(), Ok(NetInput::Gossip { .. }))
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_crash_is_survived() {
+    let mut a = Node::start(quiet()).await;
+    let b = Node::to(&[&a]).await;
+    let (mut ra, mut rb) = (a.join(1).await, b.join(1).await);
+    assert_eq!((ra.up().await, rb.up().await), (b.id(), a.id()));
+    let address = a.address();
+
+    a.net.crash().await;
+    assert_eq!(a.warning().await.0, "network_restarted");
+    // The same node at the same place, in the same rooms.
+    assert_eq!((ra.down().await, rb.down().await), (b.id(), a.id()));
+    assert_eq!((ra.up().await, rb.up().await), (b.id(), a.id()));
+    assert_eq!(a.address(), address);
+    let have = Request::Have(Have { handle: ra.handle, keys: List::default() });
+    b.net.request(rb.handle, a.id(), 1, have.clone());
+    assert!(matches!(ra.next().await, NetInput::Request { request, .. } if request == have));
+    let later = a.join(2).await;
+    assert_ne!(later.handle, ra.handle);
+
+    // And it does not go on like that for ever.
+    for _ in 1..MAX_RESTARTS {
+        a.net.crash().await;
+        a.warning().await;
+    }
+    a.net.crash().await;
+    soon("the end", a.task).await.unwrap();
 }

@@ -10,6 +10,7 @@ use distchat_crdt::{
     },
 };
 use libp2p::PeerId;
+use tokio::time::timeout;
 
 use super::help::{Node, Room, quiet, soon, topic};
 use crate::net::{NetInput, RequestError};
@@ -208,4 +209,42 @@ async fn the_longest_frames_arrive_one_behind_the_other() {
         }
     }
     assert_eq!(a.net.counters().publish_dropped, 1);
+}
+
+/// Whoever says something and leaves at once is heard: nobody else could pass it on.
+#[tokio::test]
+async fn what_is_published_at_the_very_end_goes_out() {
+    let a = Node::start(quiet()).await;
+    let mut ra = a.join(1).await;
+    for round in 0..8 {
+        let b = Node::to(&[&a]).await;
+        let mut rb = b.join(1).await;
+        rb.up().await;
+        // Until gossip knows the way.
+        let mut first = 0_u8;
+        'known: loop {
+            b.net.publish(topic(1), vec![round, first]);
+            first += 1;
+            while let Ok(Some(input)) = timeout(Duration::from_millis(50), ra.inputs.recv()).await {
+                if matches!(input, NetInput::Gossip { .. }) {
+                    break 'known;
+                }
+            }
+        }
+        let frames: Vec<Vec<u8>> = (0..20).map(|n| vec![round, 100, n]).collect();
+        for frame in &frames {
+            b.net.publish(topic(1), frame.clone());
+        }
+        b.shut_down().await;
+        let mut heard = Vec::new();
+        loop {
+            match ra.next().await {
+                NetInput::Gossip { frame, .. } if frame.len() == 3 => heard.push(frame),
+                NetInput::PeerDown { .. } => break,
+                _ => {}
+            }
+        }
+        heard.sort();
+        assert_eq!(heard, frames, "round {round}");
+    }
 }

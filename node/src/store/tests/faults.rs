@@ -13,12 +13,8 @@ use super::*;
 const CHILD: &str = "DISTCHAT_TEST_STORE_TO_KILL";
 
 async fn count(store: &Store, room: RoomNo) -> usize {
-    store.load(room, keypair(0).author()).await.unwrap().keys.len()
-}
-
-/// Runs on the store's writer behind all that is queued.
-async fn sql(store: &Store, text: &'static str) {
-    store.on_writer(move |conn| Ok(conn.execute_batch(text)?)).await.unwrap();
+    store.reload(room).await.unwrap();
+    store.load(room, keypair(0).author()).await.unwrap().index.len() as usize
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,10 +112,11 @@ async fn what_was_saved_outlasts_a_kill() {
         let room = store.room(&name("general")).await.unwrap();
         let checked = saved.len();
         assert_eq!(store.holds(room, saved).await.unwrap(), vec![true; checked]);
-        let snapshot = store.load(room, keypair(0).author()).await.unwrap();
-        assert!(snapshot.keys.len() >= held);
-        held = snapshot.keys.len();
-        let newest = store.read(room, snapshot.keys.iter().rev().copied().collect(), usize::MAX).await.unwrap();
+        let mut keys = keys_of(&store.load(room, keypair(0).author()).await.unwrap().index);
+        assert!(keys.len() >= held);
+        held = keys.len();
+        keys.reverse();
+        let newest = store.read(room, keys, usize::MAX).await.unwrap();
         assert!(newest.iter().all(|(key, bytes)| Message::decode(bytes).unwrap().key() == *key));
         store.close().await;
     }
@@ -132,11 +129,9 @@ async fn a_bad_commit_fails_alone_and_with_what_builds_on_it() {
         let store = Store::open(file.as_deref()).unwrap();
         let (first, second) = (store.room(&name("one")).await.unwrap(), store.room(&name("two")).await.unwrap());
         // Stands for a disk that has no place for this message, though it has for others.
-        sql(
-            &store,
-            "CREATE TEMP TRIGGER full BEFORE INSERT ON message WHEN NEW.seq = 13 BEGIN SELECT RAISE(ABORT, 'no'); END",
-        )
-        .await;
+        let full =
+            "CREATE TEMP TRIGGER full BEFORE INSERT ON message WHEN NEW.seq = 13 BEGIN SELECT RAISE(ABORT, 'no'); END";
+        store.sql(full).await;
 
         // One group, for the writer waits here.
         let (entered, release) = (Arc::new(tokio::sync::Notify::new()), std::sync::mpsc::sync_channel::<()>(0));
@@ -183,13 +178,13 @@ async fn a_full_disk_is_told_and_survived() {
     let store = Store::open(Some(&path)).unwrap();
     let room = store.room(&name("general")).await.unwrap();
     save(&store, room, vec![message(0, 0, 5, 0, b"first")]).await.unwrap();
-    sql(&store, "PRAGMA max_page_count = 1").await;
+    store.sql("PRAGMA max_page_count = 1").await;
     let large = |from: u64| (from..from + 50).map(|seq| message(0, seq, 10 + seq, 0, &[0; 10_000])).collect::<Vec<_>>();
     let error = save(&store, room, large(1)).await.unwrap_err();
     assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     assert_eq!(count(&store, room).await, 1);
-    sql(&store, "PRAGMA max_page_count = 4294967294").await;
+    store.sql("PRAGMA max_page_count = 4294967294").await;
     save(&store, room, large(1)).await.unwrap();
     assert_eq!(count(&store, room).await, 51);
     store.close().await;
@@ -221,8 +216,54 @@ async fn a_key_put_back_finds_its_messages() {
     let mut expect: Vec<_> = messages.iter().map(|message| (message.key(), message.seq())).collect();
     expect.reverse();
     save(&store, room, messages).await.unwrap();
-    assert_eq!(store.load(room, keypair(4).author()).await.unwrap().own, expect);
-    assert_eq!(store.load(room, keypair(0).author()).await.unwrap().own, []);
+    assert_eq!(store.load(room, keypair(4).author()).await.unwrap().snapshot.own, expect);
+    assert_eq!(store.load(room, keypair(0).author()).await.unwrap().snapshot.own, []);
+}
+
+#[tokio::test]
+async fn an_older_history_is_taken_over() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("h");
+    let messages: Vec<_> = (0..500).map(|seq| message(0, seq, 10 + seq * 3, 0, b"x")).collect();
+    {
+        let conn = Connection::open(&path).unwrap();
+        conn.execute_batch(schema::VERSIONS[0]).unwrap();
+        conn.pragma_update(None, "application_id", 0x4443_6874).unwrap();
+        conn.pragma_update(None, "user_version", 1).unwrap();
+        conn.execute("INSERT INTO room VALUES (1, 'general', ?)", [[1; 32]]).unwrap();
+        for message in &messages {
+            let (key, at) = (message.key(), message.body_at() as i64);
+            let time = key.time.0.cast_signed();
+            let row = params![1, time, key.id.0, 0, message.seq() as i64, at, true, 0, message.bytes()];
+            conn.execute("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row).unwrap();
+        }
+    }
+    // Once it is there, and once it is there with something new in between.
+    let mut keys: Vec<Key> = messages.iter().map(Message::key).collect();
+    for late in [None, Some(message(1, 0, 100, 0, b"late"))] {
+        let store = Store::open(Some(&path)).unwrap();
+        let room = store.room(&name("general")).await.unwrap();
+        if let Some(late) = late {
+            keys.push(late.key());
+            keys.sort();
+            save(&store, room, vec![late]).await.unwrap();
+        }
+        assert_eq!(keys_of(&store.load(room, keypair(0).author()).await.unwrap().index), keys);
+        store.close().await;
+    }
+}
+
+/// People may do with their history what they want.
+#[tokio::test]
+async fn what_was_taken_out_by_hand_is_not_there() {
+    let store = Store::open(None).unwrap();
+    let room = store.room(&name("general")).await.unwrap();
+    save(&store, room, (0..300).map(|seq| message(0, seq, 10 + seq, 0, b"x")).collect()).await.unwrap();
+    store.sql("DELETE FROM message WHERE time > 15").await;
+    assert_eq!(count(&store, room).await, 6);
+    store.sql("DELETE FROM message WHERE time > 12").await;
+    save(&store, room, vec![message(0, 999, 999, 0, b"x")]).await.unwrap();
+    assert_eq!(count(&store, room).await, 4);
 }
 
 #[test]
@@ -231,10 +272,10 @@ fn a_newer_history_is_left_alone() {
     let path = temp.path().join("h");
     drop(Store::open(Some(&path)).unwrap());
     let conn = Connection::open(&path).unwrap();
-    conn.pragma_update(None, "user_version", 2).unwrap();
+    conn.pragma_update(None, "user_version", 3).unwrap();
     drop(conn);
     let error = Store::open(Some(&path)).err().unwrap();
-    assert_eq!(error, StoreError::Newer { path: path.clone(), found: 2, known: 1 });
+    assert_eq!(error, StoreError::Newer { path: path.clone(), found: 3, known: 2 });
     assert!(error.to_string().contains("use the newer program"), "{error}");
 }
 
@@ -332,6 +373,8 @@ fn the_indexes_are_used() {
     for (query, index) in [
         (query::OWN, "USING COVERING INDEX message_own (room=? AND own=? AND <expr>=?)"),
         (query::NICKS, "USING INDEX message_nick (room=?)"),
+        (keys::AT, "USING PRIMARY KEY (room=? AND (time,id)<(?,?))"),
+        (keys::BEHIND, "USING PRIMARY KEY (room=? AND (time,id)>(?,?))"),
         (query::DOWN, "USING PRIMARY KEY (room=? AND (time,id)<(?,?))"),
         ("SELECT nick FROM chat", "USING INDEX message_nick (room=? AND <expr>=? AND (time,id)<(?,?))"),
     ] {
@@ -343,5 +386,19 @@ fn the_indexes_are_used() {
             plan.iter().any(|step| step.contains(index)) && !plan.iter().any(|step| step.contains("TEMP B-TREE")),
             "{plan:?} for {query}"
         );
+    }
+}
+
+/// A statement that is planned anew for every page or key costs more than what it reads.
+#[test]
+fn plans_are_made_once() {
+    let conn = schema::open_writer(None).unwrap();
+    for query in [keys::AT, keys::BEHIND, query::DOWN] {
+        let mut statement = conn.prepare(query).unwrap();
+        for time in 0..5 {
+            let mut rows = statement.query(params![1, time, [time as u8; 32]]).unwrap();
+            assert!(rows.next().unwrap().is_none());
+        }
+        assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0, "{query}");
     }
 }

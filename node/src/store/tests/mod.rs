@@ -52,3 +52,10 @@ async fn submit(
 async fn save(store: &Store, room: RoomNo, messages: Vec<Message>) -> Result<(), StoreError> {
     submit(store, room, keypair(0).author(), commit_of(messages)).await.await.unwrap()
 }
+
+/// All keys of a room, ascending.
+fn keys_of(index: &Index) -> Vec<Key> {
+    let mut keys = index.newest(&Key::MIN, &Key::last_of(Timestamp(u64::MAX)), usize::MAX);
+    keys.reverse();
+    keys
+}

@@ -1,0 +1,121 @@
+//! Rooms whose tasks, disks and memories fail at the worst moment.
+
+use std::{sync::mpsc::sync_channel, time::Duration};
+
+use super::*;
+use crate::restart::MAX_RESTARTS;
+
+fn config(name: &str) -> Config {
+    Config {
+        profile: name.into(),
+        memory: true,
+        mdns: false,
+        same_machine: false,
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+        ..Config::default()
+    }
+}
+
+async fn start(name: &str) -> (Node, Room) {
+    let node = Node::start(config(name)).await.unwrap();
+    let room = node.open_room(&"general".parse().unwrap()).await.unwrap();
+    (node, room)
+}
+
+async fn texts(room: &Room) -> Vec<(String, String)> {
+    room.messages(100).await.unwrap().into_iter().map(|message| (message.nick, message.text)).collect()
+}
+
+/// Until it is so. What is looked at tells nobody when it changes.
+async fn until(so: impl Fn() -> bool) {
+    while !so() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_said_at_the_crash_that_was_one_too_many_is_told_as_it_is() {
+    let (node, room) = start("alice").await;
+    let mut events = node.events();
+    for _ in 0..MAX_RESTARTS {
+        room.crash().await.unwrap();
+        let restarted = |event: &Event| matches!(event, Event::Room { state: RoomState::Restarted, .. });
+        while !restarted(&events.next().await.unwrap()) {}
+        room.fingerprint().await.unwrap();
+    }
+    let store = node.0.shared.store.clone();
+    let (release, held) = sync_channel(0);
+    store.hold(held).await;
+    let said = {
+        let room = room.clone();
+        tokio::spawn(async move { room.broadcast("famous last words").await })
+    };
+    until(|| store.queued() > 0).await;
+    room.crash().await.unwrap();
+    // Either somebody waits for the store, or the room is given up without that.
+    until(|| store.queued() > 1 || room.info().state == RoomState::Failed).await;
+    if room.info().state != RoomState::Failed {
+        drop(release);
+    }
+    assert_eq!(said.await.unwrap().map(|message| message.text), Ok("famous last words".to_owned()));
+    let failed = |event: &Event| matches!(event, Event::Room { state: RoomState::Failed, .. });
+    while !failed(&events.next().await.unwrap()) {}
+    room.restart().await.unwrap();
+    until(|| room.info().state == RoomState::Restarted).await;
+    assert_eq!(texts(&room).await, [("alice".into(), "famous last words".into())]);
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_that_did_not_come_to_the_disk_is_said_again() {
+    let (node, room) = start("alice").await;
+    let store = node.0.shared.store.clone();
+    store.sql("CREATE TEMP TRIGGER full BEFORE INSERT ON message BEGIN SELECT RAISE(ABORT, 'no space'); END").await;
+    room.broadcast("lost").await.unwrap_err();
+    store.sql("DROP TRIGGER full").await;
+    room.broadcast("found").await.unwrap();
+    assert_eq!(texts(&room).await, [("alice".into(), "found".into())]);
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_newest_messages_are_read_while_the_history_is_loaded() {
+    let disk = tempfile::tempdir().unwrap();
+    let config = Config { memory: false, data_dir: Some(disk.path().to_owned()), ..config("alice") };
+    let node = Node::start(config).await.unwrap();
+    let name = "general".parse().unwrap();
+    let room = node.open_room(&name).await.unwrap();
+    let saying = (0..300).map(|n| {
+        let room = room.clone();
+        async move { room.broadcast(&format!("line {n}")).await.unwrap() }
+    });
+    futures::future::join_all(saying).await;
+    let before = room.fingerprint().await.unwrap();
+    node.leave_room(&name).await.unwrap();
+
+    let mut events = node.events();
+    let loading = node.0.shared.store.hold_loading().await;
+    let room = node.open_room(&name).await.unwrap();
+    let newest = texts(&room).await;
+    assert_eq!(newest.len(), 100);
+    assert_eq!(newest.last(), Some(&("alice".into(), "line 299".into())));
+    let earlier = room.messages_before(before_all(), 5).await.unwrap();
+    assert_eq!(earlier, []);
+    // What needs the whole room waits for it.
+    let said = {
+        let room = room.clone();
+        tokio::spawn(async move { room.broadcast("line 300").await })
+    };
+    assert_eq!(room.info().messages, 0);
+    drop(loading);
+    said.await.unwrap().unwrap();
+    let opened = events.next().await.unwrap();
+    let Event::Room { messages, fingerprint, state, .. } = opened else { panic!("{opened:?}") };
+    assert_eq!((messages, fingerprint, state), (before.messages, before.fingerprint, RoomState::Open));
+    assert_eq!(texts(&room).await.last(), Some(&("alice".into(), "line 300".into())));
+    node.shutdown().await;
+}
+
+fn before_all() -> distchat_crdt::Key {
+    distchat_crdt::Key::MIN
+}
