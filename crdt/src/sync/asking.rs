@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Blob, Greeting, Offer, Output, Page, Peer, Refusal, Replica, Request, Response, RoomGreeting,
-    replica::{Foreign, Origin},
+    replica::{Foreign, Gain, Origin},
     schedule::SOON,
     session::{Abort, Asked, Met, Session},
     transfer::Transfer,
@@ -121,10 +121,9 @@ impl Replica {
             }
             (Asked::Fetch(wants), Some(Response::Page(page))) => self.paged(peer, wants, &page),
             (Asked::Piece(piece), Some(Response::Page(page))) => self.took_piece(peer, piece, &page),
-            (Asked::Offer, Some(Response::Offered(taken))) => self.with_session(peer, |session, _| {
-                session.gave(now, taken.into());
-                Ok(())
-            }),
+            (Asked::Offer(offered), Some(Response::Offered(taken))) => {
+                self.with_session(peer, |session, _| session.gave(now, offered, taken))
+            }
             (_, None | Some(Response::Refused(Refusal::Busy))) => {
                 self.end_session(peer);
                 if let Some(state) = self.peers.get_mut(peer) {
@@ -230,16 +229,16 @@ impl Replica {
         Ok(())
     }
 
-    /// Takes messages that were asked for; how many were new.
-    pub(super) fn take(&mut self, peer: &Peer, bytes: &[u8]) -> Result<usize, Abort> {
+    /// Takes messages that were asked for; what was new.
+    pub(super) fn take(&mut self, peer: &Peer, bytes: &[u8]) -> Result<Gain, Abort> {
         let messages = Message::decode_all(bytes).map_err(|_| Abort::Offence("a page of malformed messages"))?;
         self.merge(messages, Origin::Peer(peer.clone()))
             .map_err(|Foreign| Abort::Offence("a page of another room's messages"))
     }
 
-    pub(super) fn gained(&mut self, peer: &Peer, messages: usize) {
+    pub(super) fn gained(&mut self, peer: &Peer, gain: Gain) {
         if let Some(session) = self.peers.get_mut(peer).and_then(|state| state.session.as_mut()) {
-            session.gained(self.now.mono, messages);
+            session.gained(self.now.mono, gain);
         }
     }
 
@@ -302,8 +301,9 @@ impl Replica {
             return self.meet_later(peer, SOON);
         }
         session.offer_again(rest);
-        let messages = Blob::cut(bodies.into_iter().rev().flatten().collect());
+        let offered = Gain { messages: fit.len(), bytes: bodies.iter().map(Vec::len).sum() };
+        let messages = Blob::cut(bodies.into_iter().rev().collect::<Vec<_>>().concat());
         let request = Request::Offer(Offer { handle, messages });
-        self.ask(peer, InFlight::Session(Asked::Offer), request);
+        self.ask(peer, InFlight::Session(Asked::Offer(offered)), request);
     }
 }

@@ -192,7 +192,7 @@ impl Replica {
         let verdict = match messages {
             Err(_) => Verdict::Reject,
             Ok(messages) => match self.merge(messages, Origin::Peer(peer.clone())) {
-                Ok(0) => Verdict::Ignore,
+                Ok(Gain { messages: 0, .. }) => Verdict::Ignore,
                 Ok(_) => Verdict::Accept,
                 Err(Foreign) => Verdict::Reject,
             },
@@ -203,18 +203,19 @@ impl Replica {
         }
     }
 
-    /// Merges messages; how many were new.
-    pub(super) fn merge(&mut self, messages: Vec<Message>, origin: Origin) -> Result<usize, Foreign> {
+    /// Merges messages; what was new.
+    pub(super) fn merge(&mut self, messages: Vec<Message>, origin: Origin) -> Result<Gain, Foreign> {
         let merge = self.room.merge(messages);
-        let new = merge.commit.messages.len();
+        let new = &merge.commit.messages;
+        let gain = Gain { messages: new.len(), bytes: new.iter().map(|message| message.bytes().len()).sum() };
         if let (Origin::Peer(peer), false) = (&origin, merge.commit.claims_added.is_empty()) {
             let claims = merge.commit.claims_added.iter().map(|claim| claim.key).collect();
             self.ask_for_claims(peer.clone(), claims);
         }
-        if new > 0 {
+        if gain.messages > 0 {
             self.commit(merge.commit, origin);
         }
-        if merge.foreign > 0 { Err(Foreign) } else { Ok(new) }
+        if merge.foreign > 0 { Err(Foreign) } else { Ok(gain) }
     }
 
     /// The number of the newest commit on its way.
@@ -281,6 +282,13 @@ impl Replica {
     pub(super) fn random(&mut self) -> u64 {
         self.rng.random()
     }
+}
+
+/// How many messages were new, and of how many bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gain {
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
 }
 
 /// Messages of another room were among those merged.

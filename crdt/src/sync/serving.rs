@@ -7,7 +7,7 @@ use super::{
     RoomGreeting, Ticket,
     answer::{self, PagePlan, TailPlan},
     proof,
-    replica::Origin,
+    replica::{Gain, Origin},
     session::MAX_OFFER_KEYS,
     short::pack_bits,
     verify_peer,
@@ -144,7 +144,7 @@ impl Replica {
             return self.malformed(peer, ticket, "an offer of another room's messages");
         }
         // What is new is answered once it is on disk.
-        if let Ok(0) = self.merge(messages, Origin::Offer(peer.clone(), ticket)) {
+        if let Ok(Gain { messages: 0, .. }) = self.merge(messages, Origin::Offer(peer.clone(), ticket)) {
             self.answer(ticket, Response::Offered(0));
         }
     }

@@ -21,6 +21,7 @@ use super::{
     Blob, Branch, Fetch, Filter, List, MAX_FETCH_ITEMS, MAX_NODE_ITEMS, MAX_SHORTS, Nodes, Page, Range, Region,
     Request, RoomGreeting, RoomHello, SHORT_LEN, Summaries, Summary, Wanted,
     answer::{self, lacking},
+    replica::Gain,
     short::{Short, Shortener, shorts},
     transfer::{self, Piece},
 };
@@ -33,6 +34,9 @@ use crate::{
 /// How many bytes a peer may cost without anything new, counting [`ANSWER_COST`] for each answer besides its length.
 const MAX_FRUITLESS: usize = 512 * 1024;
 const ANSWER_COST: usize = 1024;
+/// How many bytes each byte of a new message makes good. Finding one message in a million takes some 1,500 bytes; a peer
+/// that brings now and then something new among much that is known is left all the same.
+const CREDIT: usize = 8;
 /// How long a session may go on without anything new either way: a slow peer is worth waiting for, a silent one is not.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How many small ranges, and how many regions, go into one request. More would make the first answer come later.
@@ -86,7 +90,7 @@ pub(super) enum Asked {
     Nodes(Vec<Prefix>),
     Fetch(Vec<Want>),
     Piece(Piece),
-    Offer,
+    Offer(Gain),
 }
 
 #[derive(Debug)]
@@ -225,7 +229,7 @@ impl Session {
 
     fn offer(&mut self, from: Key, below: Key) {
         let below = below.min(last_key(self.upper).next());
-        if from < below && !Bug::NeverOffers.is_planted() {
+        if from < below {
             self.offers.push_back(OfferRange { from, below });
         }
     }
@@ -235,6 +239,9 @@ impl Session {
         // Newest first, as everything is.
         self.offers.make_contiguous().sort_unstable_by_key(|range| Reverse(range.from));
         let mut keys = Vec::new();
+        if Bug::NeverOffers.is_planted() {
+            self.offers.clear();
+        }
         while let Some(range) = self.offers.pop_front() {
             let limit = MAX_OFFER_KEYS - keys.len();
             let found = room.index().newest(&range.from, &range.below, limit);
@@ -442,22 +449,29 @@ impl Session {
         now > self.progress + PATIENCE
     }
 
-    /// Something new came.
-    pub(super) fn gained(&mut self, now: Duration, messages: usize) {
-        self.received += messages as u64;
-        if messages > 0 {
-            self.progress = now;
-            self.fruitless = 0;
-        }
+    /// This came, and was new.
+    pub(super) fn gained(&mut self, now: Duration, gain: Gain) {
+        self.received += gain.messages as u64;
+        self.moved(now, gain);
     }
 
-    /// The peer took so many messages that were new to it.
-    pub(super) fn gave(&mut self, now: Duration, messages: u64) {
-        self.sent += messages;
-        if messages > 0 {
-            self.progress = now;
-            self.fruitless = 0;
+    /// Of so much that was offered the peer took so many messages that were new to it.
+    pub(super) fn gave(&mut self, now: Duration, offered: Gain, taken: u32) -> Result<(), Abort> {
+        let messages = usize::try_from(taken).unwrap_or(usize::MAX);
+        if messages > offered.messages {
+            return Err(Abort::Offence("more was taken than offered"));
         }
+        self.sent += u64::from(taken);
+        self.moved(now, Gain { messages, bytes: offered.bytes * messages / offered.messages.max(1) });
+        Ok(())
+    }
+
+    /// What is new pays for what it took to find it.
+    fn moved(&mut self, now: Duration, gain: Gain) {
+        if gain.messages > 0 {
+            self.progress = now;
+        }
+        self.fruitless = self.fruitless.saturating_sub(gain.bytes * CREDIT);
     }
 
     /// Whether anything went either way.

@@ -22,7 +22,7 @@ const REQUEST_TIME: Duration = Duration::from_secs(10);
 const MAX_OFFENCES: u32 = 8;
 /// How often a liar may give a host what there is, and how many bytes it may make up in a minute.
 const TIMES: usize = 4;
-const MAX_LIES: usize = 4 * 1024 * 1024;
+const MAX_LIES: usize = 2 * 1024 * 1024;
 /// To how many neighbours gossip goes at once.
 const MESH: usize = 6;
 /// How much waits for a task that is down. What comes then is refused, as by a full mailbox.

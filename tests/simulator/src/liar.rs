@@ -203,7 +203,9 @@ impl Liar {
         self.sees(&page.messages);
         if self.does(Fault::Withheld, hits) {
             page.messages = Blob::default();
-        } else if !self.memory.is_empty() && self.does(Fault::Treadmill, hits) {
+        } else if !self.memory.is_empty() && self.lies.contains(&Fault::Treadmill) {
+            // Without a pause, or the asker gets away.
+            hits.hit(Fault::Treadmill);
             page = Page {
                 done: 0,
                 messages: Blob::cut(self.memory.concat()),
