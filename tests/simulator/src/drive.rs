@@ -20,9 +20,10 @@ use crate::{
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// How many offences are one too many.
 const MAX_OFFENCES: u32 = 8;
-/// How often a liar may give a host what there is, and how many bytes it may make up in a minute.
+/// How often a liar may give a host what there is, and how many bytes it may make up in a minute: the network
+/// doubles some.
 const TIMES: usize = 4;
-const MAX_LIES: usize = 2 * 1024 * 1024;
+const MAX_LIES: usize = 3 * 1024 * 1024;
 /// To how many neighbours gossip goes at once.
 const MESH: usize = 6;
 /// How much waits for a task that is down. What comes then is refused, as by a full mailbox.
@@ -285,9 +286,11 @@ impl World {
         if self.hosts[from.0].liar.is_some() && self.hosts[to.0].liar.is_none() {
             let cost = self.costs.entry((to.0, from.0)).or_default();
             *cost += weight(&packet);
-            // What it has to give honestly, some times over; and what it can make up before it is left, once a minute.
-            let minutes = self.now.as_secs() as usize / 60 + 1;
-            let bounded = *cost <= TIMES * self.ledger.bytes + minutes * MAX_LIES;
+            // What it has to give honestly, some times over; and what it can make up before it is left, once a minute, and
+            // anew with everybody who has forgotten it.
+            let tasks = self.hosts[to.0].process.as_ref().map_or(0, |process| process.task);
+            let chances = self.now.as_secs() as usize / 60 + (self.hosts[to.0].incarnation + tasks) as usize;
+            let bounded = *cost <= TIMES * self.ledger.bytes + chances * MAX_LIES;
             self.demand(bounded, || format!("liar{} is not left by h{}", from.0, to.0));
         }
         match packet {
