@@ -103,8 +103,9 @@ pub(super) fn summarize(index: &Index, nodes: &Nodes) -> Result<Summaries, Malfo
         done += 1;
         match index.part(&item.region, &last) {
             Part::Inner { prefix, children } if prefix == item.branch.prefix => {
+                let hashes = short.each_hash(children.iter().map(|(_, hash)| hash));
                 for digit in 0..16 {
-                    let mine = children.iter().find(|(at, _)| *at == digit).map(|(_, hash)| short.hash(hash));
+                    let mine = children.iter().position(|(at, _)| *at == digit).and_then(|at| hashes.get(at).copied());
                     let other = theirs.iter().find(|(at, _)| *at == digit).map(|(_, hash)| *hash);
                     if mine != other {
                         let child = prefix.child::<4>(digit);
@@ -130,7 +131,7 @@ pub(super) fn branch(short: Shortener, prefix: Prefix, children: &[(u8, [u8; 32]
     Branch {
         prefix,
         children: children.iter().fold(0, |bits, (digit, _)| bits | 1 << digit),
-        hashes: Blob::cut(children.iter().flat_map(|(_, hash)| short.hash(hash)).collect()),
+        hashes: Blob::cut(short.each_hash(children.iter().map(|(_, hash)| hash)).concat()),
     }
 }
 
@@ -219,7 +220,8 @@ fn plan_range(
     let mine: Vec<(Short, Key)> = if count > MAX_FILTERED {
         Vec::new()
     } else {
-        index.newest(&from, &below, usize::MAX).into_iter().map(|key| (short.key(&key), key)).collect()
+        let keys = index.newest(&from, &below, usize::MAX);
+        short.each_key(&keys).into_iter().zip(keys).collect()
     };
     *effort = effort.saturating_sub(mine.len() as u64);
     let listed: BTreeSet<Short> = filter.iter().copied().collect();

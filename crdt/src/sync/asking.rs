@@ -47,6 +47,14 @@ pub(super) struct PeerState {
     pub(super) asking_at: Option<Duration>,
 }
 
+impl PeerState {
+    /// When it is to be greeted next, besides the rounds: not while it is avoided, whatever it does to be greeted.
+    pub(super) fn meets_at(&self) -> Option<Duration> {
+        let at = self.meet_at.filter(|_| self.session.is_none())?;
+        Some(if self.entered.is_some() { at.max(self.avoid_until) } else { at })
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct EnteredPeer {
     /// What it calls the room.

@@ -9,7 +9,7 @@ use rand::{RngExt, rngs::StdRng};
 
 use super::{
     Fetch, Hello, List, MAX_FETCH_ITEMS, Peer, Replica, Request, Wanted,
-    asking::{Asking, InFlight},
+    asking::{Asking, InFlight, PeerState},
     session::{Asked, Session},
 };
 use crate::{Key, Timestamp, clock::Now, plant::Bug};
@@ -73,7 +73,7 @@ impl Replica {
         let due: Vec<Peer> = self
             .peers
             .iter()
-            .filter(|(_, state)| state.session.is_none() && state.meet_at.is_some_and(|at| at <= now))
+            .filter(|(_, state)| state.meets_at().is_some_and(|at| at <= now))
             .map(|(peer, _)| peer.clone())
             .collect();
         for peer in due {
@@ -113,7 +113,7 @@ impl Replica {
 
     pub(super) fn deadline(&self) -> Option<Duration> {
         let round = (!self.peers.is_empty()).then_some(self.asking.next_round);
-        let meetings = self.peers.values().filter(|state| state.session.is_none()).filter_map(|state| state.meet_at);
+        let meetings = self.peers.values().filter_map(PeerState::meets_at);
         let answers = self.asking.in_flight.values().map(|(_, until, _)| *until);
         let holes = self.asking.hole_asks.front().map(|(at, ..)| *at);
         let receipts = self.receipts.deadline(self.now.mono);

@@ -1,10 +1,16 @@
 //! Short hashes: what stands for keys and subtrees on the wire.
 
 use super::SHORT_LEN;
-use crate::{Key, id::sha256};
+use crate::{Key, id::sha256, lanes::sha256_all};
+
+const TAG: &[u8] = b"distchat/1/short\0";
 
 /// A hash cut to 8 bytes.
 pub(super) type Short = [u8; SHORT_LEN];
+
+fn cut([a, b, c, d, e, f, g, h, ..]: [u8; 32]) -> Short {
+    [a, b, c, d, e, f, g, h]
+}
 
 /// Makes short hashes of one session. The asker draws the nonce when the session begins, so nobody can have prepared
 /// two things with one short hash before; a difference hidden by chance is found in the next session.
@@ -24,12 +30,33 @@ impl Shortener {
 
     /// The short hashes of keys, one behind the other.
     pub(super) fn keys(self, keys: &[Key]) -> Vec<u8> {
-        keys.iter().flat_map(|key| self.key(key)).collect()
+        self.each_key(keys).concat()
+    }
+
+    /// The short hash of each key.
+    pub(super) fn each_key(self, keys: &[Key]) -> Vec<Short> {
+        self.shorten_all(keys.iter().map(Key::to_bytes))
+    }
+
+    /// The short hash of each hash.
+    pub(super) fn each_hash<'a>(self, hashes: impl Iterator<Item = &'a [u8; 32]>) -> Vec<Short> {
+        self.shorten_all(hashes.copied())
     }
 
     fn shorten(self, bytes: &[u8]) -> Short {
-        let [a, b, c, d, e, f, g, h, ..] = sha256(&[b"distchat/1/short\0", &self.nonce.to_be_bytes(), bytes]);
-        [a, b, c, d, e, f, g, h]
+        cut(sha256(&[TAG, &self.nonce.to_be_bytes(), bytes]))
+    }
+
+    /// The same for many of one length, side by side.
+    fn shorten_all<const N: usize>(self, items: impl Iterator<Item = [u8; N]>) -> Vec<Short> {
+        let mut inputs = Vec::with_capacity(items.size_hint().0 * (TAG.len() + 8 + N));
+        for item in items {
+            inputs.extend_from_slice(TAG);
+            inputs.extend_from_slice(&self.nonce.to_be_bytes());
+            inputs.extend_from_slice(&item);
+        }
+        let inputs: Vec<&[u8]> = inputs.chunks_exact(TAG.len() + 8 + N).collect();
+        sha256_all(&inputs).into_iter().map(cut).collect()
     }
 }
 

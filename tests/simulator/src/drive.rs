@@ -290,8 +290,8 @@ impl World {
             // anew with everybody who has forgotten it.
             let tasks = self.hosts[to.0].process.as_ref().map_or(0, |process| process.task);
             let chances = self.now.as_secs() as usize / 60 + (self.hosts[to.0].incarnation + tasks) as usize;
-            let bounded = *cost <= TIMES * self.ledger.bytes + chances * MAX_LIES;
-            self.demand(bounded, || format!("liar{} is not left by h{}", from.0, to.0));
+            let (cost, limit) = (*cost, TIMES * self.ledger.bytes + chances * MAX_LIES);
+            self.demand(cost <= limit, || format!("liar{} cost h{} {cost} bytes, more than {limit}", from.0, to.0));
         }
         match packet {
             Packet::Frame(frame) => {
