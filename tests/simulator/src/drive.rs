@@ -153,9 +153,23 @@ impl World {
         }
     }
 
-    /// Nobody drags a room's clock: what a correct author writes is dated by the clocks of correct hosts.
+    /// Nobody drags a room's clock: what a correct author writes is dated by the clocks of correct hosts, unless most of
+    /// the clocks it can see are liars'.
     fn check_dates(&mut self, host: usize, messages: &[Message]) {
         let clocks_set = self.hits.of(Fault::ClockSet) > 0;
+        let replica = self.hosts[host].process.as_ref().and_then(|process| process.replica.as_ref());
+        let now = self.hosts[host].clock(self.now);
+        let peers = replica.into_iter().flat_map(|replica| replica.peers().map(move |(peer, _)| (replica, peer)));
+        let (mut lying, mut clocks) = (0, 1);
+        for (replica, peer) in peers {
+            if replica.clock_offset_ms(now, peer).is_some() {
+                clocks += 1;
+                lying += usize::from(process_of(peer).is_some_and(|(peer, _)| self.hosts[peer].liar.is_some()));
+            }
+        }
+        if clocks - lying <= (clocks - 1) / 2 {
+            return;
+        }
         let latest =
             self.hosts.iter().filter(|host| host.liar.is_none()).map(|host| host.clock(self.now).wall_ms).max();
         let limit = latest.unwrap_or(0) + FUTURE_LIMIT_MS;
