@@ -42,6 +42,13 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How many small ranges, and how many regions, go into one request. More would make the first answer come later.
 const RANGES_AT_ONCE: usize = 256;
 const REGIONS_AT_ONCE: usize = 64;
+/// Where this side has at most so many keys it lists them and asks for all others, instead of asking where they differ.
+/// A list costs 6 bytes a key and no round trip; measured, 48 cost least where much differs (`difference` in the
+/// benches), and where little differs the round trip that more would save is worth more than their bytes.
+const FEW_KEYS: u64 = 48;
+const FEW_KEYS_OF_A_LONE_REGION: u64 = 128;
+/// Up to so many regions are lone.
+const LONE_REGIONS: usize = 4;
 /// How many hellos a session says before it leaves the rest to the next one.
 const MAX_ROUNDS: u32 = 4;
 /// How many keys are offered in one request at most.
@@ -294,13 +301,19 @@ impl Session {
     /// The next question where the sets differ. Where this side has few keys it needs no question: it asks for all but
     /// those.
     pub(super) fn next_nodes(&mut self, room: &Room) -> Option<(Asked, Request)> {
+        let few = if self.regions.len() <= LONE_REGIONS { FEW_KEYS_OF_A_LONE_REGION } else { FEW_KEYS };
+        let last = last_key(self.upper);
         let mut items = Vec::new();
         while items.len() < REGIONS_AT_ONCE.min(MAX_NODE_ITEMS) {
             let Some((_, region)) = self.regions.pop_last() else { break };
-            match room.index().part(&region, &last_key(self.upper)) {
-                Part::Leaf(keys) => self.want_except(region, keys),
-                Part::Inner { prefix, children } => {
+            let count = room.index().region(&region, &last).map_or(0, |(count, _)| count);
+            match room.index().part(&region, &last) {
+                Part::Inner { prefix, children } if count > few => {
                     items.push(Region { region, branch: answer::branch(self.short, prefix, &children) });
+                }
+                _ => {
+                    let (from, below) = self.bounds(&region);
+                    self.want_except(region, room.index().newest(&from, &below, usize::MAX));
                 }
             }
         }

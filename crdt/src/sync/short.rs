@@ -5,11 +5,11 @@ use crate::{Key, id::sha256, lanes::sha256_all};
 
 const TAG: &[u8] = b"distchat/1/short\0";
 
-/// A hash cut to 8 bytes.
+/// A hash cut to 6 bytes.
 pub(super) type Short = [u8; SHORT_LEN];
 
-fn cut([a, b, c, d, e, f, g, h, ..]: [u8; 32]) -> Short {
-    [a, b, c, d, e, f, g, h]
+fn cut([a, b, c, d, e, f, ..]: [u8; 32]) -> Short {
+    [a, b, c, d, e, f]
 }
 
 /// Makes short hashes of one session. The asker draws the nonce when the session begins, so nobody can have prepared

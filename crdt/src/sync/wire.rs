@@ -33,7 +33,7 @@ pub const MAX_HAVE_KEYS: usize = 1024;
 /// How many cuts tell the rest of a range at most.
 pub const MAX_CUTS: usize = 64;
 /// Length of a hash on the wire, in bytes.
-pub const SHORT_LEN: usize = 8;
+pub const SHORT_LEN: usize = 6;
 /// The longest list of short hashes, in bytes.
 pub const MAX_SHORTS: usize = 64 * 1024;
 

@@ -79,7 +79,7 @@ pub fn root(keys: &[[u8; 40]]) -> [u8; 32] {
 
 /// Section 7: what stands for a key or a hash in a session.
 pub fn short(nonce: u64, what: &[u8]) -> Vec<u8> {
-    sha256(&[b"distchat/1/short\0", &nonce.to_be_bytes(), what])[..8].to_vec()
+    sha256(&[b"distchat/1/short\0", &nonce.to_be_bytes(), what])[..6].to_vec()
 }
 
 pub fn proof(room: &[u8; 32], from: &[u8], to: &[u8]) -> [u8; 32] {
