@@ -12,19 +12,25 @@ use crate::Key;
 pub const MAX_RECEIPTS: usize = 1 << 18;
 /// How long peers are asked after somebody last wanted to know.
 const WATCH: Duration = Duration::from_secs(10);
-/// How long to wait before a peer that lacked something is asked again.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long to wait before those that lacked something are asked again, the first time and at most: twice as long each time
+/// that nobody has confirmed anything new.
+const PATIENCE: Duration = Duration::from_millis(25);
+const MAX_PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
     /// What was said since the start, in that order.
     said: Vec<Key>,
+    /// How many of them are on the own disk. Nobody has heard of the others.
+    stored: usize,
     /// More was said than is kept.
     overflowed: bool,
     /// How many of them each peer has confirmed, from the first.
     confirmed: BTreeMap<Peer, usize>,
     watched_until: Duration,
     next: Duration,
+    /// How often peers were asked in vain.
+    in_vain: u32,
     /// Peers that have been asked and have not answered.
     asked: BTreeSet<Peer>,
 }
@@ -33,7 +39,7 @@ impl Receipts {
     /// Receipts for what was said before, and for what will be.
     pub(super) fn new(said: Vec<Key>) -> Self {
         let overflowed = said.len() > MAX_RECEIPTS;
-        Self { said, overflowed, ..Self::default() }
+        Self { stored: said.len(), said, overflowed, ..Self::default() }
     }
 
     pub(super) fn said(&mut self, key: Key) {
@@ -42,6 +48,13 @@ impl Receipts {
         } else {
             self.overflowed = true;
         }
+    }
+
+    /// So many more of what was said are on the own disk, and on their way to the peers.
+    pub(super) fn stored(&mut self, now: Duration, messages: usize) {
+        self.stored = (self.stored + messages).min(self.said.len());
+        self.in_vain = 0;
+        self.next = self.next.min(now + PATIENCE);
     }
 
     pub(super) fn delivered(&self) -> bool {
@@ -74,7 +87,8 @@ impl Replica {
         if self.receipts.deadline(now).is_none_or(|next| next > now) {
             return;
         }
-        self.receipts.next = now + PATIENCE;
+        self.receipts.next = now + (PATIENCE * (1 << self.receipts.in_vain.min(8))).min(MAX_PATIENCE);
+        self.receipts.in_vain += 1;
         let peers: Vec<(Peer, u32)> = self
             .peers
             .iter()
@@ -83,7 +97,8 @@ impl Replica {
             .collect();
         for (peer, handle) in peers {
             let confirmed = self.receipts.confirmed.get(&peer).copied().unwrap_or(0);
-            let keys: Vec<Key> = self.receipts.said.iter().skip(confirmed).take(MAX_HAVE_KEYS).copied().collect();
+            let waiting = self.receipts.said.iter().take(self.receipts.stored).skip(confirmed);
+            let keys: Vec<Key> = waiting.take(MAX_HAVE_KEYS).copied().collect();
             let asked = keys.len();
             if asked == 0 {
                 continue;
@@ -101,12 +116,16 @@ impl Replica {
         let said = self.receipts.said.len();
         let confirmed = self.receipts.confirmed.entry(peer.clone()).or_default();
         *confirmed = (*confirmed + held).min(said);
+        if held > 0 {
+            self.receipts.in_vain = 0;
+        }
+        let agreed = self.peers.get(peer).and_then(|state| state.agreed);
         if held == asked {
             // The next ones at once.
             self.receipts.next = self.now.mono;
             self.ask_receipts();
-        } else {
-            // Gossip did not bring it there: do not wait for the next round.
+        } else if agreed != Some(self.room.fingerprint()) {
+            // Gossip did not bring it there: do not wait for the next round. (Otherwise it waits for its disk.)
             self.meet(peer, false);
         }
     }

@@ -248,6 +248,7 @@ impl Replica {
             let from = match commit.origin {
                 Origin::Said(ticket, error) => {
                     own.extend_from_slice(&commit.messages);
+                    self.receipts.stored(self.now.mono, commit.messages.len());
                     self.out.push(Output::Said { ticket, messages: commit.messages.clone(), error });
                     None
                 }

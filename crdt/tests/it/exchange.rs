@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use distchat_crdt::{Draft, Key, Message, Signer, Timestamp, kind};
+use distchat_crdt::{Draft, Key, Message, Signer, Timestamp, kind, sync::Input};
 
 use crate::world::{START_MS, World, room_id};
 
@@ -186,6 +186,41 @@ fn what_others_refer_to_is_asked_for_at_once() {
     world.run_until_equal(SECOND);
     assert_eq!(world.lens(), [2; 2]);
     world.assert_no_offences();
+}
+
+/// Some hosts that agree, the first of which has said something and wants to know where it is.
+fn said_among_five(write_time: impl Fn(usize) -> Duration) -> World {
+    let mut world = World::new(5);
+    world.connect_all();
+    world.run_for(SECOND * 5);
+    for (number, host) in world.hosts.iter_mut().enumerate() {
+        host.write_time = write_time(number);
+    }
+    world.requests = 0;
+    world.input(0, Input::WatchReceipts);
+    world.say(0, "where is it?");
+    world
+}
+
+#[test]
+fn nobody_is_asked_for_what_is_not_on_the_own_disk_yet() {
+    let mut world = said_among_five(|host| if host == 0 { SECOND * 4 } else { SECOND / 1000 });
+    world.run_for(SECOND * 3);
+    // A round or two.
+    assert!(world.requests < 8, "{} requests", world.requests);
+    assert!(!world.hosts[0].replica.delivered());
+    world.run_for(SECOND * 2);
+    assert!(world.hosts[0].replica.delivered());
+}
+
+#[test]
+fn peers_whose_disks_are_slow_are_not_pestered() {
+    let mut world = said_among_five(|host| if host == 0 { SECOND / 1000 } else { SECOND * 4 });
+    world.run_for(SECOND * 3);
+    assert!(!world.hosts[0].replica.delivered());
+    assert!(world.requests < 80, "{} requests", world.requests);
+    world.run_for(SECOND * 4);
+    assert!(world.hosts[0].replica.delivered());
 }
 
 #[test]

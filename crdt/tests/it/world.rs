@@ -32,6 +32,8 @@ pub struct Host {
     pub synced: Vec<(u64, u64)>,
     pub offences: Vec<&'static str>,
     pub stored: Vec<Message>,
+    /// How long a write to disk takes.
+    pub write_time: Duration,
     /// Bytes of messages sent in pages, and how many pages were asked for of others and have not come.
     pub served: usize,
     pub pages_in_flight: usize,
@@ -108,6 +110,7 @@ impl World {
             synced: Vec::new(),
             offences: Vec::new(),
             stored: Vec::new(),
+            write_time: Duration::from_millis(1),
             served: 0,
             pages_in_flight: 0,
             most_in_flight: 0,
@@ -265,7 +268,7 @@ impl World {
                 self.schedule(host, self.read_time, Event::Input(Input::Read { id, bodies }));
             }
             Output::Commit { number, commit } => {
-                self.schedule(host, Duration::from_millis(1), Event::Written(number, commit.messages));
+                self.schedule(host, self.hosts[host].write_time, Event::Written(number, commit.messages));
             }
             Output::Publish { frame } => {
                 let from = self.hosts[host].peer.clone();

@@ -109,7 +109,7 @@ impl World {
                 let slow = self.now < self.hosts[host].slow_until;
                 let usual = if self.repaired { Duration::from_millis(1) } else { self.plan.hosts[host].disk };
                 let takes = if slow { self.random.time_up_to(Duration::from_secs(8)) } else { usual };
-                let task = self.hosts[host].process.as_ref().map_or(0, |process| process.task);
+                let task = self.hosts[host].tasks;
                 if is_say {
                     self.ledger.bytes += commit.messages.iter().map(|message| message.bytes().len()).sum::<usize>();
                 }
@@ -254,7 +254,7 @@ impl World {
             }
             bodies.push((*key, body.clone()));
         }
-        let task = host.process.as_ref().map_or(0, |process| process.task);
+        let task = host.tasks;
         let slow = self.now < host.slow_until;
         self.demand(safe, || format!("h{} wants to read what is not on its disk", me.0));
         let takes = if slow { self.random.time_up_to(Duration::from_secs(2)) } else { Duration::from_micros(200) };
@@ -276,8 +276,7 @@ impl World {
                 process.said.extend(keys);
             }
         }
-        let wanted = self.hosts[host].process.as_ref().is_some_and(|process| process.task == writing.task);
-        if wanted {
+        if self.hosts[host].process.is_some() && self.hosts[host].tasks == writing.task {
             self.input(host, Input::Committed { through: writing.number });
         }
     }
@@ -301,9 +300,8 @@ impl World {
             let cost = self.costs.entry((to.0, from.0)).or_default();
             *cost += weight(&packet);
             // What it has to give honestly, some times over; and what it can make up before it is left, once a minute, and
-            // anew with everybody who has forgotten it.
-            let tasks = self.hosts[to.0].process.as_ref().map_or(0, |process| process.task);
-            let chances = self.now.as_secs() as usize / 60 + (self.hosts[to.0].incarnation + tasks) as usize;
+            // anew with every task, which has forgotten it.
+            let chances = self.now.as_secs() as usize / 60 + self.hosts[to.0].tasks as usize;
             let (cost, limit) = (*cost, TIMES * self.ledger.bytes + chances * MAX_LIES);
             self.demand(cost <= limit, || format!("liar{} cost h{} {cost} bytes, more than {limit}", from.0, to.0));
         }

@@ -37,6 +37,8 @@ pub(crate) struct Host {
     pub(crate) process: Option<Process>,
     /// How many processes have run here.
     pub(crate) incarnation: u32,
+    /// How many tasks have run here, in all processes.
+    pub(crate) tasks: u32,
     /// It has gone for good.
     pub(crate) left: bool,
     /// It takes part now or would if it were not down.
@@ -58,8 +60,6 @@ pub(crate) struct Process {
     pub(crate) started: Duration,
     /// The room's task; `None` while it is down after a crash.
     pub(crate) replica: Option<Replica>,
-    /// How many tasks there were.
-    pub(crate) task: u32,
     /// The supervisor's memory of its crashes.
     pub(crate) intensity: Intensity,
     /// The supervisor has given up on the task.
@@ -114,6 +114,7 @@ impl Host {
             copies: Vec::new(),
             process: None,
             incarnation: 0,
+            tasks: 0,
             left: false,
             present: plan.present,
             restored: false,
@@ -147,7 +148,6 @@ impl Host {
         self.process = Some(Process {
             started: now,
             replica: None,
-            task: 0,
             intensity: Intensity::default(),
             failed: false,
             mailbox: VecDeque::new(),
@@ -168,7 +168,7 @@ impl Host {
         let clock = self.clock(now);
         let me = peer_of(self.number, self.incarnation);
         let Some(process) = &mut self.process else { return };
-        process.task += 1;
+        self.tasks += 1;
         process.failed = false;
         let own = self.author.author();
         let room = Room::restore(room_id(), own, Arc::new(Cheap), self.disk.durable.snapshot());
