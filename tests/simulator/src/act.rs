@@ -317,6 +317,7 @@ impl World {
         if up {
             if can && known.is_none() {
                 process.connected.insert(other.0, other.1);
+                *self.meetings.entry((at.0, other.0)).or_default() += 1;
                 self.input(at.0, Input::PeerUp(peer_of(other.0, other.1)));
             } else if !can {
                 // The other side may have gone ahead.

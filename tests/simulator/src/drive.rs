@@ -300,8 +300,9 @@ impl World {
             let cost = self.costs.entry((to.0, from.0)).or_default();
             *cost += weight(&packet);
             // What it has to give honestly, some times over; and what it can make up before it is left, once a minute, and
-            // anew with every task, which has forgotten it.
-            let chances = self.now.as_secs() as usize / 60 + self.hosts[to.0].tasks as usize;
+            // anew on every connection, and with every further task, which has forgotten it.
+            let meetings = self.meetings.get(&(to.0, from.0)).copied().unwrap_or(0);
+            let chances = self.now.as_secs() as usize / 60 + meetings + self.hosts[to.0].tasks as usize - 1;
             let (cost, limit) = (*cost, TIMES * self.ledger.bytes + chances * MAX_LIES);
             self.demand(cost <= limit, || format!("liar{} cost h{} {cost} bytes, more than {limit}", from.0, to.0));
         }

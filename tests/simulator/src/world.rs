@@ -152,6 +152,8 @@ pub(crate) struct World {
     pub(crate) repaired: bool,
     /// The bytes of answers and frames that each liar cost each correct host.
     pub(crate) costs: BTreeMap<(usize, usize), usize>,
+    /// How often each host was connected to each other.
+    pub(crate) meetings: BTreeMap<(usize, usize), usize>,
     pub(crate) steps: u64,
     /// What virtual time is counted from, where real code wants a moment.
     pub(crate) epoch: tokio::time::Instant,
@@ -197,6 +199,7 @@ impl World {
             trace,
             repaired: false,
             costs: BTreeMap::new(),
+            meetings: BTreeMap::new(),
             steps: 0,
             epoch: tokio::time::Instant::now(),
             broken: None,
