@@ -16,6 +16,14 @@ pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
+/// Two digits a byte, in lower case. Every message on a screen has some, so it is not left to the formatting machinery.
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    text.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
+    text
+}
+
 /// Parses exactly `N` bytes of hex, of either case.
 fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text.as_bytes();
@@ -69,13 +77,14 @@ macro_rules! fixed_bytes {
 
             /// The first 8 hex digits: enough to tell a handful of them apart, and no more.
             pub fn short(&self) -> String {
-                self.0.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+                let [a, b, c, d, ..] = self.0;
+                hex(&[a, b, c, d])
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                f.write_str(&hex(&self.0))
             }
         }
 

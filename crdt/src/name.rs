@@ -1,6 +1,6 @@
 //! Room names: what people type, brought to one spelling.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
@@ -12,7 +12,7 @@ pub const MAX_ROOM_NAME: usize = 64;
 /// A room's name: NFC, trimmed, lower case, 1 to 64 characters, none of them a control, a space, a slash or
 /// unassigned. Two spellings of one name are equal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RoomName(Box<str>);
+pub struct RoomName(Arc<str>);
 
 /// Why a text is not a room name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -57,7 +57,7 @@ impl RoomName {
         if length > MAX_ROOM_NAME {
             return Err(RoomNameError::TooLong(length));
         }
-        Ok(Self(name.into_boxed_str()))
+        Ok(Self(name.into()))
     }
 
     /// The normalised name.

@@ -1,7 +1,5 @@
 //! What peers ask, and how a replica answers.
 
-use std::collections::BTreeMap;
-
 use super::{
     Blob, Enter, Entered, Greeting, Hello, List, MAX_PAGE, MAX_TAIL, Output, Peer, Refusal, Replica, Request, Response,
     RoomGreeting, Ticket,
@@ -212,7 +210,12 @@ impl Replica {
 }
 
 /// The bodies of the first so many keys, in their order: up to the first that was not read.
-fn in_order(keys: &[Key], bodies: Vec<(Key, Vec<u8>)>) -> Vec<Vec<u8>> {
-    let mut bodies: BTreeMap<Key, Vec<u8>> = bodies.into_iter().collect();
-    keys.iter().map_while(|key| bodies.remove(key)).collect()
+fn in_order(keys: &[Key], mut bodies: Vec<(Key, Vec<u8>)>) -> Vec<Vec<u8>> {
+    // They come as they were asked for, so this finds them sorted.
+    bodies.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
+    let take = |key: &Key| {
+        let at = bodies.binary_search_by(|(held, _)| key.cmp(held)).ok()?;
+        bodies.get_mut(at).map(|(_, body)| std::mem::take(body)).filter(|body| !body.is_empty())
+    };
+    keys.iter().map_while(take).collect()
 }
