@@ -16,8 +16,9 @@ use crate::{
 /// How many messages fill a screen.
 const SCREEN: usize = 200;
 
-/// Joins so many of the nodes in `history`, with an empty history in `empty`.
-pub(crate) async fn run(history: &Path, empty: &Path, peers: usize) -> Result<()> {
+/// Joins so many of the nodes in `history`, with an empty history in `empty`. The first of them, which is the one asked
+/// first, may go away half-way.
+pub(crate) async fn run(history: &Path, empty: &Path, peers: usize, death: bool) -> Result<()> {
     let mut old: Vec<Member> = Vec::new();
     for n in 0..peers {
         old.push(member(history, &format!("node{n}")).await?);
@@ -48,6 +49,10 @@ pub(crate) async fn run(history: &Path, empty: &Path, peers: usize) -> Result<()
     let until = Instant::now() + Duration::from_secs(120);
     while joined.info().messages < expect.messages {
         ensure!(Instant::now() < until, "the joiner has {} messages after two minutes", joined.info().messages);
+        if death && old.len() == peers && joined.info().messages > expect.messages / 2 {
+            let (dying, ..) = old.remove(0);
+            dying.shutdown().await;
+        }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     let print = joined.fingerprint().await?;

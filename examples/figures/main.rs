@@ -11,6 +11,7 @@
 //! | `broadcasts` | five nodes talk at once: broadcasts a second, on disk everywhere |
 //! | `joiner` | a node with an empty history meets one with `--messages` (100,000 unless said) |
 //! | `joiner-three` | the same from three peers at once |
+//! | `joiner-death` | the same, and the first of the three goes away when half is there |
 //! | `opening` | a node is started on a room of `--messages`: first screen, fingerprint, memory |
 //! | `idle` | 25 nodes in 10 rooms: CPU and bytes a second for each. Loopback's counters are the machine's, so run it with nothing else on it, or in a network namespace |
 
@@ -28,7 +29,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-const ROWS: [&str; 6] = ["latency", "broadcasts", "joiner", "joiner-three", "opening", "idle"];
+const ROWS: [&str; 7] = ["latency", "broadcasts", "joiner", "joiner-three", "joiner-death", "opening", "idle"];
 
 /// What the command line says.
 struct Options {
@@ -78,8 +79,9 @@ async fn main() -> Result<()> {
             match &**row {
                 "latency" => talk::latency(&empty).await?,
                 "broadcasts" => talk::broadcasts(&empty).await?,
-                "joiner" => joiner::run(&history::of(kept, options.messages).await?, &empty, 1).await?,
-                "joiner-three" => joiner::run(&history::of(kept, options.messages).await?, &empty, 3).await?,
+                "joiner" => joiner::run(&history::of(kept, options.messages).await?, &empty, 1, false).await?,
+                "joiner-three" => joiner::run(&history::of(kept, options.messages).await?, &empty, 3, false).await?,
+                "joiner-death" => joiner::run(&history::of(kept, options.messages).await?, &empty, 3, true).await?,
                 "opening" => opening::run(&history::of(kept, options.messages).await?).await?,
                 _ => idle::run().await?,
             }
