@@ -199,11 +199,12 @@ impl Replica {
         let now = self.now.mono;
         let Some(state) = self.peers.get_mut(peer) else { return Ok(()) };
         let Some(session) = state.session.as_mut() else { return Ok(()) };
-        // Two that find out at once that they differ would do the same work twice: the lower peer id goes first.
-        // But who is only behind is the only one with something to do.
+        // Two that find out at once that they differ would do the same work twice: whoever has begun goes on, or else the
+        // lower peer id goes first. But who is only behind is the only one with something to do.
         let asking = state.asking_at.is_some_and(|at| now < at + SOON);
         let behind = matches!(greeting, RoomGreeting::Differs(difference) if difference.tail.is_some());
-        let theirs = (asking || (session.meeting && !behind)) && *peer < self.me;
+        let lower = *peer < self.me;
+        let theirs = if asking { session.is_new() || lower } else { session.meeting && !behind && lower };
         let met = session.greeted(&self.room, greeting)?;
         if let RoomGreeting::Differs(difference) = greeting
             && let Some(tail) = &difference.tail

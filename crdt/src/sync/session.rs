@@ -163,6 +163,11 @@ impl Session {
         (self.round <= MAX_ROUNDS).then_some(RoomHello { handle: self.handle, upper, count, root })
     }
 
+    /// Whether nothing but the first hello was said in it.
+    pub(super) fn is_new(&self) -> bool {
+        self.round == 1
+    }
+
     /// Whether all that was known to do is done.
     pub(super) fn is_done(&self) -> bool {
         self.in_flight == 0 && self.wants.is_empty() && self.offers.is_empty() && self.regions.is_empty()

@@ -106,6 +106,22 @@ fn a_joiner_uses_all_who_hold_what_it_lacks() {
 }
 
 #[test]
+fn who_is_fetched_from_does_not_offer_the_same() {
+    for joiner in [0, 1] {
+        let mut world = World::new(2);
+        let messages = history_of(&world.hosts[1].keys.clone(), 5000, 0, 2000);
+        world.give(1 - joiner, &messages);
+        // So that it takes some rounds.
+        world.read_time = SECOND * 2 / 3;
+        world.connect(0, 1);
+        world.run_until_equal(SECOND * 20);
+        let offered: Vec<usize> = world.hosts.iter().map(|host| host.offered).collect();
+        assert_eq!(offered, [0; 2], "host {joiner} joined");
+        world.assert_no_offences();
+    }
+}
+
+#[test]
 fn a_transfer_survives_the_death_of_those_it_comes_from() {
     for dies in 1..4 {
         let mut world = joiner_and_three();

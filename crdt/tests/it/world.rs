@@ -36,6 +36,8 @@ pub struct Host {
     pub write_time: Duration,
     /// Bytes of messages sent in pages, and how many pages were asked for of others and have not come.
     pub served: usize,
+    /// Bytes of messages offered to others.
+    pub offered: usize,
     pub pages_in_flight: usize,
     pub most_in_flight: usize,
 }
@@ -112,6 +114,7 @@ impl World {
             stored: Vec::new(),
             write_time: Duration::from_millis(1),
             served: 0,
+            offered: 0,
             pages_in_flight: 0,
             most_in_flight: 0,
         });
@@ -230,6 +233,9 @@ impl World {
                     let host = &mut self.hosts[host];
                     host.pages_in_flight += 1;
                     host.most_in_flight = host.most_in_flight.max(host.pages_in_flight);
+                }
+                if let Request::Offer(offer) = &request {
+                    self.hosts[host].offered += offer.messages.len();
                 }
                 self.requests += 1;
                 let there = self.host_of(&peer).filter(|there| self.hosts[host].connected.contains(there));
