@@ -10,8 +10,8 @@ use crate::machine;
 
 const NODES: usize = 25;
 const ROOMS: usize = 10;
-/// What is still going on after the last peer was met.
-const SETTLE: Duration = Duration::from_secs(20);
+/// What is still going on after the last peer was met: rounds, until all have agreed with all.
+const SETTLE: Duration = Duration::from_secs(45);
 const MEASURE: Duration = Duration::from_secs(60);
 
 /// Meets, waits, and measures.

@@ -141,7 +141,7 @@ impl Replica {
         self.ask_receipts();
     }
 
-    /// Says hello to one peer at random: one that is not known to hold the same, and if there are many, to several.
+    /// Says hello to one peer at random: one that is not known to hold the same, and if there are many of those, to several.
     fn start_round(&mut self) {
         let now = self.now.mono;
         let root = self.room.fingerprint();
@@ -154,12 +154,14 @@ impl Replica {
             }
         }
         let was_dirty = std::mem::replace(&mut self.asking.dirty, !able.is_empty());
+        let mut greeted = able.len().div_ceil(PEERS_A_ROUND);
         if able.is_empty() && !was_dirty {
+            greeted = settled.len().min(1);
             able = settled;
         }
         let round = if self.asking.dirty { BUSY_ROUND } else { QUIET_ROUND };
         self.asking.next_round = now + jittered(round, &mut self.rng);
-        for _ in 0..able.len().div_ceil(PEERS_A_ROUND) {
+        for _ in 0..greeted {
             let peer = able.swap_remove(self.rng.random_range(0..able.len()));
             self.start_session(&peer);
         }

@@ -393,3 +393,16 @@ fn an_answer_to_what_a_crashed_task_asked_is_no_offence() {
     assert_eq!(world.lens(), [2400; 3]);
     world.assert_no_offences();
 }
+
+#[test]
+fn settled_replicas_ask_twice_a_minute() {
+    let mut world = World::new(12);
+    world.connect_all();
+    world.say(0, "the only line here");
+    world.run_for(SECOND * 90);
+    world.requests = 0;
+    world.run_for(SECOND * 300);
+    // A hello in 30 s from each; a few more would be a round that never comes to rest.
+    let hellos = world.requests;
+    assert!((100..140).contains(&hellos), "{hellos} requests in five minutes");
+}
