@@ -12,7 +12,7 @@ use distchat_crdt::{
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 const KEYS: usize = 1_000_000;
-const SHORT: u64 = 8;
+const SHORT: u64 = 6;
 /// What stands around a region on the wire: its prefix, a bitmap, lengths.
 const AROUND: u64 = 16;
 
