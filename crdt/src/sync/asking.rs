@@ -163,6 +163,10 @@ impl Replica {
     pub(super) fn abort(&mut self, peer: &Peer, abort: Abort) {
         let leads = self.asking.transfer.as_ref().is_none_or(|transfer| transfer.leader == *peer);
         self.end_session(peer);
+        if abort == Abort::Unwanted {
+            self.leave_for_a_while(peer);
+            return self.pump();
+        }
         if let Some(state) = self.peers.get_mut(peer) {
             state.no_help_until = self.now.mono + LATER;
             if leads || matches!(abort, Abort::Offence(_)) {
@@ -191,20 +195,18 @@ impl Replica {
             RoomGreeting::Equal(_) | RoomGreeting::Differs(_) => {}
         }
         let held = self.room.index().len();
-        if let Some(state) = self.peers.get_mut(peer) {
-            state.refused = 0;
-            state.count = if let RoomGreeting::Differs(difference) = greeting { difference.count } else { held };
-        }
         let free = self.asking.transfer.as_ref().is_none_or(|transfer| transfer.leader == *peer);
         let now = self.now.mono;
         let Some(state) = self.peers.get_mut(peer) else { return Ok(()) };
-        let Some(session) = state.session.as_mut() else { return Ok(()) };
-        // Two that find out at once that they differ would do the same work twice: whoever has begun goes on, or else the
-        // lower peer id goes first. But who is only behind is the only one with something to do.
+        state.refused = 0;
+        state.count = if let RoomGreeting::Differs(difference) = greeting { difference.count } else { held };
+        // Two that find out at once that they differ would do the same work twice: whoever has begun goes on, or else who
+        // holds less goes first. But who is only behind is the only one with something to do.
         let asking = state.asking_at.is_some_and(|at| now < at + SOON);
         let behind = matches!(greeting, RoomGreeting::Differs(difference) if difference.tail.is_some());
-        let lower = *peer < self.me;
-        let theirs = if asking { session.is_new() || lower } else { session.meeting && !behind && lower };
+        let less = (state.count, peer) < (held, &self.me);
+        let Some(session) = state.session.as_mut() else { return Ok(()) };
+        let theirs = if asking { session.is_new() || *peer < self.me } else { session.meeting && !behind && less };
         let met = session.greeted(&self.room, greeting)?;
         if let RoomGreeting::Differs(difference) = greeting
             && let Some(tail) = &difference.tail
@@ -263,7 +265,7 @@ impl Replica {
                 if unchanged {
                     state.agreed = Some(root);
                 }
-                let (received, sent) = (session.received + helped, session.sent);
+                let (received, sent) = (session.received + helped, session.offers.taken);
                 self.out.push(Output::Synced { peer: peer.clone(), received, sent, fingerprint });
             }
         }
@@ -293,9 +295,15 @@ impl Replica {
             return self.say_hello(peer, upper);
         }
         // It said that something differs and showed nothing that does.
+        self.end_session(peer);
+        self.leave_for_a_while(peer);
+    }
+
+    /// A session led nowhere: no other for a while, each time in a row for a longer one.
+    fn leave_for_a_while(&mut self, peer: &Peer) {
+        let Some(state) = self.peers.get_mut(peer) else { return };
         state.nowhere = state.nowhere.saturating_add(1);
         state.avoid_until = self.now.mono + (SOON * (1 << state.nowhere.min(6))).min(LATER);
-        self.end_session(peer);
     }
 
     /// Messages to offer have been read: as many as fit a page.
@@ -309,7 +317,7 @@ impl Replica {
             self.end_session(peer);
             return self.meet_later(peer, SOON);
         }
-        session.offer_again(rest);
+        session.offers.again(rest);
         let offered = Gain { messages: fit.len(), bytes: bodies.iter().map(Vec::len).sum() };
         let messages = Blob::cut(bodies.into_iter().rev().collect::<Vec<_>>().concat());
         let request = Request::Offer(Offer { handle, messages });

@@ -17,6 +17,7 @@ mod answer;
 mod asking;
 mod entering;
 mod io;
+mod offers;
 mod peer;
 mod proof;
 mod receipts;

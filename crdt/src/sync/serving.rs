@@ -4,9 +4,9 @@ use super::{
     Blob, Enter, Entered, Greeting, Hello, List, MAX_PAGE, MAX_TAIL, Output, Peer, Refusal, Replica, Request, Response,
     RoomGreeting, Ticket,
     answer::{self, PagePlan, TailPlan},
+    offers::MAX_OFFER_KEYS,
     proof,
     replica::{Gain, Origin},
-    session::MAX_OFFER_KEYS,
     short::pack_bits,
     verify_peer,
 };

@@ -11,8 +11,7 @@
 //! for by what is already here.
 
 use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
@@ -21,12 +20,13 @@ use super::{
     Blob, Branch, Fetch, Filter, List, MAX_FETCH_ITEMS, MAX_NODE_ITEMS, MAX_SHORTS, Nodes, Page, Range, Region,
     Request, RoomGreeting, RoomHello, SHORT_LEN, Summaries, Summary, Wanted,
     answer::{self, lacking},
+    offers::Offers,
     replica::Gain,
     short::{Short, Shortener, shorts},
     transfer::{self, Piece},
 };
 use crate::{
-    Fingerprint, Key, MAX_MESSAGE, Room, Timestamp,
+    Fingerprint, Key, Room, Timestamp,
     index::{Part, Prefix},
     plant::Bug,
 };
@@ -51,9 +51,6 @@ const FEW_KEYS_OF_A_LONE_REGION: u64 = 128;
 const LONE_REGIONS: usize = 4;
 /// How many hellos a session says before it leaves the rest to the next one.
 const MAX_ROUNDS: u32 = 4;
-/// How many keys are offered in one request at most.
-pub(super) const MAX_OFFER_KEYS: usize = super::MAX_PAGE / MAX_MESSAGE * 64;
-
 /// A session must end: the peer broke the protocol, or leads nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Abort {
@@ -61,6 +58,8 @@ pub(super) enum Abort {
     Offence(&'static str),
     /// Nothing new came for too long.
     Fruitless,
+    /// Of what was offered the peer has most by now: somebody else brings it, or it says so.
+    Unwanted,
 }
 
 /// What a greeting means.
@@ -81,13 +80,6 @@ pub(super) enum Met {
 pub(super) struct Want {
     range: Range,
     excepted: Vec<Key>,
-}
-
-/// Messages to offer: all of a range, from its end downwards.
-#[derive(Clone, Copy, Debug)]
-struct OfferRange {
-    from: Key,
-    below: Key,
 }
 
 /// A request under way, and what it was about.
@@ -115,11 +107,10 @@ pub(super) struct Session {
     pub(super) pieces: Vec<Piece>,
     wants: BTreeMap<(Key, u64), Want>,
     wanted: u64,
-    offers: VecDeque<OfferRange>,
+    pub(super) offers: Offers,
     regions: BTreeMap<Key, Prefix>,
     pub(super) in_flight: usize,
     pub(super) received: u64,
-    pub(super) sent: u64,
     fruitless: usize,
     /// When something new last came or went, or the session began.
     progress: Duration,
@@ -138,11 +129,10 @@ impl Session {
             pieces: Vec::new(),
             wants: BTreeMap::new(),
             wanted: 0,
-            offers: VecDeque::new(),
+            offers: Offers::default(),
             regions: BTreeMap::new(),
             in_flight: 0,
             received: 0,
-            sent: 0,
             fruitless: 0,
             progress: now,
         }
@@ -240,44 +230,7 @@ impl Session {
     }
 
     fn offer(&mut self, from: Key, below: Key) {
-        let below = below.min(last_key(self.upper).next());
-        if from < below {
-            self.offers.push_back(OfferRange { from, below });
-        }
-    }
-
-    /// The next messages to offer, the newest first.
-    pub(super) fn next_offer(&mut self, room: &Room) -> Vec<Key> {
-        // Newest first, as everything is.
-        self.offers.make_contiguous().sort_unstable_by_key(|range| Reverse(range.from));
-        let mut keys = Vec::new();
-        if Bug::NeverOffers.is_planted() {
-            self.offers.clear();
-        }
-        while let Some(range) = self.offers.pop_front() {
-            let limit = MAX_OFFER_KEYS - keys.len();
-            let found = room.index().newest(&range.from, &range.below, limit);
-            let reached = found.last().copied();
-            keys.extend(found);
-            if keys.len() >= MAX_OFFER_KEYS {
-                if let Some(below) = reached {
-                    self.offers.push_front(OfferRange { below, ..range });
-                }
-                break;
-            }
-        }
-        keys
-    }
-
-    /// Messages that did not fit the offer are offered next.
-    pub(super) fn offer_again(&mut self, keys: &[Key]) {
-        for key in keys.iter().rev() {
-            self.offers.push_front(OfferRange { from: *key, below: key.next() });
-        }
-    }
-
-    pub(super) fn has_offers(&self) -> bool {
-        !self.offers.is_empty()
+        self.offers.add(from, below.min(last_key(self.upper).next()));
     }
 
     /// The next request for messages.
@@ -383,7 +336,7 @@ impl Session {
             if theirs.contains(&short) {
                 unknown.remove(&short);
                 if let Some(from) = run_start.take() {
-                    self.offers.push_back(OfferRange { from, below: below_run });
+                    self.offers.add(from, below_run);
                 }
                 below_run = key;
             } else {
@@ -392,7 +345,7 @@ impl Session {
             true
         });
         if let Some(from) = run_start {
-            self.offers.push_back(OfferRange { from, below: below_run });
+            self.offers.add(from, below_run);
         }
         if !unknown.is_empty() {
             self.want_region(*region, Filter::Only(Blob::cut(unknown.into_iter().flatten().collect())), Vec::new());
@@ -442,7 +395,7 @@ impl Session {
         }
         let excepted: Vec<Key> = asked.iter().take(done).flat_map(|want| want.excepted.iter().copied()).collect();
         for key in lacking(page, &excepted) {
-            self.offers.push_back(OfferRange { from: key, below: key.next() });
+            self.offers.add(key, key.next());
         }
         let mut rest = asked.into_iter().skip(done);
         if !page.cuts.is_empty() {
@@ -475,12 +428,8 @@ impl Session {
 
     /// Of so much that was offered the peer took so many messages that were new to it.
     pub(super) fn gave(&mut self, now: Duration, offered: Gain, taken: u32) -> Result<(), Abort> {
-        let messages = usize::try_from(taken).unwrap_or(usize::MAX);
-        if messages > offered.messages {
-            return Err(Abort::Offence("more was taken than offered"));
-        }
-        self.sent += u64::from(taken);
-        self.moved(now, Gain { messages, bytes: offered.bytes * messages / offered.messages.max(1) });
+        let gain = self.offers.answered(offered, taken)?;
+        self.moved(now, gain);
         Ok(())
     }
 
@@ -494,7 +443,7 @@ impl Session {
 
     /// Whether anything went either way.
     pub(super) fn exchanged(&self) -> bool {
-        self.received + self.sent > 0
+        self.received + self.offers.taken > 0
     }
 
     /// What both held at the last hello, if the greeting said so, and whether this side still does.

@@ -151,8 +151,8 @@ impl Replica {
             } else if let Some((asked, request)) = session.next_fetch() {
                 session.in_flight += 1;
                 self.ask(peer, InFlight::Session(asked), request);
-            } else if session.has_offers() {
-                let keys = session.next_offer(&self.room);
+            } else if session.offers.may_go() {
+                let keys = session.offers.next(&self.room);
                 if !keys.is_empty() {
                     session.in_flight += 1;
                     let nonce = session.nonce();

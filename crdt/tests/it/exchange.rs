@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use distchat_crdt::{Draft, Key, Message, Signer, Timestamp, kind, sync::Input};
+use distchat_crdt::{
+    Draft, Key, Message, Signer, Timestamp, kind,
+    sync::{Input, MAX_PAGE},
+};
 
 use crate::world::{START_MS, World, room_id};
 
@@ -117,6 +120,24 @@ fn who_is_fetched_from_does_not_offer_the_same() {
         world.run_until_equal(SECOND * 20);
         let offered: Vec<usize> = world.hosts.iter().map(|host| host.offered).collect();
         assert_eq!(offered, [0; 2], "host {joiner} joined");
+        world.assert_no_offences();
+    }
+}
+
+#[test]
+fn who_is_catching_up_with_others_is_hardly_offered_the_same() {
+    for joiner in [0, 6] {
+        let mut world = World::new(7);
+        let messages = history_of(&world.hosts[1].keys.clone(), 20_000, 0, 2000);
+        let full: Vec<usize> = (0..7).filter(|host| *host != joiner).collect();
+        full.iter().for_each(|host| world.give(*host, &messages));
+        // So that it takes some rounds, while three of the six are not asked for anything.
+        world.read_time = SECOND * 2 / 5;
+        full.iter().for_each(|host| world.connect(joiner, *host));
+        world.run_until_equal(SECOND * 60);
+        let offered: Vec<usize> = world.hosts.iter().map(|host| host.offered).collect();
+        // A page is what it takes to find out.
+        assert!(offered.iter().all(|bytes| *bytes <= MAX_PAGE), "host {joiner} joined: {offered:?}");
         world.assert_no_offences();
     }
 }
