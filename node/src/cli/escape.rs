@@ -99,6 +99,7 @@ pub(crate) fn json(text: String) -> String {
     for c in text.chars() {
         if hidden(c) {
             for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string cannot fail.
                 let _ = write!(escaped, "\\u{unit:04x}");
             }
         } else {

@@ -97,6 +97,7 @@ fn write_all(mut stream: impl Write, mut queue: mpsc::Receiver<Item>) -> std::io
         }
         stream.flush()?;
         for done in waiting.drain(..) {
+            // If nobody waits any more, nobody needs to know.
             let _ = done.send(());
         }
     }

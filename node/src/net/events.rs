@@ -109,6 +109,7 @@ impl Task {
         match self.peers.closed(now, &peer, connection) {
             End::Remains => {}
             End::Reset => {
+                // Fails if it has gone by itself.
                 let _ = self.swarm.disconnect_peer_id(peer);
             }
             End::Last { ready, address, unsent } => {

@@ -58,8 +58,10 @@ impl Task {
         }
         let peers: Vec<PeerId> = self.peers.all().copied().collect();
         for peer in peers {
+            // Fails if it has gone by itself.
             let _ = self.swarm.disconnect_peer_id(peer);
         }
+        // Whoever takes longer than that notices by itself that this node has gone.
         let _ = timeout(FAREWELL, async {
             while self.peers.all().next().is_some() {
                 let event = self.swarm.select_next_some().await;

@@ -226,6 +226,7 @@ impl Network {
 
     /// Ends taking part. A room whose inbox is gone is let go without this, though not at once.
     pub(crate) async fn leave(&self, handle: u32) {
+        // A network that has ended has no rooms to leave.
         let _ = self.commands.send(Command::Leave { handle }).await;
     }
 

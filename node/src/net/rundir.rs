@@ -65,6 +65,7 @@ pub(super) async fn run(
         }
         sleep(RESTART_PAUSE).await;
     }
+    // Here and below: a network that has ended does not look for neighbours.
     let _ = told.send(Told::Unusable("the run directory is given up after several failures".to_owned())).await;
 }
 
@@ -111,6 +112,7 @@ async fn watch_dir(
             sent = told.send(news) => if sent.is_err() { break },
         }
     }
+    // What could not be removed is found to be dead by whoever looks next.
     let _ = task::spawn_blocking(move || files.remove()).await;
 }
 
@@ -166,6 +168,7 @@ impl Files {
         let file = File::create(&draft)?;
         let checked = is_own_dir(&self.dir, &file).and_then(|()| file.try_lock().map_err(|e| Unusable(e.to_string())));
         if let Err(error) = checked {
+            // A draft that stays is removed when it is stale.
             let _ = fs::remove_file(&draft);
             return Err(error);
         }
@@ -203,6 +206,7 @@ impl Files {
                 }
                 Ok(false) => {
                     debug!(%peer, "removing what a dead node has left");
+                    // What cannot be removed now, or was by somebody else, is looked at again the next time.
                     let _ = fs::remove_file(&path);
                     let _ = fs::remove_file(self.path(&peer, "lock"));
                 }
@@ -227,6 +231,7 @@ impl Files {
 
     fn remove(self) {
         if self.lock.is_some() {
+            // What stays is found to be dead by whoever looks next, for its lock is free.
             let _ = fs::remove_file(self.path(&self.me, "addr"));
             let _ = fs::remove_file(self.path(&self.me, "lock"));
         }
@@ -244,6 +249,7 @@ fn remove_if_stale(path: &Path) {
     let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
     let age = modified.ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
     if age.is_some_and(|age| age > STALE) {
+        // Somebody else may have removed it by now, or will.
         let _ = fs::remove_file(path);
     }
 }

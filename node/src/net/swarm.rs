@@ -169,6 +169,7 @@ impl Task {
                     if wanted.is_ok() {
                         self.kept.wanted(address);
                     }
+                    // Here and below: whoever does not wait for the answer any more does not need it.
                     let _ = done.send(wanted);
                 }
                 Command::Join { topic, inbox, joined } => {
@@ -293,6 +294,7 @@ impl Task {
 
     fn look_after(&mut self, now: Instant) {
         for peer in self.peers.strangers(now) {
+            // Fails if it has gone by itself.
             let _ = self.swarm.disconnect_peer_id(peer);
         }
         for peer in self.offences.pardon(now) {

@@ -253,6 +253,7 @@ impl Store {
         let writing = 1.min(threads.len());
         let reading = threads.split_off(writing);
         if let Some(readers) = &self.0.readers {
+            // Here and below: a thread that has ended needs not be told to.
             let _ = readers.send(reader::Task::Close).await;
         }
         join(reading).await;
@@ -289,6 +290,7 @@ impl Store {
         let path = self.0.path.clone();
         let job = Box::new(move |conn: &Connection| {
             if !sender.is_closed() {
+                // If nobody waits any more, nobody needs to know.
                 let _ = sender.send(work(conn).map_err(|error| error.at(path.as_deref())));
             }
         });
