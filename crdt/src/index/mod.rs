@@ -44,11 +44,14 @@ pub enum Part {
     },
 }
 
+/// The most keys of a leaf in the protocol.
+pub const LEAF_KEYS: usize = 16;
+
 /// The keys of a room. `BITS` is the width of a digit (2^`BITS` children), `LEAF` the most keys of a leaf.
 ///
 /// The defaults are the protocol's: the fingerprint depends on them. They are measured by the `index_shape` bench.
 #[derive(Clone, Debug)]
-pub struct Index<const BITS: usize = 4, const LEAF: usize = 16> {
+pub struct Index<const BITS: usize = 4, const LEAF: usize = LEAF_KEYS> {
     root: Node<BITS, LEAF>,
 }
 

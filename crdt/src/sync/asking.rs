@@ -9,7 +9,7 @@ use super::{
     Blob, Greeting, Offer, Output, Page, Peer, Refusal, Replica, Request, Response, RoomGreeting,
     replica::{Foreign, Gain, Origin},
     schedule::SOON,
-    session::{Abort, Asked, Met, Session},
+    session::{self, Abort, Asked, Met, Session},
     transfer::Transfer,
 };
 use crate::{AuthorId, Fingerprint, Key, Message, Timestamp};
@@ -43,8 +43,10 @@ pub(super) struct PeerState {
     pub(super) count: u64,
     /// What both were last found to hold.
     pub(super) agreed: Option<Fingerprint>,
-    /// When it last asked for nodes or messages.
+    /// When it last asked for nodes or messages of a session of its own.
     pub(super) asking_at: Option<Duration>,
+    /// How many bytes it has cost without anything new, as far as no session under way counts them.
+    pub(super) owed: usize,
 }
 
 impl PeerState {
@@ -52,6 +54,20 @@ impl PeerState {
     pub(super) fn meets_at(&self) -> Option<Duration> {
         let at = self.meet_at.filter(|_| self.session.is_none())?;
         Some(if self.entered.is_some() { at.max(self.avoid_until) } else { at })
+    }
+
+    /// Ends the session. What the peer owes is not forgotten with it.
+    fn take_session(&mut self) -> Option<Session> {
+        let session = self.session.take()?;
+        self.owed = self.owed.saturating_add(session.fruitless);
+        Some(session)
+    }
+
+    /// It has cost too much: it is left alone, and that is that.
+    fn paid(&mut self, now: Duration) {
+        self.owed = 0;
+        self.nowhere = self.nowhere.saturating_add(1);
+        self.avoid_until = now + LATER;
     }
 }
 
@@ -67,7 +83,8 @@ pub(super) struct EnteredPeer {
 pub(super) enum InFlight {
     Enter,
     Session(Asked),
-    Claims,
+    /// Messages that others refer to, the greatest key first.
+    Claims(Vec<Key>),
     Have(usize),
 }
 
@@ -97,11 +114,9 @@ impl Replica {
         let Some((_, _, what)) = self.asking.in_flight.remove(&id) else { return };
         let asked = match what {
             InFlight::Enter => return self.answered_enter(peer, response),
-            InFlight::Claims => {
-                if let Some(Response::Page(page)) = response
-                    && self.take(peer, &page.messages).is_err()
-                {
-                    self.offence(peer, "a page of malformed messages");
+            InFlight::Claims(asked) => {
+                if let Some(Response::Page(page)) = response {
+                    self.took_claims(peer, &asked, &page);
                 }
                 return;
             }
@@ -163,14 +178,10 @@ impl Replica {
     pub(super) fn abort(&mut self, peer: &Peer, abort: Abort) {
         let leads = self.asking.transfer.as_ref().is_none_or(|transfer| transfer.leader == *peer);
         self.end_session(peer);
-        if abort == Abort::Unwanted {
-            self.leave_for_a_while(peer);
-            return self.pump();
-        }
         if let Some(state) = self.peers.get_mut(peer) {
             state.no_help_until = self.now.mono + LATER;
             if leads || matches!(abort, Abort::Offence(_)) {
-                state.avoid_until = self.now.mono + LATER;
+                state.paid(self.now.mono);
             }
         }
         if let Abort::Offence(why) = abort {
@@ -227,7 +238,12 @@ impl Replica {
                 self.meet_later(peer, SOON);
             }
             // The rounds come to it when the transfer under way is over.
-            Met::Differs => self.end_session(peer),
+            Met::Differs => {
+                self.end_session(peer);
+                if let Some(transfer) = &mut self.asking.transfer {
+                    transfer.others_wait = true;
+                }
+            }
         }
         Ok(())
     }
@@ -238,6 +254,24 @@ impl Replica {
         let new = self.take(peer, &page.messages)?;
         self.gained(peer, new);
         Ok(())
+    }
+
+    /// Takes messages that others refer to. It is no session that ends, so what is of no use is charged at once.
+    fn took_claims(&mut self, peer: &Peer, asked: &[Key], page: &Page) {
+        let Ok(mut messages) = Message::decode_all(&page.messages) else {
+            return self.offence(peer, "a page of malformed messages");
+        };
+        messages.retain(|message| asked.binary_search_by(|key| message.key().cmp(key)).is_ok());
+        let Ok(gain) = self.merge(messages, Origin::Peer(peer.clone())) else {
+            return self.offence(peer, "a page of another room's messages");
+        };
+        let now = self.now.mono;
+        if let Some(state) = self.peers.get_mut(peer) {
+            state.owed = session::owes(state.owed, page.messages.len(), gain);
+            if session::is_too_much(state.owed) {
+                state.paid(now);
+            }
+        }
     }
 
     /// Takes messages that were asked for; what was new.
@@ -260,7 +294,8 @@ impl Replica {
         let helped = helped.map_or(0, |transfer| transfer.helped);
         if let Some(state) = self.peers.get_mut(peer) {
             state.nowhere = 0;
-            if let Some(session) = &state.session {
+            if let Some(session) = &mut state.session {
+                session.fruitless = 0;
                 let (fingerprint, unchanged) = session.agreed(&self.room);
                 if unchanged {
                     state.agreed = Some(root);
@@ -273,7 +308,7 @@ impl Replica {
     }
 
     pub(super) fn end_session(&mut self, peer: &Peer) {
-        let session = self.peers.get_mut(peer).and_then(|state| state.session.take());
+        let session = self.peers.get_mut(peer).and_then(PeerState::take_session);
         let of_it = |asked: &Peer, what: &InFlight| asked == peer && matches!(what, InFlight::Session(_));
         let mut unfinished = Vec::new();
         self.asking.in_flight.retain(|_, (asked, _, what)| {
@@ -287,23 +322,21 @@ impl Replica {
 
     /// All known differences are dealt with: ask whether there are others.
     pub(super) fn finish_round(&mut self, peer: &Peer) {
-        let upper = self.clocks.read(self.now).horizon;
-        let helped = self.asking.transfer.as_ref().is_some_and(|transfer| transfer.helped > 0);
+        let horizon = self.clocks.read(self.now).horizon;
+        let helped = self.asking.transfer.as_mut().is_some_and(Transfer::was_helped);
         let Some(state) = self.peers.get_mut(peer) else { return };
-        if helped || state.session.as_ref().is_some_and(Session::exchanged) {
-            state.nowhere = 0;
+        let Some(session) = &mut state.session else { return };
+        let (exchanged, unwanted) = (helped || session.exchanged(), session.offers.unwanted);
+        let upper = session.upper.max(horizon);
+        state.nowhere = if exchanged { 0 } else { state.nowhere.saturating_add(1) };
+        if exchanged && !unwanted {
             return self.say_hello(peer, upper);
         }
-        // It said that something differs and showed nothing that does.
+        // It said that something differs and showed nothing that does, or somebody else is bringing it the same.
+        let wait = (SOON * (1 << state.nowhere.min(6))).min(LATER);
+        state.avoid_until = self.now.mono + wait;
         self.end_session(peer);
-        self.leave_for_a_while(peer);
-    }
-
-    /// A session led nowhere: no other for a while, each time in a row for a longer one.
-    fn leave_for_a_while(&mut self, peer: &Peer) {
-        let Some(state) = self.peers.get_mut(peer) else { return };
-        state.nowhere = state.nowhere.saturating_add(1);
-        state.avoid_until = self.now.mono + (SOON * (1 << state.nowhere.min(6))).min(LATER);
+        self.meet_later(peer, wait);
     }
 
     /// Messages to offer have been read: as many as fit a page.

@@ -24,11 +24,13 @@ pub(super) struct Offers {
     in_flight: usize,
     /// How many messages the peer took, for they were new to it.
     pub(super) taken: u64,
+    /// It has most of what it is offered by now: somebody else brings it, or it says so. Nothing more is offered.
+    pub(super) unwanted: bool,
 }
 
 impl Offers {
     pub(super) fn add(&mut self, from: Key, below: Key) {
-        if from < below {
+        if from < below && !self.unwanted {
             self.ranges.push_back(OfferRange { from, below });
         }
     }
@@ -68,7 +70,7 @@ impl Offers {
 
     /// What did not fit a request goes into the next one.
     pub(super) fn again(&mut self, keys: &[Key]) {
-        for key in keys.iter().rev() {
+        for key in keys.iter().rev().filter(|_| !self.unwanted) {
             self.ranges.push_front(OfferRange { from: *key, below: key.next() });
         }
     }
@@ -82,7 +84,8 @@ impl Offers {
         }
         self.taken += u64::from(taken);
         if offered.bytes > LARGE_OFFER && messages < offered.messages / 2 {
-            return Err(Abort::Unwanted);
+            self.unwanted = true;
+            self.ranges.clear();
         }
         Ok(Gain { messages, bytes: offered.bytes * messages / offered.messages.max(1) })
     }

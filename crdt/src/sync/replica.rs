@@ -56,7 +56,7 @@ pub struct Replica {
     pub(super) out: Vec<Output>,
     pub(super) peers: BTreeMap<Peer, PeerState>,
     pub(super) asking: Asking,
-    pub(super) reading: BTreeMap<u64, Reading>,
+    pub(super) reading: BTreeMap<u64, (Peer, Reading)>,
     /// Reads that wait until the commit of this number is on disk. There are no more than there are in `reading`.
     pub(super) unread: Vec<(u64, Output)>,
     pub(super) receipts: Receipts,
@@ -286,7 +286,7 @@ impl Replica {
 }
 
 /// How many messages were new, and of how many bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Gain {
     pub(super) messages: usize,
     pub(super) bytes: usize,

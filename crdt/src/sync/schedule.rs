@@ -10,6 +10,7 @@ use rand::{RngExt, rngs::StdRng};
 use super::{
     Fetch, Hello, List, MAX_FETCH_ITEMS, Peer, Replica, Request, Wanted,
     asking::{Asking, InFlight, PeerState},
+    replica::MAX_UNCOMMITTED,
     session::{Asked, Session},
 };
 use crate::{Key, Timestamp, clock::Now, plant::Bug};
@@ -83,12 +84,17 @@ impl Replica {
 
     fn start_session(&mut self, peer: &Peer) {
         let nonce = self.random();
-        let upper = self.clocks.read(self.now).horizon;
+        let horizon = self.clocks.read(self.now).horizon;
         let Some(state) = self.peers.get_mut(peer) else { return };
         state.meet_at = None;
+        // Messages from the future come last, unless that leads nowhere: they may vouch for others.
+        let upper = if state.nowhere > 0 { Timestamp::MAX } else { horizon };
         let Some(entered) = state.entered.as_ref().filter(|_| !state.forgot) else { return self.enter(peer) };
         let meeting = std::mem::take(&mut state.meeting);
-        state.session = Some(Session::new(entered.handle, nonce, upper, meeting, self.now.mono));
+        let owed = std::mem::take(&mut state.owed);
+        let mut session = Session::new(entered.handle, nonce, upper, owed, self.now.mono);
+        session.meeting = meeting;
+        state.session = Some(session);
         self.say_hello(peer, upper);
     }
 
@@ -178,15 +184,25 @@ impl Replica {
 
     fn ask_for_holes(&mut self) {
         while let Some((_, peer, keys)) = self.asking.hole_asks.pop_front_if(|(at, ..)| *at <= self.now.mono) {
-            let Some(entered) = self.peers.get(&peer).and_then(|state| state.entered.as_ref()) else { continue };
+            let Some(state) = self.peers.get(&peer).filter(|state| state.avoid_until <= self.now.mono) else {
+                continue;
+            };
+            let Some(entered) = &state.entered else { continue };
             let handle = entered.handle;
+            let asked = |(to, _, what): &(Peer, Duration, InFlight)| *to == peer && matches!(what, InFlight::Claims(_));
+            let busy = self.asking.in_flight.values().any(asked) || self.uncommitted_bytes >= MAX_UNCOMMITTED;
+            if busy {
+                self.asking.hole_asks.push_back((self.now.mono + HOLE_PATIENCE, peer, keys));
+                continue;
+            }
             let mut keys = keys;
             keys.sort_unstable_by(|a, b| b.cmp(a));
-            let missing = keys.into_iter().filter(|key| self.room.is_missing(key));
-            let items: Vec<Wanted> = missing.take(MAX_FETCH_ITEMS).map(Wanted::Key).collect();
-            if !items.is_empty() {
-                let fetch = Fetch { handle, upper: Timestamp::MAX, nonce: 0, items: List::cut(items) };
-                self.ask(&peer, InFlight::Claims, Request::Fetch(fetch));
+            keys.retain(|key| self.room.is_missing(key));
+            keys.truncate(MAX_FETCH_ITEMS);
+            if !keys.is_empty() {
+                let items = List::cut(keys.iter().copied().map(Wanted::Key).collect());
+                let fetch = Fetch { handle, upper: Timestamp::MAX, nonce: 0, items };
+                self.ask(&peer, InFlight::Claims(keys), Request::Fetch(fetch));
             }
         }
     }

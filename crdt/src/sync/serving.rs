@@ -2,7 +2,7 @@
 
 use super::{
     Blob, Enter, Entered, Greeting, Hello, List, MAX_PAGE, MAX_TAIL, Output, Peer, Refusal, Replica, Request, Response,
-    RoomGreeting, Ticket,
+    RoomGreeting, Ticket, Wanted,
     answer::{self, PagePlan, TailPlan},
     offers::MAX_OFFER_KEYS,
     proof,
@@ -12,15 +12,16 @@ use super::{
 };
 use crate::{Key, Message, plant::Bug};
 
-/// Reads under way at once. More questions are refused until some are done.
-const MAX_READING: usize = 16;
+/// Reads under way at once, and how many of them for one peer. More questions are refused until some are done.
+const MAX_READING: usize = 32;
+const MAX_READING_FOR_ONE: usize = 6;
 
 /// What messages are being read for.
 pub(super) enum Reading {
     Tail(Ticket, TailPlan),
     Page(Ticket, PagePlan),
-    /// For a session of that nonce with that peer.
-    Offer(Peer, u64, Vec<Key>),
+    /// For a session of that nonce.
+    Offer(u64, Vec<Key>),
 }
 
 impl Replica {
@@ -50,7 +51,10 @@ impl Replica {
                 }
             }
             Request::Fetch(fetch) => {
-                self.is_asking(&peer);
+                // Who asks for what others refer to mends nothing else.
+                if fetch.items.iter().any(|item| matches!(item, Wanted::Range(_))) {
+                    self.is_asking(&peer);
+                }
                 match answer::plan(self.room.index(), &fetch) {
                     Ok(plan) if plan.keys.is_empty() => {
                         let page = plan.finish(self.room.index(), Vec::new());
@@ -58,7 +62,7 @@ impl Replica {
                     }
                     Ok(plan) => {
                         let keys = plan.keys.clone();
-                        self.start_reading(ticket, keys, MAX_PAGE, Reading::Page(ticket, plan));
+                        self.start_reading(&peer, ticket, keys, MAX_PAGE, Reading::Page(ticket, plan));
                     }
                     Err(answer::Malformed) => self.malformed(&peer, ticket, "a malformed fetch"),
                 }
@@ -123,7 +127,7 @@ impl Replica {
         match tail {
             Some(tail) if !tail.keys.is_empty() => {
                 let keys = tail.keys.clone();
-                self.start_reading(ticket, keys, MAX_TAIL, Reading::Tail(ticket, tail));
+                self.start_reading(peer, ticket, keys, MAX_TAIL, Reading::Tail(ticket, tail));
             }
             _ => self.answer_hello(ticket, greeting),
         }
@@ -147,24 +151,25 @@ impl Replica {
         }
     }
 
-    fn start_reading(&mut self, ticket: Ticket, keys: Vec<Key>, max_bytes: usize, reading: Reading) {
-        if self.reading.len() >= MAX_READING {
+    fn start_reading(&mut self, peer: &Peer, ticket: Ticket, keys: Vec<Key>, max_bytes: usize, reading: Reading) {
+        let for_it = self.reading.values().filter(|(reader, _)| reader == peer).count();
+        if self.reading.len() >= MAX_READING || for_it >= MAX_READING_FOR_ONE {
             return self.answer(ticket, Response::Refused(Refusal::Busy));
         }
-        self.read_keys(keys, max_bytes, reading);
+        self.read_keys(peer, keys, max_bytes, reading);
     }
 
     /// Reads messages to offer them.
     pub(super) fn read_offer(&mut self, peer: &Peer, session: u64, keys: Vec<Key>) {
         debug_assert!(keys.len() <= MAX_OFFER_KEYS, "an offer is one page");
-        self.read_keys(keys.clone(), MAX_PAGE, Reading::Offer(peer.clone(), session, keys));
+        self.read_keys(peer, keys.clone(), MAX_PAGE, Reading::Offer(session, keys));
     }
 
     /// Reads messages, once all of them are on disk: what could still be lost is not passed on from here.
-    fn read_keys(&mut self, mut keys: Vec<Key>, max_bytes: usize, reading: Reading) {
+    fn read_keys(&mut self, peer: &Peer, mut keys: Vec<Key>, max_bytes: usize, reading: Reading) {
         keys.sort_unstable_by(|a, b| b.cmp(a));
         let id = self.number();
-        self.reading.insert(id, reading);
+        self.reading.insert(id, (peer.clone(), reading));
         let could_be_lost = keys.iter().any(|key| self.uncommitted_keys.contains(key));
         if could_be_lost && !Bug::ServesUnsynced.is_planted() {
             self.unread.push((self.last_commit(), Output::Read { id, keys, max_bytes }));
@@ -186,21 +191,21 @@ impl Replica {
     }
 
     pub(super) fn read(&mut self, id: u64, bodies: Vec<(Key, Vec<u8>)>) {
-        match self.reading.remove(&id) {
-            None => {}
-            Some(Reading::Offer(peer, session, keys)) => {
+        let Some((peer, reading)) = self.reading.remove(&id) else { return };
+        match reading {
+            Reading::Offer(session, keys) => {
                 let bodies = in_order(&keys, bodies);
                 self.offer_read(&peer, session, &keys, bodies);
             }
-            Some(Reading::Tail(ticket, tail)) => {
+            Reading::Tail(ticket, tail) => {
                 let bodies = in_order(&tail.keys, bodies);
                 let greeting = tail.finish(self.room.index(), bodies);
                 self.answer_hello(ticket, greeting);
             }
-            Some(Reading::Page(ticket, _)) if bodies.is_empty() => {
+            Reading::Page(ticket, _) if bodies.is_empty() => {
                 self.answer(ticket, Response::Refused(Refusal::Busy));
             }
-            Some(Reading::Page(ticket, plan)) => {
+            Reading::Page(ticket, plan) => {
                 let bodies = in_order(&plan.keys, bodies);
                 let page = plan.finish(self.room.index(), bodies);
                 self.answer(ticket, Response::Page(page));

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     Fingerprint, Key, Room, Timestamp,
-    index::{Part, Prefix},
+    index::{LEAF_KEYS, Part, Prefix},
     plant::Bug,
 };
 
@@ -51,6 +51,15 @@ const FEW_KEYS_OF_A_LONE_REGION: u64 = 128;
 const LONE_REGIONS: usize = 4;
 /// How many hellos a session says before it leaves the rest to the next one.
 const MAX_ROUNDS: u32 = 4;
+/// What a peer owes after another answer of so many bytes, which brought so much.
+pub(super) fn owes(before: usize, bytes: usize, gain: Gain) -> usize {
+    (before + bytes + ANSWER_COST).saturating_sub(gain.bytes.saturating_mul(CREDIT))
+}
+
+pub(super) fn is_too_much(owed: usize) -> bool {
+    owed > MAX_FRUITLESS + super::MAX_PAGE && !Bug::LiarNeverLeft.is_planted()
+}
+
 /// A session must end: the peer broke the protocol, or leads nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Abort {
@@ -58,8 +67,6 @@ pub(super) enum Abort {
     Offence(&'static str),
     /// Nothing new came for too long.
     Fruitless,
-    /// Of what was offered the peer has most by now: somebody else brings it, or it says so.
-    Unwanted,
 }
 
 /// What a greeting means.
@@ -111,13 +118,17 @@ pub(super) struct Session {
     regions: BTreeMap<Key, Prefix>,
     pub(super) in_flight: usize,
     pub(super) received: u64,
-    fruitless: usize,
+    /// How many messages had gone either way at the last hello.
+    before: u64,
+    /// How many bytes the peer has cost without anything new, less what new ones were worth.
+    pub(super) fruitless: usize,
     /// When something new last came or went, or the session began.
     progress: Duration,
 }
 
 impl Session {
-    pub(super) fn new(handle: u32, nonce: u64, upper: Timestamp, meeting: bool, now: Duration) -> Self {
+    /// A session with a peer that owes so much from former ones.
+    pub(super) fn new(handle: u32, nonce: u64, upper: Timestamp, owed: usize, now: Duration) -> Self {
         Self {
             handle,
             short: Shortener { nonce },
@@ -125,7 +136,7 @@ impl Session {
             told: (0, Fingerprint([0; 32])),
             told_last: None,
             round: 0,
-            meeting,
+            meeting: false,
             pieces: Vec::new(),
             wants: BTreeMap::new(),
             wanted: 0,
@@ -133,7 +144,8 @@ impl Session {
             regions: BTreeMap::new(),
             in_flight: 0,
             received: 0,
-            fruitless: 0,
+            before: 0,
+            fruitless: owed,
             progress: now,
         }
     }
@@ -147,6 +159,7 @@ impl Session {
     pub(super) fn hello(&mut self, room: &Room, upper: Timestamp) -> Option<RoomHello> {
         self.round += 1;
         self.upper = upper;
+        self.before = self.received + self.offers.taken;
         let (count, root) = room.index().root_to(&last_key(upper));
         self.told = (count, root);
         self.told_last = room.index().last_to(&last_key(upper));
@@ -183,7 +196,9 @@ impl Session {
             return Ok(Met::Differs);
         }
         if (difference.count, difference.root) == (own_count, own_root) {
-            return Ok(Met::Equal);
+            // It was so when the hello was said, and is not any more. What comes later was not told of.
+            self.told = (own_count, own_root);
+            return Ok(if self.upper < Timestamp::MAX { Met::Again } else { Met::Equal });
         }
         let holds_prefix =
             difference.count < own_count && room.index().root_of_first(difference.count) == difference.root;
@@ -202,14 +217,18 @@ impl Session {
     /// Wants what remains of a range below its cuts.
     fn want_rest(&mut self, want: Want, cuts: &[Key]) -> Result<(), Abort> {
         let (from, below) = want.range.bounds(last_key(self.upper));
-        let rest = transfer::pieces(Piece { from, below }, cuts)?;
-        if transfer::whole(&want.range, self.upper).is_some() {
-            self.pieces.extend(rest);
-            return Ok(());
-        }
-        for piece in rest {
-            let range = Range { from: Some(piece.from), below: Some(piece.below), ..want.range.clone() };
-            self.want(Want { range, excepted: Vec::new() });
+        for piece in transfer::pieces(Piece { from, below }, cuts)? {
+            let mut excepted = want.excepted.clone();
+            excepted.retain(|key| (piece.from..piece.below).contains(key));
+            let filter = match &want.range.filter {
+                Filter::Except(_) => Filter::Except(Blob::cut(self.short.keys(&excepted))),
+                only @ Filter::Only(_) => only.clone(),
+            };
+            let range = Range { region: want.range.region, from: Some(piece.from), below: Some(piece.below), filter };
+            match transfer::whole(&range, self.upper) {
+                Some(piece) => self.pieces.push(piece),
+                None => self.want(Want { range, excepted }),
+            }
         }
         Ok(())
     }
@@ -297,14 +316,21 @@ impl Session {
         for region in asked.iter().skip(done) {
             self.regions.insert(region.first(), *region);
         }
-        let mut regions = BTreeSet::new();
+        let mut regions = BTreeMap::new();
         for summary in answer.summaries.iter() {
             let (Summary::Keys(region, _) | Summary::Branch(region, _)) = summary;
             let expected = asked.iter().take(done).any(|asked| asked.contains(region));
-            // A region told twice would make this side do the work twice.
-            if !expected || !regions.insert(*region) {
+            if !expected {
                 return Err(Abort::Offence("a region that was not asked about"));
             }
+            regions.insert((region.first(), region.digits::<4>()), *region);
+        }
+        // Regions that overlap would make this side do the work of one for each.
+        let apart = regions.values().zip(regions.values().skip(1)).all(|(one, next)| !one.contains(next));
+        if !apart || regions.len() < answer.summaries.len() {
+            return Err(Abort::Offence("a region told twice"));
+        }
+        for summary in answer.summaries.iter() {
             match summary {
                 Summary::Keys(region, list) => self.compare_keys(room, region, list)?,
                 Summary::Branch(region, branch) => self.compare_branch(room, region, branch)?,
@@ -318,8 +344,8 @@ impl Session {
     }
 
     fn compare_keys(&mut self, room: &Room, region: &Prefix, list: &[u8]) -> Result<(), Abort> {
-        if !list.len().is_multiple_of(SHORT_LEN) {
-            return Err(Abort::Offence("a list of broken hashes"));
+        if !list.len().is_multiple_of(SHORT_LEN) || list.len() > LEAF_KEYS * SHORT_LEN {
+            return Err(Abort::Offence("a list that is no leaf's"));
         }
         let (from, below) = self.bounds(region);
         if list.is_empty() {
@@ -410,9 +436,8 @@ impl Session {
 
     /// Counts what an answer cost.
     pub(super) fn cost(&mut self, bytes: usize) -> Result<(), Abort> {
-        self.fruitless += bytes + ANSWER_COST;
-        let too_much = self.fruitless > MAX_FRUITLESS + super::MAX_PAGE;
-        if too_much && !Bug::LiarNeverLeft.is_planted() { Err(Abort::Fruitless) } else { Ok(()) }
+        self.fruitless = owes(self.fruitless, bytes, Gain::default());
+        if is_too_much(self.fruitless) { Err(Abort::Fruitless) } else { Ok(()) }
     }
 
     /// Whether nothing new has come or gone for so long that the peer is not worth waiting for.
@@ -441,9 +466,9 @@ impl Session {
         self.fruitless = self.fruitless.saturating_sub(gain.bytes * CREDIT);
     }
 
-    /// Whether anything went either way.
+    /// Whether anything went either way since the last hello.
     pub(super) fn exchanged(&self) -> bool {
-        self.received + self.offers.taken > 0
+        self.received + self.offers.taken > self.before
     }
 
     /// What both held at the last hello, if the greeting said so, and whether this side still does.

@@ -9,7 +9,10 @@
 //! What is held in memory is bounded: so many pages in flight, over all peers, and so many bytes on their way to the
 //! store, beyond which no more is asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{
     Blob, Fetch, Filter, List, Page, Peer, Range, Replica, Request, Wanted,
@@ -26,6 +29,10 @@ const WINDOW_ALONE: usize = 4;
 const WINDOW_AMONG_OTHERS: usize = 2;
 /// How many peers help.
 const MAX_HELPERS: usize = 2;
+/// How long a peer leads while others wait that hold something else, too, and how long it is left alone then: whoever
+/// brings little at a time must not keep the others away.
+const TURN: Duration = Duration::from_secs(20);
+const REST: Duration = Duration::from_secs(4);
 
 /// A range of messages to fetch, all of it: about a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,17 +46,24 @@ pub(super) struct Piece {
 pub(super) struct Transfer {
     pub(super) leader: Peer,
     helpers: BTreeSet<Peer>,
+    /// Since when that one leads.
+    since: Duration,
+    /// Another peer was sent away.
+    pub(super) others_wait: bool,
     /// The upper end of the leader's session.
     upper: Timestamp,
     /// What nobody was asked for yet, by where it begins.
     pieces: BTreeMap<Key, Key>,
     /// How many messages helpers that are done have brought.
     pub(super) helped: u64,
+    /// How many that were at the last hello.
+    helped_before: u64,
 }
 
 impl Transfer {
-    fn new(leader: Peer, upper: Timestamp) -> Self {
-        Self { leader, helpers: BTreeSet::new(), upper, pieces: BTreeMap::new(), helped: 0 }
+    fn new(leader: Peer, upper: Timestamp, since: Duration) -> Self {
+        let (helpers, pieces) = (BTreeSet::new(), BTreeMap::new());
+        Self { leader, helpers, since, others_wait: false, upper, pieces, helped: 0, helped_before: 0 }
     }
 
     pub(super) fn includes(&self, peer: &Peer) -> bool {
@@ -67,6 +81,11 @@ impl Transfer {
         }
     }
 
+    /// Whether helpers have brought anything since this was last asked.
+    pub(super) fn was_helped(&mut self) -> bool {
+        std::mem::replace(&mut self.helped_before, self.helped) < self.helped
+    }
+
     /// The newest piece.
     fn take(&mut self) -> Option<Piece> {
         self.pieces.pop_last().map(|(from, below)| Piece { from, below })
@@ -78,7 +97,7 @@ impl Replica {
     pub(super) fn start_transfer(&mut self, leader: &Peer) {
         let session = self.peers.get(leader).and_then(|state| state.session.as_ref());
         let upper = session.map_or(Timestamp::MAX, |session| session.upper);
-        self.asking.transfer = Some(Transfer::new(leader.clone(), upper));
+        self.asking.transfer = Some(Transfer::new(leader.clone(), upper, self.now.mono));
         self.collect_pieces(leader);
     }
 
@@ -92,8 +111,9 @@ impl Replica {
 
     /// A page of a piece has come; what remains of the piece is anybody's.
     pub(super) fn took_piece(&mut self, peer: &Peer, piece: Piece, page: &Page) -> Result<(), Abort> {
+        let leads = self.asking.transfer.as_ref().is_some_and(|transfer| transfer.leader == *peer);
         let Some(session) = self.peers.get_mut(peer).and_then(|state| state.session.as_mut()) else { return Ok(()) };
-        let rest = session.took_piece(piece, page);
+        let rest = session.took_piece(piece, page, leads);
         if let Some(transfer) = &mut self.asking.transfer {
             match &rest {
                 Ok(rest) => transfer.add(rest.iter().copied()),
@@ -215,7 +235,8 @@ impl Replica {
                 && let Some(entered) = &state.entered
                 && let Some(transfer) = &mut self.asking.transfer
             {
-                state.session = Some(Session::new(entered.handle, nonce, upper, false, now));
+                let owed = std::mem::take(&mut state.owed);
+                state.session = Some(Session::new(entered.handle, nonce, upper, owed, now));
                 transfer.helpers.insert(helper);
             }
         }
@@ -246,7 +267,10 @@ impl Replica {
             return;
         }
         match transfer.helpers.pop_first() {
-            Some(helper) => transfer.leader = helper,
+            Some(helper) => {
+                transfer.leader = helper;
+                transfer.since = self.now.mono;
+            }
             None => self.asking.transfer = None,
         }
     }
@@ -256,6 +280,15 @@ impl Replica {
         // While the own disk is behind, it is not the peers that do not move.
         if self.uncommitted_bytes >= MAX_UNCOMMITTED {
             return;
+        }
+        let had_its_turn = |transfer: &&Transfer| transfer.others_wait && transfer.since + TURN <= self.now.mono;
+        if let Some(transfer) = self.asking.transfer.as_ref().filter(had_its_turn) {
+            let leader = transfer.leader.clone();
+            self.end_session(&leader);
+            if let Some(state) = self.peers.get_mut(&leader) {
+                state.avoid_until = state.avoid_until.max(self.now.mono + REST);
+            }
+            self.pump();
         }
         let peers = self.asking.transfer.as_ref().map(Transfer::peers).unwrap_or_default();
         for peer in peers {
@@ -269,11 +302,12 @@ impl Replica {
 
 impl Session {
     /// Takes a page of a piece, but for its messages; what remains of the piece.
-    fn took_piece(&mut self, piece: Piece, page: &Page) -> Result<Vec<Piece>, Abort> {
+    fn took_piece(&mut self, piece: Piece, page: &Page, leads: bool) -> Result<Vec<Piece>, Abort> {
         self.cost(page.messages.len())?;
         if page.messages.is_empty() {
-            // Somebody said that there are messages, and this peer has none of them.
-            return Err(Abort::Fruitless);
+            // Somebody said that there are messages, and this peer has none of them. A helper is of no help; but one that
+            // leads in another's stead is not to blame for what that one said, and at the end it is asked itself.
+            return if leads { Ok(Vec::new()) } else { Err(Abort::Fruitless) };
         }
         match page.done {
             0 if page.cuts.is_empty() => Ok(vec![piece]),

@@ -196,6 +196,25 @@ fn differences_anywhere_are_found_and_mended_both_ways() {
 }
 
 #[test]
+fn only_what_is_lacking_is_offered() {
+    for every in [5, 20, 60, 150, 400] {
+        let mut world = World::new(2);
+        let [a, b] = [0, 1].map(|n| history_of(&world.hosts[n].keys.clone(), 2500, 5 * n as u64, 2000));
+        // Few here and many there, of lengths that take several pages.
+        let some = |messages: &[Message]| messages.iter().step_by(every).cloned().collect::<Vec<_>>();
+        world.give(0, &some(&a));
+        world.give(0, &some(&b));
+        world.give(1, &b);
+        world.connect(0, 1);
+        world.run_until_equal(SECOND * 10);
+        let lacking: usize = some(&a).iter().map(|message| message.bytes().len()).sum();
+        assert_eq!(world.hosts[0].offered, lacking, "one in {every}");
+        assert_eq!(world.hosts[1].offered, 0, "one in {every}");
+        world.assert_no_offences();
+    }
+}
+
+#[test]
 fn one_session_mends_both_ways() {
     let mut world = World::new(2);
     let [a, b] = [0, 1].map(|n| history(&world.hosts[n].keys.clone(), 500, 3 + n as u64));

@@ -11,5 +11,6 @@
 mod exchange;
 mod laws;
 mod oracle;
+mod schedules;
 mod vectors;
 mod world;

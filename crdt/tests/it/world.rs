@@ -49,6 +49,17 @@ enum Event {
     Written(u64, Vec<Message>),
 }
 
+/// What may happen next, if a test chooses; events go by their numbers.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    Happen(u64),
+    Lose(u64),
+    Crash(usize),
+    /// Until a replica has something to do by itself.
+    Wait,
+    Say(usize),
+}
+
 pub struct World {
     pub hosts: Vec<Host>,
     now: Duration,
@@ -302,6 +313,74 @@ impl World {
         ciborium::from_reader(&bytes[..]).unwrap()
     }
 
+    fn happen(&mut self, host: usize, event: Event) {
+        match event {
+            Event::Input(input) => self.input(host, input),
+            Event::Written(through, messages) => {
+                let written = messages.iter().map(|message| (message.key(), message.bytes().to_vec()));
+                self.hosts[host].disk.extend(written);
+                self.input(host, Input::Committed { through });
+            }
+        }
+    }
+
+    /// The events that may be next, in the order of time: any, but that a disk writes in order.
+    pub fn pending(&self) -> Vec<u64> {
+        let mut writing = BTreeSet::new();
+        let mut pending = Vec::new();
+        for ((_, number), (host, event)) in &self.queue {
+            if !matches!(event, Event::Written(..)) || writing.insert(*host) {
+                pending.push(*number);
+            }
+        }
+        pending
+    }
+
+    fn take_event(&mut self, number: u64) -> Option<(usize, Event)> {
+        let at = *self.queue.keys().find(|(_, event)| *event == number)?;
+        self.now = self.now.max(at.0);
+        self.queue.remove(&at)
+    }
+
+    /// Whether that travels over the network.
+    pub fn may_be_lost(&self, number: u64) -> bool {
+        let event = self.queue.iter().find(|((_, event), _)| *event == number);
+        matches!(event, Some((_, (_, Event::Input(Input::Asked { .. } | Input::Answered { response: Some(_), .. })))))
+    }
+
+    /// Has a test choose what happens next.
+    pub fn step(&mut self, step: Step) {
+        match step {
+            Step::Happen(number) => {
+                if let Some((host, event)) = self.take_event(number) {
+                    self.happen(host, event);
+                }
+            }
+            Step::Lose(number) => match self.take_event(number) {
+                Some((host, Event::Input(Input::Asked { ticket, peer, .. }))) => {
+                    if let Some((asker, id)) = self.tickets.remove(&(host, ticket)) {
+                        debug_assert_eq!(self.hosts[asker].peer, peer);
+                        let peer = self.hosts[host].peer.clone();
+                        self.schedule(asker, LATENCY, Event::Input(Input::Answered { peer, id, response: None }));
+                    }
+                }
+                Some((asker, Event::Input(Input::Answered { peer, id, .. }))) => {
+                    self.schedule(asker, LATENCY, Event::Input(Input::Answered { peer, id, response: None }));
+                }
+                _ => {}
+            },
+            Step::Crash(host) => self.restart(host),
+            Step::Wait => {
+                let due = (0..self.hosts.len()).filter_map(|n| Some((self.hosts[n].replica.next_deadline()?, n))).min();
+                if let Some((at, host)) = due {
+                    self.now = self.now.max(at);
+                    self.input(host, Input::Tick);
+                }
+            }
+            Step::Say(host) => self.say(host, "meanwhile"),
+        }
+    }
+
     /// Lets time pass.
     pub fn run_for(&mut self, time: Duration) {
         let end = self.now + time;
@@ -316,14 +395,7 @@ impl World {
                 (Some(at), _) if at <= end => {
                     self.now = self.now.max(at);
                     let Some((_, (host, event))) = self.queue.pop_first() else { continue };
-                    match event {
-                        Event::Input(input) => self.input(host, input),
-                        Event::Written(through, messages) => {
-                            let written = messages.iter().map(|message| (message.key(), message.bytes().to_vec()));
-                            self.hosts[host].disk.extend(written);
-                            self.input(host, Input::Committed { through });
-                        }
-                    }
+                    self.happen(host, event);
                 }
                 _ => break,
             }
