@@ -266,7 +266,7 @@ impl World {
             };
             self.ledger.bytes += one.len() + two.len();
             let frames = [Arc::new(Frame::new(one)), Arc::new(Frame::new(two))];
-            for (n, to) in connected.iter().enumerate() {
+            for (n, to) in connected.iter().enumerate().filter(|(n, _)| !frames[n % 2].bytes.is_empty()) {
                 self.send_frame(me, (*to.0, *to.1), &frames[n % 2]);
             }
         }

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use distchat_crdt::{
-    Message,
+    Message, Timestamp,
     clock::FUTURE_LIMIT_MS,
     sync::{Input, Output, Peer, Request, Response, Verdict},
 };
@@ -220,11 +220,12 @@ impl World {
         if call.answerer != me {
             return;
         }
+        let its_time = Timestamp::from_millis(self.hosts[me.0].clock(self.now).wall_ms);
         let response = match &mut self.hosts[me.0].liar {
-            Some(liar) => liar.twist_response(response, &mut self.hits),
-            None => Some(response),
+            Some(liar) => liar.twist_response(response, its_time, &mut self.hits),
+            None => Some((response, Duration::ZERO)),
         };
-        let Some(response) = response else {
+        let Some((response, late)) = response else {
             return self.after(REQUEST_TIME, Event::Unanswered { at: call.asker, peer: me, id: call.id });
         };
         self.trace.tell(self.now, || format!("{} answers {}: {}", me.0, call.asker.0, brief_response(&response)));
@@ -234,7 +235,7 @@ impl World {
         }
         for at in arrivals.into_iter().flatten() {
             let packet = Packet::Response { id: call.id, response: response.clone() };
-            self.at(at, Event::Arrive { from: me, to: call.asker, packet });
+            self.at(at + late, Event::Arrive { from: me, to: call.asker, packet });
         }
     }
 

@@ -63,6 +63,8 @@ faults! {
     ForgedRef = "forged reference",
     /// A liar vouched for a message of its own without a signature.
     VouchedUnsigned = "vouched for unsigned bytes",
+    /// A liar vouched for such messages with one from the future.
+    VouchedLater = "vouched from the future",
     /// A liar vouched for a message in another's name.
     VouchedForAnother = "vouched in another's name",
     /// A liar sent a bad signature.
@@ -83,6 +85,10 @@ faults! {
     WrongRange = "wrong range",
     /// A liar answered with what is known, as if there was more to come.
     Treadmill = "kept busy",
+    /// A liar answered as late as it could, and each time with one new message only.
+    Dripped = "dripped",
+    /// A liar said that it was busy.
+    Stalled = "stalled",
     /// A liar sent again what had been sent.
     Replayed = "replayed",
     /// A liar made messages whose ids begin alike.

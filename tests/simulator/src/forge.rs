@@ -87,6 +87,29 @@ impl Forge {
         [unsigned.bytes().to_vec(), self.sign(&voucher)]
     }
 
+    /// A few messages without a signature, each of which names the one before, and one of a later time that vouches for
+    /// all of them.
+    pub(crate) fn chain_and_voucher(&mut self, room: RoomId, now: Timestamp, later: Timestamp) -> [Vec<u8>; 2] {
+        let mut chain = Vec::new();
+        let mut last = None;
+        for n in 0..4 {
+            let mut draft = self.draft(room, Timestamp(now.0.saturating_add(n)));
+            if let Some((key, seq)) = last {
+                (draft.prev, draft.seq) = (Some(key), seq);
+            }
+            let Ok(unsigned) = draft.sign(&Unsigned(self.author.author())) else { return Default::default() };
+            last = Some((unsigned.key(), unsigned.seq() + 1));
+            chain.extend_from_slice(unsigned.bytes());
+        }
+        let mut voucher = self.draft(room, later);
+        if let Some((key, seq)) = last {
+            (voucher.prev, voucher.seq) = (Some(key), seq);
+        }
+        // The next ones go on from what was there before: nothing of now could go on from the future.
+        let voucher = voucher.sign(&self.author).map(|message| message.bytes().to_vec()).unwrap_or_default();
+        [chain, voucher]
+    }
+
     /// A message of that time.
     pub(crate) fn dated(&mut self, room: RoomId, time: Timestamp) -> Vec<u8> {
         let draft = self.draft(room, time);

@@ -1,11 +1,13 @@
 //! A peer that lies. It runs a real replica, so that it knows the room and speaks the protocol, and twists what that says.
 
+use std::time::Duration;
+
 use distchat_crdt::{
     Fingerprint, Key, Message, RoomId, Signer, Timestamp,
     index::Prefix,
     sync::{
-        Blob, Branch, Difference, Greeting, List, Page, Request, Response, RoomGreeting, RoomHello, Summaries, Summary,
-        Tail,
+        Blob, Branch, Difference, Greeting, List, Page, Refusal, Request, Response, RoomGreeting, RoomHello, Summaries,
+        Summary, Tail,
     },
 };
 
@@ -13,11 +15,17 @@ use crate::{
     cheap::Author,
     faults::{Fault, Hits},
     forge::Forge,
+    host::room_id,
     random::Random,
 };
 
 /// How many messages a liar remembers, to send them where they do not belong.
 const MEMORY: usize = 64;
+/// How many messages it drips before the repair, and after it: as long as anybody writes there is nothing to be equal.
+const DRIPS: u32 = 6;
+
+/// How late an answer may come and still be waited for.
+const LATE: Duration = Duration::from_secs(13);
 
 /// A liar, and what it is up to.
 #[derive(Debug)]
@@ -31,6 +39,8 @@ pub(crate) struct Liar {
     forge: Forge,
     /// Messages it has seen.
     memory: Vec<Vec<u8>>,
+    /// How many messages it will yet drip.
+    drips: u32,
 }
 
 /// A frame of gossip to some of the neighbours.
@@ -44,10 +54,11 @@ pub(crate) enum Mischief {
 impl Liar {
     /// A liar of that number.
     pub(crate) fn new(number: usize, mut random: Random) -> Self {
-        const LIES: [Fault; 17] = [
+        const LIES: [Fault; 20] = [
             Fault::Equivocated,
             Fault::ForgedRef,
             Fault::VouchedUnsigned,
+            Fault::VouchedLater,
             Fault::VouchedForAnother,
             Fault::BadSignature,
             Fault::Backdated,
@@ -58,6 +69,8 @@ impl Liar {
             Fault::Garbage,
             Fault::WrongRange,
             Fault::Treadmill,
+            Fault::Dripped,
+            Fault::Stalled,
             Fault::Replayed,
             Fault::GroundId,
             Fault::Silent,
@@ -67,7 +80,12 @@ impl Liar {
         random.shuffle(&mut lies);
         lies.truncate(random.between(1, 6) as usize);
         let zeal = 0.1 + 0.9 * random.share();
-        Self { lies, zeal, random, forge: Forge::new(Author(number as u16)), memory: Vec::new() }
+        Self { lies, zeal, random, forge: Forge::new(Author(number as u16)), memory: Vec::new(), drips: DRIPS }
+    }
+
+    /// Everything else is repaired; it goes on.
+    pub(crate) fn goes_on(&mut self) {
+        self.drips = DRIPS;
     }
 
     /// Whether it tells this lie now.
@@ -125,19 +143,40 @@ impl Liar {
         }
     }
 
-    /// What it answers instead, if it answers.
-    pub(crate) fn twist_response(&mut self, response: Response, hits: &mut Hits) -> Option<Response> {
+    /// What it answers instead and how much later, if it answers. `now` is the time by its clock.
+    pub(crate) fn twist_response(
+        &mut self,
+        response: Response,
+        now: Timestamp,
+        hits: &mut Hits,
+    ) -> Option<(Response, Duration)> {
+        let at_once = |response| Some((response, Duration::ZERO));
         if matches!(response, Response::Entered(_)) {
             // Whoever does not enter is no peer.
-            return Some(response);
+            return at_once(response);
         }
         if self.does(Fault::Silent, hits) {
             return None;
         }
         if self.does(Fault::Garbage, hits) {
-            return Some(self.garbage());
+            return at_once(self.garbage());
         }
-        Some(match response {
+        if self.does(Fault::Stalled, hits) {
+            return at_once(match response {
+                Response::Hello(greeting) => {
+                    let rooms = greeting.rooms.iter().map(|_| RoomGreeting::Refused(Refusal::Busy)).collect();
+                    Response::Hello(Greeting { rooms: List::cut(rooms), ..greeting })
+                }
+                _ => Response::Refused(Refusal::Busy),
+            });
+        }
+        if matches!(response, Response::Page(_)) && self.drips > 0 && self.does(Fault::Dripped, hits) {
+            self.drips -= 1;
+            let messages = Blob::cut(self.forge.dated(room_id(), now));
+            let page = Page { done: 0, messages, cuts: List::default(), lacks: Blob::default() };
+            return Some((Response::Page(page), LATE));
+        }
+        at_once(match response {
             Response::Hello(greeting) => Response::Hello(self.greeting(greeting, hits)),
             Response::Nodes(nodes) if self.does(Fault::ForgedNodes, hits) => Response::Nodes(self.forged_nodes(nodes)),
             Response::Page(page) => Response::Page(self.page(page, hits)),
@@ -179,6 +218,12 @@ impl Liar {
 
     /// A tree that goes on for ever, or hides a part of it.
     fn forged_nodes(&mut self, nodes: Summaries) -> Summaries {
+        if self.random.chance(0.1) {
+            // The same again and again, a level deeper each time.
+            let regions = (0..40).map(|depth| (0..depth).fold(Prefix::EMPTY, |region, _| region.child::<4>(0)));
+            let one = |region| Summary::Keys(region, Blob::cut(vec![7; 6]));
+            return Summaries { done: nodes.done, summaries: List::cut(regions.map(one).collect()) };
+        }
         let forge = |random: &mut Random, region: Prefix| match random.below(3) {
             0 => Summary::Keys(region, Blob::cut(random.bytes::<64>().to_vec())),
             1 => Summary::Keys(region, Blob::default()),
@@ -233,7 +278,26 @@ impl Liar {
                     let [one, two] = self.forge.two_under_one_number(room, now);
                     vec![Mischief::Halves(one, two)]
                 }
-                Fault::ForgedRef => vec![Mischief::All(self.forge.with_made_up_refs(room, now, random))],
+                Fault::ForgedRef => {
+                    let one = self.forge.with_made_up_refs(room, now, random);
+                    if random.chance(0.5) {
+                        vec![Mischief::All(one)]
+                    } else {
+                        vec![Mischief::Halves(one, self.forge.with_made_up_refs(room, now, random))]
+                    }
+                }
+                Fault::VouchedLater => {
+                    let ahead_ms = 1 << random.between(16, 45);
+                    let later = Timestamp::from_millis(now.millis().saturating_add(ahead_ms));
+                    let [chain, voucher] = self.forge.chain_and_voucher(room, now, later);
+                    let both = [voucher, chain].concat();
+                    // As a rule only some ever see it.
+                    if random.chance(0.3) {
+                        vec![Mischief::All(both)]
+                    } else {
+                        vec![Mischief::Halves(both, Vec::new())]
+                    }
+                }
                 Fault::VouchedUnsigned => {
                     let [unsigned, voucher] = self.forge.unsigned_and_voucher(room, now, None);
                     if random.chance(0.5) {

@@ -263,6 +263,9 @@ impl World {
         self.network.repair();
         for host in 0..self.hosts.len() {
             self.hosts[host].slow_until = Duration::ZERO;
+            if let Some(liar) = &mut self.hosts[host].liar {
+                liar.goes_on();
+            }
             let drifts = self.hosts[host].ahead_ms(self.now) != self.plan.hosts[host].clock_ms;
             if drifts && self.plan.hosts[host].drift != 0 {
                 self.hits.hit(Fault::ClockDrift);
