@@ -39,6 +39,8 @@ pub enum Bug {
     LiarNeverLeft,
     /// What a peer lacks is not offered to it.
     NeverOffers,
+    /// Messages from the future are never asked for, not even where nothing else helps.
+    OnlyToTheHorizon,
 }
 
 impl Bug {
@@ -55,7 +57,7 @@ static PLANTED: AtomicU8 = AtomicU8::new(0);
 #[cfg(planted)]
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::OrderIgnoresId,
         Self::AcknowledgesUnsynced,
         Self::AnybodyVouches,
@@ -70,6 +72,7 @@ impl Bug {
         Self::FollowsFuture,
         Self::LiarNeverLeft,
         Self::NeverOffers,
+        Self::OnlyToTheHorizon,
     ];
 
     /// Plants a bug in this process, or none. The environment variable `DISTCHAT_PLANTED` does so from outside.

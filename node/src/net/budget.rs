@@ -6,13 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use distchat_crdt::sync::{Response, RoomGreeting, Summary};
+use distchat_crdt::{
+    MAX_MESSAGE,
+    sync::{Response, RoomGreeting, Summary},
+};
 use libp2p::PeerId;
 
 /// How many bytes of answers a peer may have at once, and how many a second after that.
 const BURST: u64 = 64 * 1024 * 1024;
 /// What any answer costs at least: looking it up is work even if it is short.
 const LEAST: u64 = 1024;
+/// How many times its bytes an offer costs, as far as it brought nothing: a signature that is not good is checked by itself,
+/// and a mebibyte holds thousands. Two of these a second are borne.
+const USELESS_OFFER: u64 = 32;
 /// How many offences are one too many.
 const LIMIT: u32 = 8;
 /// How long it takes until one offence is forgiven.
@@ -63,6 +69,12 @@ pub(super) fn cost(response: &Response) -> u64 {
         Response::Have(bits) => bits.len(),
     };
     LEAST.max(bytes as u64)
+}
+
+/// What an offer of so many bytes costs besides, if so much of it was new.
+pub(super) fn cost_of_offer(bytes: u64, response: &Response) -> u64 {
+    let Response::Offered(new) = response else { return bytes };
+    USELESS_OFFER * bytes.saturating_sub(u64::from(*new) * MAX_MESSAGE as u64)
 }
 
 /// A key with what stands around it.
@@ -188,6 +200,22 @@ mod tests {
         };
         assert_eq!(cost(&Response::Page(page)), 5100);
         assert_eq!(cost(&Response::Refused(Refusal::Busy)), LEAST);
+    }
+
+    #[test]
+    fn an_offer_is_paid_for_unless_it_brought_something() {
+        let page = 1024 * 1024;
+        assert_eq!(cost_of_offer(page, &Response::Offered(100)), 0);
+        assert_eq!(cost_of_offer(page, &Response::Refused(Refusal::Busy)), page);
+        let start = Instant::now();
+        let mut bucket = Bucket::new(start);
+        assert!((0..2).all(|_| {
+            let open = bucket.open(start);
+            bucket.spend(cost_of_offer(page, &Response::Offered(0)));
+            open
+        }));
+        assert!(!bucket.open(start), "two at once");
+        assert!(bucket.open(start + Duration::from_secs(1)), "and two a second");
     }
 
     #[test]

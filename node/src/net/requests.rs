@@ -11,7 +11,7 @@ use tracing::debug;
 
 use super::{
     NetInput,
-    budget::{Offence, cost},
+    budget::{Offence, cost, cost_of_offer},
     codec::{Incoming, Malformed},
     error::RequestError,
     route::{Merged, Outgoing, PATIENCE, Part, merge, split},
@@ -34,8 +34,8 @@ pub(super) struct Answer {
     peer: PeerId,
     channel: ResponseChannel<Response>,
     response: Response,
-    /// It was about messages that the request bore.
-    offer: bool,
+    /// How many bytes of messages the request bore, if it was an offer.
+    offered: Option<usize>,
 }
 
 impl Task {
@@ -83,25 +83,26 @@ impl Task {
 
     /// Has rooms think about a request, unless there is too much of that already.
     fn ask(&mut self, peer: PeerId, request: Request, channel: ResponseChannel<Response>) {
-        let offer = matches!(request, Request::Offer(_));
-        let crowded = self.answers.len() >= MAX_ASKED_BY_ALL || (offer && self.offers >= MAX_ASKED_OFFERS);
+        let offered = if let Request::Offer(offer) = &request { Some(offer.messages.len()) } else { None };
+        let crowded = self.answers.len() >= MAX_ASKED_BY_ALL || (offered.is_some() && self.offers >= MAX_ASKED_OFFERS);
         let asker = self.peers.get(&peer).filter(|known| !crowded && known.asked < MAX_ASKED);
         let Some(known) = asker.and_then(|known| known.bucket.open(Instant::now()).then_some(known)) else {
             self.out.counting.busy.add();
             return self.respond(channel, Response::Refused(Refusal::Busy));
         };
         known.asked += 1;
-        self.offers += usize::from(offer);
+        self.offers += usize::from(offered.is_some());
         let asked = self.rooms.ask(peer, request);
         self.answers
-            .push(Box::pin(async move { Answer { peer, channel, response: asked.answer(PATIENCE).await, offer } }));
+            .push(Box::pin(async move { Answer { peer, channel, response: asked.answer(PATIENCE).await, offered } }));
     }
 
-    pub(super) fn send_answer(&mut self, Answer { peer, channel, response, offer }: Answer) {
-        self.offers -= usize::from(offer);
+    pub(super) fn send_answer(&mut self, Answer { peer, channel, response, offered }: Answer) {
+        self.offers -= usize::from(offered.is_some());
         if let Some(known) = self.peers.get(&peer) {
             known.asked = known.asked.saturating_sub(1);
-            known.bucket.spend(cost(&response));
+            let offer = offered.map_or(0, |bytes| cost_of_offer(bytes as u64, &response));
+            known.bucket.spend(cost(&response) + offer);
         }
         if response == Response::Refused(Refusal::Busy) {
             self.out.counting.busy.add();

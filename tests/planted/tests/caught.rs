@@ -27,7 +27,7 @@ enum Catch {
 use Catch::{Law, Simulator};
 
 /// Which bug is caught by what.
-const CATCHES: [(Bug, &[Catch]); 14] = [
+const CATCHES: [(Bug, &[Catch]); 15] = [
     (Bug::OrderIgnoresId, &[Simulator, Law("laws::merging::any_order_repetition_and_batching_make_the_same_room")]),
     (Bug::AcknowledgesUnsynced, &[Simulator]),
     (Bug::AnybodyVouches, &[Simulator, Law("laws::authenticity::who_can_vouch_and_who_cannot")]),
@@ -41,6 +41,7 @@ const CATCHES: [(Bug, &[Catch]); 14] = [
     (Bug::AgreedForEver, &[Law("exchange::without_gossip_it_arrives_all_the_same")]),
     (Bug::FollowsFuture, &[Simulator, Law("exchange::what_a_wrong_clock_said_does_not_drag_the_room_along")]),
     (Bug::LiarNeverLeft, &[Simulator]),
+    (Bug::OnlyToTheHorizon, &[Simulator]),
     (Bug::NeverOffers, &[Law("exchange::one_session_mends_both_ways")]),
 ];
 
