@@ -4,7 +4,8 @@
 //! - `vectors`: the test vectors and limits that PROTOCOL.md states
 //! - `laws`: what holds of every room, message and frame, by property tests
 //! - `oracle`: another implementation of set reconciliation finds the same differences
-//! - `world`: the network and the disks for `exchange` and `oracle`
+//! - `schedules`: every order in which two that meet may do what they do
+//! - `world`: the network and the disks for `exchange`, `schedules` and `oracle`
 
 #![allow(missing_docs, unreachable_pub, clippy::print_stdout, clippy::unwrap_used)]
 

@@ -251,7 +251,9 @@ fn fetching() -> Vec<Vector> {
         range(Some(one), Some(two), only),
         Wanted::Key(unknown),
     ]);
-    let whole = fetch(vec![range(None, None, everything)]);
+    let whole = fetch(vec![range(None, None, everything.clone())]);
+    // Where the cut of the last answer leaves something: from before all keys on.
+    let piece = fetch(vec![range(Some(Key::from_bytes(&[0; 40])), Some(two), everything)]);
     let mut answerer = Answerer::with_messages().entered();
     let page = answerer.ask(mixed.clone());
     answerer.reads = 2;
@@ -266,6 +268,7 @@ fn fetching() -> Vec<Vector> {
         frame("response-page", "message-3, message-2, message-1, and that the second in the list is lacking", &page),
         frame("request-fetch-whole", "everything", &whole),
         frame("response-page-cut", "had only two messages fitted", &cut),
+        frame("request-fetch-piece", "what is left of it", &piece),
     ]
 }
 
