@@ -4,6 +4,7 @@
 //! - `vectors`: the test vectors and limits that PROTOCOL.md states
 //! - `laws`: what holds of every room, message and frame, by property tests
 //! - `oracle`: another implementation of set reconciliation finds the same differences
+//! - `liars`: single lies, and what they do not do
 //! - `schedules`: every order in which two that meet may do what they do
 //! - `world`: the network and the disks for `exchange`, `schedules` and `oracle`
 
@@ -11,6 +12,7 @@
 
 mod exchange;
 mod laws;
+mod liars;
 mod oracle;
 mod schedules;
 mod vectors;

@@ -25,7 +25,7 @@ enum Misfortune {
     Said,
 }
 
-/// Three authors' messages, of which the last has seen the others.
+/// Three messages of two authors, of which the last refers to the others.
 fn messages(world: &World) -> Vec<Message> {
     let mut messages: Vec<Message> = Vec::new();
     for n in 0..3 {

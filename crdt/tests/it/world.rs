@@ -24,7 +24,7 @@ pub fn room_id() -> RoomId {
 pub struct Host {
     pub replica: Replica,
     pub keys: Keypair,
-    peer: Peer,
+    pub peer: Peer,
     disk: BTreeMap<Key, Vec<u8>>,
     pub connected: BTreeSet<usize>,
     /// How far the host's clock is ahead, in milliseconds.
@@ -74,7 +74,14 @@ pub struct World {
     pub gossip: bool,
     /// How long a read from disk takes.
     pub read_time: Duration,
+    /// What a host answers instead.
+    pub twist: Option<Twist>,
+    /// A host whose pages come that much later.
+    pub answer_late: Option<(usize, Duration)>,
 }
+
+/// Makes a lie of a host's answer.
+pub type Twist = Box<dyn FnMut(usize, Response) -> Response>;
 
 impl World {
     pub fn new(hosts: usize) -> Self {
@@ -88,6 +95,8 @@ impl World {
             requests: 0,
             gossip: true,
             read_time: Duration::from_micros(100),
+            twist: None,
+            answer_late: None,
         };
         for _ in 0..hosts {
             world.add_host();
@@ -261,6 +270,10 @@ impl World {
                 self.schedule(there, LATENCY, Event::Input(Input::Asked { peer, ticket, request }));
             }
             Output::Answer { ticket, response } => {
+                let response = match &mut self.twist {
+                    Some(twist) => twist(host, response),
+                    None => response,
+                };
                 let response: Response = self.travel(&response);
                 let Some((asker, id)) = self.tickets.remove(&(host, ticket)) else { return };
                 if let Response::Page(page) = &response {
@@ -269,7 +282,9 @@ impl World {
                     asker.pages_in_flight = asker.pages_in_flight.saturating_sub(1);
                 }
                 let peer = self.hosts[host].peer.clone();
-                self.schedule(asker, LATENCY, Event::Input(Input::Answered { peer, id, response: Some(response) }));
+                let late = self.answer_late.filter(|(late, _)| *late == host && matches!(response, Response::Page(_)));
+                let after = LATENCY + late.map_or(Duration::ZERO, |(_, late)| late);
+                self.schedule(asker, after, Event::Input(Input::Answered { peer, id, response: Some(response) }));
             }
             Output::Read { id, keys, max_bytes } => {
                 let mut left = max_bytes;
