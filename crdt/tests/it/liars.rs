@@ -91,27 +91,32 @@ fn two_and_a_liar() -> World {
         world.give(host, &messages);
     }
     world.gossip = false;
+    world.asks_nothing = Some(2);
     world
 }
 
 #[test]
 fn who_asks_for_what_others_refer_to_has_not_begun_a_session() {
     let mut world = two_and_a_liar();
+    world.connect(0, 1);
+    world.run_until_equal_of(&[0, 1], SECOND * 5);
+    world.run_for(SECOND);
     // Each is kept asking the other for messages that nobody has.
     let nobodys = Wanted::Key(Key::from_bytes(&[1; 40]));
-    let fetch = |handle| Fetch { handle, upper: Timestamp::MAX, nonce: 0, items: List::cut(vec![nobodys.clone()]) };
-    world.connect(0, 1);
-    let mut ticket = 1 << 40;
-    for _ in 0..100 {
+    for n in 0..100 {
         for (here, there) in [(0, 1), (1, 0)] {
-            ticket += 1;
+            let items = List::cut(vec![nobodys.clone()]);
+            let fetch = Fetch { handle: 100 + here as u32, upper: Timestamp::MAX, nonce: 0, items };
+            let ticket = (1 << 40) + 2 * n + here as u64;
             let peer = world.hosts[there].peer.clone();
-            let request = Request::Fetch(fetch(100 + here as u32));
-            world.input(here, Input::Asked { peer, ticket, request });
+            world.input(here, Input::Asked { peer, ticket, request: Request::Fetch(fetch) });
+            if n == 0 {
+                world.say(here, "gossip loses this");
+            }
         }
         world.run_for(Duration::from_millis(100));
     }
-    assert_eq!(world.lens()[..2], [610, 610]);
+    assert_eq!(world.lens()[..2], [612; 2]);
 }
 
 #[test]
@@ -142,10 +147,33 @@ fn who_leads_and_brings_little_is_relieved() {
 
 /// A greeting that says that there is more, and nothing of it.
 fn something_else(greeting: Greeting) -> Response {
-    let end = Key { time: Timestamp::from_millis(START_MS + 60_000), id: distchat_crdt::MessageId([7; 32]) };
-    let tail = Some(Tail { messages: Blob::default(), cuts: List::cut(vec![end]) });
+    let at = |n: u64| Key {
+        time: Timestamp::from_millis(START_MS + 70_000 - 1000 * n),
+        id: distchat_crdt::MessageId([7; 32]),
+    };
+    let tail = Some(Tail { messages: Blob::default(), cuts: List::cut((0..20).map(at).collect()) });
     let difference = Difference { count: 5, root: distchat_crdt::Fingerprint([7; 32]), later: 0, tail };
     Response::Hello(Greeting { rooms: List::cut(vec![RoomGreeting::Differs(difference)]), ..greeting })
+}
+
+#[test]
+fn a_helper_is_not_blamed_for_what_a_liar_made_up() {
+    let mut world = two_and_a_liar();
+    world.twist = Some(Box::new(|from, response| match response {
+        Response::Page(_) if from == 2 => Response::Refused(Refusal::Busy),
+        Response::Hello(greeting) if from == 2 => something_else(greeting),
+        other => other,
+    }));
+    world.connect(0, 1);
+    world.run_until_equal_of(&[0, 1], SECOND * 5);
+    for n in 0..20 {
+        // The liar is asked first, and whoever helps with its pieces has none of them.
+        world.cut(0, 2);
+        world.connect(0, 2);
+        world.say(1, "gossip loses this");
+        world.run_for(SECOND * 5);
+        assert_eq!(world.lens()[..2], [611 + n; 2]);
+    }
 }
 
 #[test]
@@ -197,15 +225,17 @@ fn one_who_asks_a_lot_leaves_others_their_turn() {
     world.connect(0, 2);
     world.run_for(SECOND);
     world.read_time = SECOND;
-    let peer = world.hosts[2].peer.clone();
-    for ticket in 0..64 {
-        let items = List::cut(vec![Wanted::Key(key)]);
-        let fetch = Fetch { handle: 100, upper: Timestamp::MAX, nonce: 0, items };
-        let ticket = (1 << 40) + ticket;
-        world.input(0, Input::Asked { peer: peer.clone(), ticket, request: Request::Fetch(fetch) });
-    }
     world.connect(0, 1);
-    world.run_for(SECOND * 5);
-    let served = world.hosts[0].served;
-    assert!(served > 0, "the honest one was answered");
+    let peer = world.hosts[2].peer.clone();
+    for n in 0..100 {
+        for more in 0..8 {
+            let fetch =
+                Fetch { handle: 100, upper: Timestamp::MAX, nonce: 0, items: List::cut(vec![Wanted::Key(key)]) };
+            let ticket = (1 << 40) + 8 * n + more;
+            world.input(0, Input::Asked { peer: peer.clone(), ticket, request: Request::Fetch(fetch) });
+        }
+        world.run_for(Duration::from_millis(50));
+    }
+    assert_eq!(world.hosts[1].refused, 0);
+    assert_eq!(world.lens()[..2], [610; 2]);
 }

@@ -10,7 +10,7 @@ use distchat_crdt::{
     Key, Keypair, Message, Room, RoomId, RoomName, Zip215,
     clock::Now,
     kind,
-    sync::{Input, Output, Peer, Replica, ReplicaConfig, Request, Response, Verdict},
+    sync::{Input, Output, Peer, Refusal, Replica, ReplicaConfig, Request, Response, Verdict},
 };
 
 /// 2026, more or less.
@@ -40,6 +40,8 @@ pub struct Host {
     pub offered: usize,
     pub pages_in_flight: usize,
     pub most_in_flight: usize,
+    /// How often others were too busy for it.
+    pub refused: usize,
 }
 
 /// What travels, or waits on a disk.
@@ -78,6 +80,8 @@ pub struct World {
     pub twist: Option<Twist>,
     /// A host whose pages come that much later.
     pub answer_late: Option<(usize, Duration)>,
+    /// A host that asks for nothing but to enter.
+    pub asks_nothing: Option<usize>,
 }
 
 /// Makes a lie of a host's answer.
@@ -97,6 +101,7 @@ impl World {
             read_time: Duration::from_micros(100),
             twist: None,
             answer_late: None,
+            asks_nothing: None,
         };
         for _ in 0..hosts {
             world.add_host();
@@ -137,6 +142,7 @@ impl World {
             offered: 0,
             pages_in_flight: 0,
             most_in_flight: 0,
+            refused: 0,
         });
         n
     }
@@ -248,6 +254,9 @@ impl World {
     fn output(&mut self, host: usize, output: Output) {
         match output {
             Output::Ask { peer, id, request } => {
+                if self.asks_nothing == Some(host) && !matches!(request, Request::Enter(_)) {
+                    return;
+                }
                 let request: Request = self.travel(&request);
                 if matches!(request, Request::Fetch(_)) {
                     let host = &mut self.hosts[host];
@@ -276,6 +285,7 @@ impl World {
                 };
                 let response: Response = self.travel(&response);
                 let Some((asker, id)) = self.tickets.remove(&(host, ticket)) else { return };
+                self.hosts[asker].refused += usize::from(response == Response::Refused(Refusal::Busy));
                 if let Response::Page(page) = &response {
                     self.hosts[host].served += page.messages.len();
                     let asker = &mut self.hosts[asker];
@@ -421,8 +431,18 @@ impl World {
     /// Runs until all hosts hold the same, and says how long that took.
     #[track_caller]
     pub fn run_until_equal(&mut self, limit: Duration) -> Duration {
+        let all: Vec<usize> = (0..self.hosts.len()).collect();
+        self.run_until_equal_of(&all, limit)
+    }
+
+    /// Runs until some hosts hold the same, and says how long that took.
+    #[track_caller]
+    pub fn run_until_equal_of(&mut self, hosts: &[usize], limit: Duration) -> Duration {
         let start = self.now;
-        while !self.all_equal() {
+        let roots = |world: &Self| -> BTreeSet<_> {
+            hosts.iter().map(|host| world.hosts[*host].replica.room().fingerprint()).collect()
+        };
+        while roots(self).len() > 1 {
             assert!(self.now - start < limit, "not equal after {limit:?}: {:?}", self.lens());
             self.run_for(Duration::from_millis(10));
         }
