@@ -167,9 +167,12 @@ fn a_helper_is_not_blamed_for_what_a_liar_made_up() {
     world.connect(0, 1);
     world.run_until_equal_of(&[0, 1], SECOND * 5);
     for n in 0..20 {
-        // The liar is asked first, and whoever helps with its pieces has none of them.
-        world.cut(0, 2);
-        world.connect(0, 2);
+        // Each asks the liar first, and the other, who helps with its pieces, has none of them.
+        for host in [0, 1] {
+            world.cut(host, 2);
+            world.connect(host, 2);
+        }
+        world.run_for(Duration::from_millis(100));
         world.say(1, "gossip loses this");
         world.run_for(SECOND * 5);
         assert_eq!(world.lens()[..2], [611 + n; 2]);
