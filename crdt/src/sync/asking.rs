@@ -238,12 +238,7 @@ impl Replica {
                 self.meet_later(peer, SOON);
             }
             // The rounds come to it when the transfer under way is over.
-            Met::Differs => {
-                self.end_session(peer);
-                if let Some(transfer) = &mut self.asking.transfer {
-                    transfer.others_wait = true;
-                }
-            }
+            Met::Differs => self.end_session(peer),
         }
         Ok(())
     }

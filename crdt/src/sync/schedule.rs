@@ -82,7 +82,7 @@ impl Replica {
         }
     }
 
-    fn start_session(&mut self, peer: &Peer) {
+    pub(super) fn start_session(&mut self, peer: &Peer) {
         let nonce = self.random();
         let horizon = self.clocks.read(self.now).horizon;
         let Some(state) = self.peers.get_mut(peer) else { return };
@@ -139,6 +139,7 @@ impl Replica {
             self.answered(&peer, id, None);
         }
         self.leave_stuck();
+        self.take_turns();
         self.ask_for_holes();
         if self.asking.next_round <= now {
             self.start_round();

@@ -29,8 +29,8 @@ const WINDOW_ALONE: usize = 4;
 const WINDOW_AMONG_OTHERS: usize = 2;
 /// How many peers help.
 const MAX_HELPERS: usize = 2;
-/// How long a peer leads while others wait that hold something else, too, and how long it is left alone then: whoever
-/// brings little at a time must not keep the others away.
+/// How long a transfer goes on while others wait that may hold something else, and how long those who took part are left
+/// alone then: whoever brings little at a time must not keep the others away.
 const TURN: Duration = Duration::from_secs(20);
 const REST: Duration = Duration::from_secs(4);
 
@@ -46,10 +46,7 @@ pub(super) struct Piece {
 pub(super) struct Transfer {
     pub(super) leader: Peer,
     helpers: BTreeSet<Peer>,
-    /// Since when that one leads.
     since: Duration,
-    /// Another peer was sent away.
-    pub(super) others_wait: bool,
     /// The upper end of the leader's session.
     upper: Timestamp,
     /// What nobody was asked for yet, by where it begins.
@@ -63,7 +60,7 @@ pub(super) struct Transfer {
 impl Transfer {
     fn new(leader: Peer, upper: Timestamp, since: Duration) -> Self {
         let (helpers, pieces) = (BTreeSet::new(), BTreeMap::new());
-        Self { leader, helpers, since, others_wait: false, upper, pieces, helped: 0, helped_before: 0 }
+        Self { leader, helpers, since, upper, pieces, helped: 0, helped_before: 0 }
     }
 
     pub(super) fn includes(&self, peer: &Peer) -> bool {
@@ -267,12 +264,36 @@ impl Replica {
             return;
         }
         match transfer.helpers.pop_first() {
-            Some(helper) => {
-                transfer.leader = helper;
-                transfer.since = self.now.mono;
-            }
+            Some(helper) => transfer.leader = helper,
             None => self.asking.transfer = None,
         }
+    }
+
+    /// Ends a transfer that has had its turn, if others wait for theirs. Nothing is lost: all progress is in the set.
+    pub(super) fn take_turns(&mut self) {
+        let now = self.now.mono;
+        let Some(transfer) = self.asking.transfer.as_ref().filter(|transfer| transfer.since + TURN <= now) else {
+            return;
+        };
+        let root = self.room.fingerprint();
+        let mut waiting: Vec<Peer> = self
+            .peers
+            .iter()
+            .filter(|(_, state)| state.entered.is_some() && !state.forgot && state.session.is_none())
+            .filter(|(_, state)| state.avoid_until <= now && state.agreed != Some(root))
+            .map(|(peer, _)| peer.clone())
+            .collect();
+        if waiting.is_empty() {
+            return;
+        }
+        for peer in transfer.peers() {
+            self.end_session(&peer);
+            if let Some(state) = self.peers.get_mut(&peer) {
+                state.avoid_until = state.avoid_until.max(now + REST);
+            }
+        }
+        let next = waiting.swap_remove(self.random() as usize % waiting.len());
+        self.start_session(&next);
     }
 
     /// Leaves the peers of a transfer that does not move, so that others get their turn.
@@ -280,15 +301,6 @@ impl Replica {
         // While the own disk is behind, it is not the peers that do not move.
         if self.uncommitted_bytes >= MAX_UNCOMMITTED {
             return;
-        }
-        let had_its_turn = |transfer: &&Transfer| transfer.others_wait && transfer.since + TURN <= self.now.mono;
-        if let Some(transfer) = self.asking.transfer.as_ref().filter(had_its_turn) {
-            let leader = transfer.leader.clone();
-            self.end_session(&leader);
-            if let Some(state) = self.peers.get_mut(&leader) {
-                state.avoid_until = state.avoid_until.max(self.now.mono + REST);
-            }
-            self.pump();
         }
         let peers = self.asking.transfer.as_ref().map(Transfer::peers).unwrap_or_default();
         for peer in peers {

@@ -76,16 +76,14 @@ pub struct World {
     pub gossip: bool,
     /// How long a read from disk takes.
     pub read_time: Duration,
-    /// What a host answers instead.
+    /// Hosts that ask for nothing but to enter, what they answer instead, and how late their pages come.
+    pub liars: Vec<usize>,
     pub twist: Option<Twist>,
-    /// A host whose pages come that much later.
-    pub answer_late: Option<(usize, Duration)>,
-    /// A host that asks for nothing but to enter.
-    pub asks_nothing: Option<usize>,
+    pub late: Duration,
 }
 
-/// Makes a lie of a host's answer.
-pub type Twist = Box<dyn FnMut(usize, Response) -> Response>;
+/// Makes a lie of an answer.
+pub type Twist = Box<dyn FnMut(Response) -> Response>;
 
 impl World {
     pub fn new(hosts: usize) -> Self {
@@ -99,9 +97,9 @@ impl World {
             requests: 0,
             gossip: true,
             read_time: Duration::from_micros(100),
+            liars: Vec::new(),
             twist: None,
-            answer_late: None,
-            asks_nothing: None,
+            late: Duration::ZERO,
         };
         for _ in 0..hosts {
             world.add_host();
@@ -254,7 +252,7 @@ impl World {
     fn output(&mut self, host: usize, output: Output) {
         match output {
             Output::Ask { peer, id, request } => {
-                if self.asks_nothing == Some(host) && !matches!(request, Request::Enter(_)) {
+                if self.liars.contains(&host) && !matches!(request, Request::Enter(_)) {
                     return;
                 }
                 let request: Request = self.travel(&request);
@@ -280,8 +278,8 @@ impl World {
             }
             Output::Answer { ticket, response } => {
                 let response = match &mut self.twist {
-                    Some(twist) => twist(host, response),
-                    None => response,
+                    Some(twist) if self.liars.contains(&host) => twist(response),
+                    _ => response,
                 };
                 let response: Response = self.travel(&response);
                 let Some((asker, id)) = self.tickets.remove(&(host, ticket)) else { return };
@@ -292,9 +290,13 @@ impl World {
                     asker.pages_in_flight = asker.pages_in_flight.saturating_sub(1);
                 }
                 let peer = self.hosts[host].peer.clone();
-                let late = self.answer_late.filter(|(late, _)| *late == host && matches!(response, Response::Page(_)));
-                let after = LATENCY + late.map_or(Duration::ZERO, |(_, late)| late);
-                self.schedule(asker, after, Event::Input(Input::Answered { peer, id, response: Some(response) }));
+                let is_late = self.liars.contains(&host) && matches!(response, Response::Page(_));
+                let late = if is_late { self.late } else { Duration::ZERO };
+                self.schedule(
+                    asker,
+                    LATENCY + late,
+                    Event::Input(Input::Answered { peer, id, response: Some(response) }),
+                );
             }
             Output::Read { id, keys, max_bytes } => {
                 let mut left = max_bytes;
