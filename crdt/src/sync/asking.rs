@@ -19,6 +19,9 @@ const ANSWER_TIME: Duration = Duration::from_secs(20);
 /// How long a peer that led nowhere or lied is left alone.
 const LATER: Duration = Duration::from_secs(60);
 
+/// How many bytes of what a peer owes are forgiven in a millisecond: in a minute about as many as it may owe.
+const FORGIVEN_A_MILLISECOND: usize = 26;
+
 /// What is known of a connected peer.
 #[derive(Debug, Default)]
 pub(super) struct PeerState {
@@ -45,8 +48,9 @@ pub(super) struct PeerState {
     pub(super) agreed: Option<Fingerprint>,
     /// When it last asked for nodes or messages of a session of its own.
     pub(super) asking_at: Option<Duration>,
-    /// How many bytes it has cost without anything new, as far as no session under way counts them.
-    pub(super) owed: usize,
+    /// How many bytes it had cost without anything new at that time, as far as no session under way counts them.
+    owed: usize,
+    owed_at: Duration,
 }
 
 impl PeerState {
@@ -56,10 +60,21 @@ impl PeerState {
         Some(if self.entered.is_some() { at.max(self.avoid_until) } else { at })
     }
 
+    /// What it owes by now, for a session to go on counting.
+    pub(super) fn take_bill(&mut self, now: Duration) -> usize {
+        let forgiven = FORGIVEN_A_MILLISECOND.saturating_mul(now.saturating_sub(self.owed_at).as_millis() as usize);
+        std::mem::take(&mut self.owed).saturating_sub(forgiven)
+    }
+
+    fn owe(&mut self, now: Duration, bytes: usize) {
+        self.owed = self.take_bill(now).saturating_add(bytes);
+        self.owed_at = now;
+    }
+
     /// Ends the session. What the peer owes is not forgotten with it.
-    fn take_session(&mut self) -> Option<Session> {
+    fn take_session(&mut self, now: Duration) -> Option<Session> {
         let session = self.session.take()?;
-        self.owed = self.owed.saturating_add(session.fruitless);
+        self.owe(now, session.fruitless);
         Some(session)
     }
 
@@ -180,6 +195,7 @@ impl Replica {
         self.end_session(peer);
         if let Some(state) = self.peers.get_mut(peer) {
             state.no_help_until = self.now.mono + LATER;
+            state.owed = 0;
             if leads || matches!(abort, Abort::Offence(_)) {
                 state.paid(self.now.mono);
             }
@@ -246,9 +262,14 @@ impl Replica {
     fn paged(&mut self, peer: &Peer, wants: Vec<super::session::Want>, page: &Page) -> Result<(), Abort> {
         self.with_session(peer, |session, _| session.paged(wants, page))?;
         self.collect_pieces(peer);
-        let new = self.take(peer, &page.messages)?;
-        self.gained(peer, new);
-        Ok(())
+        self.take_page(peer, &page.messages)
+    }
+
+    /// Takes a page's messages; what it brought pays for what it cost.
+    pub(super) fn take_page(&mut self, peer: &Peer, bytes: &[u8]) -> Result<(), Abort> {
+        let gain = self.take(peer, bytes)?;
+        let now = self.now.mono;
+        self.with_session(peer, |session, _| session.brought(now, bytes.len(), gain))
     }
 
     /// Takes messages that others refer to. It is no session that ends, so what is of no use is charged at once.
@@ -257,12 +278,17 @@ impl Replica {
             return self.offence(peer, "a page of malformed messages");
         };
         messages.retain(|message| asked.binary_search_by(|key| message.key().cmp(key)).is_ok());
-        let Ok(gain) = self.merge(messages, Origin::Peer(peer.clone())) else {
+        let came: Vec<(Key, usize)> = messages.iter().map(|message| (message.key(), message.bytes().len())).collect();
+        if self.merge(messages, Origin::Peer(peer.clone())).is_err() {
             return self.offence(peer, "a page of another room's messages");
-        };
+        }
+        // That it has none of them is not its fault, nor that they have come from elsewhere by now.
+        let of_use: usize =
+            came.iter().filter(|(key, _)| self.room.index().contains(key)).map(|(_, bytes)| bytes).sum();
+        let wasted = page.messages.len().saturating_sub(of_use);
         let now = self.now.mono;
-        if let Some(state) = self.peers.get_mut(peer) {
-            state.owed = session::owes(state.owed, page.messages.len(), gain);
+        if let Some(state) = self.peers.get_mut(peer).filter(|_| wasted > 0) {
+            state.owe(now, wasted + session::ANSWER_COST);
             if session::is_too_much(state.owed) {
                 state.paid(now);
             }
@@ -289,8 +315,7 @@ impl Replica {
         let helped = helped.map_or(0, |transfer| transfer.helped);
         if let Some(state) = self.peers.get_mut(peer) {
             state.nowhere = 0;
-            if let Some(session) = &mut state.session {
-                session.fruitless = 0;
+            if let Some(session) = &state.session {
                 let (fingerprint, unchanged) = session.agreed(&self.room);
                 if unchanged {
                     state.agreed = Some(root);
@@ -303,7 +328,7 @@ impl Replica {
     }
 
     pub(super) fn end_session(&mut self, peer: &Peer) {
-        let session = self.peers.get_mut(peer).and_then(PeerState::take_session);
+        let session = self.peers.get_mut(peer).and_then(|state| state.take_session(self.now.mono));
         let of_it = |asked: &Peer, what: &InFlight| asked == peer && matches!(what, InFlight::Session(_));
         let mut unfinished = Vec::new();
         self.asking.in_flight.retain(|_, (asked, _, what)| {
@@ -323,7 +348,8 @@ impl Replica {
         let Some(session) = &mut state.session else { return };
         let (exchanged, unwanted) = (helped || session.exchanged(), session.offers.unwanted);
         let upper = session.upper.max(horizon);
-        state.nowhere = if exchanged { 0 } else { state.nowhere.saturating_add(1) };
+        // What is not wanted may lack a voucher.
+        state.nowhere = if exchanged { u32::from(unwanted) } else { state.nowhere.saturating_add(1) };
         if exchanged && !unwanted {
             return self.say_hello(peer, upper);
         }

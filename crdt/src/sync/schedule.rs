@@ -89,10 +89,11 @@ impl Replica {
         state.meet_at = None;
         // Messages from the future come last, unless that leads nowhere: they may vouch for others.
         let upper = if state.nowhere > 0 && !Bug::OnlyToTheHorizon.is_planted() { Timestamp::MAX } else { horizon };
-        let Some(entered) = state.entered.as_ref().filter(|_| !state.forgot) else { return self.enter(peer) };
+        let handle = state.entered.as_ref().filter(|_| !state.forgot).map(|entered| entered.handle);
+        let Some(handle) = handle else { return self.enter(peer) };
         let meeting = std::mem::take(&mut state.meeting);
-        let owed = std::mem::take(&mut state.owed);
-        let mut session = Session::new(entered.handle, nonce, upper, owed, self.now.mono);
+        let owed = state.take_bill(self.now.mono);
+        let mut session = Session::new(handle, nonce, upper, owed, self.now.mono);
         session.meeting = meeting;
         state.session = Some(session);
         self.say_hello(peer, upper);

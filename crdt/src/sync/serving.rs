@@ -152,7 +152,9 @@ impl Replica {
     }
 
     fn start_reading(&mut self, peer: &Peer, ticket: Ticket, keys: Vec<Key>, max_bytes: usize, reading: Reading) {
-        let for_it = self.reading.values().filter(|(reader, _)| reader == peer).count();
+        // What is read to be offered to it is not for its sake.
+        let asked = |(reader, reading): &&(Peer, Reading)| reader == peer && !matches!(reading, Reading::Offer(..));
+        let for_it = self.reading.values().filter(asked).count();
         if self.reading.len() >= MAX_READING || for_it >= MAX_READING_FOR_ONE {
             return self.answer(ticket, Response::Refused(Refusal::Busy));
         }

@@ -33,7 +33,7 @@ use crate::{
 
 /// How many bytes a peer may cost without anything new, counting [`ANSWER_COST`] for each answer besides its length.
 const MAX_FRUITLESS: usize = 512 * 1024;
-const ANSWER_COST: usize = 1024;
+pub(super) const ANSWER_COST: usize = 1024;
 /// How many bytes each byte of a new message makes good. Finding one message in a million takes some 1,500 bytes; a peer
 /// that brings now and then something new among much that is known is left all the same.
 const CREDIT: usize = 8;
@@ -52,7 +52,7 @@ const LONE_REGIONS: usize = 4;
 /// How many hellos a session says before it leaves the rest to the next one.
 const MAX_ROUNDS: u32 = 4;
 /// What a peer owes after another answer of so many bytes, which brought so much.
-pub(super) fn owes(before: usize, bytes: usize, gain: Gain) -> usize {
+fn owes(before: usize, bytes: usize, gain: Gain) -> usize {
     (before + bytes + ANSWER_COST).saturating_sub(gain.bytes.saturating_mul(CREDIT))
 }
 
@@ -431,7 +431,7 @@ impl Session {
         for want in rest {
             self.want(want);
         }
-        self.cost(page.messages.len())
+        Ok(())
     }
 
     /// Counts what an answer cost.
@@ -443,6 +443,13 @@ impl Session {
     /// Whether nothing new has come or gone for so long that the peer is not worth waiting for.
     pub(super) fn is_stuck(&self, now: Duration) -> bool {
         now > self.progress + PATIENCE
+    }
+
+    /// A page of so many bytes came, of which so much was new.
+    pub(super) fn brought(&mut self, now: Duration, bytes: usize, gain: Gain) -> Result<(), Abort> {
+        self.fruitless = owes(self.fruitless, bytes, gain);
+        self.gained(now, Gain { bytes: 0, ..gain });
+        if is_too_much(self.fruitless) { Err(Abort::Fruitless) } else { Ok(()) }
     }
 
     /// This came, and was new.

@@ -94,7 +94,11 @@ impl Replica {
     pub(super) fn start_transfer(&mut self, leader: &Peer) {
         let session = self.peers.get(leader).and_then(|state| state.session.as_ref());
         let upper = session.map_or(Timestamp::MAX, |session| session.upper);
-        self.asking.transfer = Some(Transfer::new(leader.clone(), upper, self.now.mono));
+        match &mut self.asking.transfer {
+            // It goes on after another hello.
+            Some(transfer) if transfer.leader == *leader => transfer.upper = upper,
+            transfer => *transfer = Some(Transfer::new(leader.clone(), upper, self.now.mono)),
+        }
         self.collect_pieces(leader);
     }
 
@@ -118,9 +122,7 @@ impl Replica {
             }
         }
         rest?;
-        let new = self.take(peer, &page.messages)?;
-        self.gained(peer, new);
-        Ok(())
+        self.take_page(peer, &page.messages)
     }
 
     /// Keeps the transfer's requests flowing, as far as the store keeps up.
@@ -229,11 +231,11 @@ impl Replica {
             let nonce = self.random();
             let upper = self.asking.transfer.as_ref().map_or(Timestamp::MAX, |transfer| transfer.upper);
             if let Some(state) = self.peers.get_mut(&helper)
-                && let Some(entered) = &state.entered
+                && let Some(handle) = state.entered.as_ref().map(|entered| entered.handle)
                 && let Some(transfer) = &mut self.asking.transfer
             {
-                let owed = std::mem::take(&mut state.owed);
-                state.session = Some(Session::new(entered.handle, nonce, upper, owed, now));
+                let owed = state.take_bill(now);
+                state.session = Some(Session::new(handle, nonce, upper, owed, now));
                 transfer.helpers.insert(helper);
             }
         }
@@ -315,7 +317,6 @@ impl Replica {
 impl Session {
     /// Takes a page of a piece, but for its messages; what remains of the piece.
     fn took_piece(&mut self, piece: Piece, page: &Page, leads: bool) -> Result<Vec<Piece>, Abort> {
-        self.cost(page.messages.len())?;
         if page.messages.is_empty() {
             // Somebody said that there are messages, and this peer has none of them. A helper is of no help; but one that
             // leads in another's stead is not to blame for what that one said, and at the end it is asked itself.

@@ -85,11 +85,13 @@ async fn the_newest_messages_are_read_while_the_history_is_loaded() {
     let node = Node::start(config).await.unwrap();
     let name = "general".parse().unwrap();
     let room = node.open_room(&name).await.unwrap();
-    let saying = (0..300).map(|n| {
+    let saying = (0..299).map(|n| {
         let room = room.clone();
         async move { room.broadcast(&format!("line {n}")).await.unwrap() }
     });
+    // Said at once, these have no order among themselves; the last one is said after them.
     futures::future::join_all(saying).await;
+    room.broadcast("line 299").await.unwrap();
     let before = room.fingerprint().await.unwrap();
     node.leave_room(&name).await.unwrap();
 

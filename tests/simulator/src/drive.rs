@@ -228,6 +228,9 @@ impl World {
         let Some((response, late)) = response else {
             return self.after(REQUEST_TIME, Event::Unanswered { at: call.asker, peer: me, id: call.id });
         };
+        if late > Duration::ZERO && self.repaired {
+            self.count_hellos();
+        }
         self.trace.tell(self.now, || format!("{} answers {}: {}", me.0, call.asker.0, brief_response(&response)));
         let arrivals = self.network.send(self.now, me.0, call.asker.0, &mut self.hits);
         if arrivals == [None; 2] {

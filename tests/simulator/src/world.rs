@@ -26,8 +26,8 @@ use crate::{
 
 /// How long after the repair all must be equal at the latest.
 pub(crate) const HEALING: Duration = Duration::from_secs(120);
-/// And within so many hellos of each replica: with each of its peers one session, which has four hellos at most, and half as
-/// many again in rounds.
+/// And within so many hellos of each replica, counted from the last time that a liar wrote something: with each of its peers
+/// one session, which has four hellos at most, and half as many again in rounds.
 const MAX_HELLOS: u64 = 6 * 50;
 /// How often it is looked whether they are.
 const GLANCE: Duration = Duration::from_millis(250);
@@ -154,6 +154,8 @@ pub(crate) struct World {
     pub(crate) costs: BTreeMap<(usize, usize), usize>,
     /// How often each host was connected to each other.
     pub(crate) meetings: BTreeMap<(usize, usize), usize>,
+    /// How many hellos each host had said when counting them began.
+    hellos: Vec<u64>,
     pub(crate) steps: u64,
     /// What virtual time is counted from, where real code wants a moment.
     pub(crate) epoch: tokio::time::Instant,
@@ -200,6 +202,7 @@ impl World {
             repaired: false,
             costs: BTreeMap::new(),
             meetings: BTreeMap::new(),
+            hellos: Vec::new(),
             steps: 0,
             epoch: tokio::time::Instant::now(),
             broken: None,
@@ -211,7 +214,7 @@ impl World {
         self.begin();
         self.run_until(self.plan.repair)?;
         self.repair();
-        let hellos: Vec<u64> = self.hosts.iter().map(hellos).collect();
+        self.count_hellos();
         let (healed_in, most) = loop {
             if self.now >= self.plan.repair + HEALING {
                 return Err(format!("not equal {HEALING:?} after the repair: {}", check::state(self)));
@@ -219,7 +222,7 @@ impl World {
             self.run_until(self.now + GLANCE)?;
             if check::all_equal(self) {
                 let healed_in = self.now - self.plan.repair;
-                let most = self.correct().map(|host| hellos_since(host, &hellos)).max().unwrap_or(0);
+                let most = self.correct().map(|host| hellos_since(host, &self.hellos)).max().unwrap_or(0);
                 self.run_until(self.now + REST)?;
                 // A liar may have shown only now what it wrote before.
                 if check::all_equal(self) {
@@ -254,6 +257,11 @@ impl World {
             let at = self.plan.actions[n].0;
             self.at(at, Event::Act(n));
         }
+    }
+
+    /// Hellos are counted from here: everything is repaired, or a liar has written something once more.
+    pub(crate) fn count_hellos(&mut self) {
+        self.hellos = self.hosts.iter().map(hellos).collect();
     }
 
     /// Mends what can be mended, and brings back who can come back.
