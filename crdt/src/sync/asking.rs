@@ -147,27 +147,23 @@ impl Replica {
             return;
         }
         let now = self.now.mono;
-        if let (Asked::Piece(piece), false) = (&asked, matches!(response, Some(Response::Page(_))))
+        if let (Asked::Piece(piece, held), false) = (&asked, matches!(response, Some(Response::Page(_))))
             && let Some(transfer) = &mut self.asking.transfer
         {
-            transfer.add([*piece]);
+            transfer.add(*piece, *held);
         }
         let taken = match (asked, response) {
             (Asked::Hello, Some(Response::Hello(greeting))) => self.greeted(peer, greeting),
             (Asked::Nodes(regions), Some(Response::Nodes(answer))) => {
                 self.with_session(peer, |session, room| session.summarized(room, regions, &answer))
             }
-            (Asked::Fetch(wants), Some(Response::Page(page))) => self.paged(peer, wants, &page),
-            (Asked::Piece(piece), Some(Response::Page(page))) => self.took_piece(peer, piece, &page),
+            (Asked::Fetch(wants, held), Some(Response::Page(page))) => self.paged(peer, wants, held, &page),
+            (Asked::Piece(piece, held), Some(Response::Page(page))) => self.took_piece(peer, piece, held, &page),
             (Asked::Offer(offered), Some(Response::Offered(taken))) => {
                 self.with_session(peer, |session, _| session.gave(now, offered, taken))
             }
             (_, None | Some(Response::Refused(Refusal::Busy))) => {
-                self.end_session(peer);
-                if let Some(state) = self.peers.get_mut(peer) {
-                    state.no_help_until = now + SOON;
-                }
-                self.meet_later(peer, SOON);
+                self.put_off(peer);
                 return self.pump();
             }
             (_, Some(Response::Refused(Refusal::Unknown))) => return self.not_entered(peer),
@@ -176,6 +172,20 @@ impl Replica {
         match taken {
             Ok(()) => self.pump(),
             Err(abort) => self.abort(peer, abort),
+        }
+    }
+
+    /// A peer has no time, or does not answer: it is greeted again, after others that wait for their turn.
+    fn put_off(&mut self, peer: &Peer) {
+        let led = self.asking.transfer.as_ref().is_some_and(|transfer| transfer.leader == *peer);
+        let waiting = if led { self.waiting() } else { Vec::new() };
+        self.end_session(peer);
+        if let Some(state) = self.peers.get_mut(peer) {
+            state.no_help_until = state.no_help_until.max(self.now.mono + SOON);
+        }
+        self.meet_later(peer, SOON);
+        if self.asking.transfer.is_none() && !waiting.is_empty() {
+            self.pass_turn(std::slice::from_ref(peer), waiting);
         }
     }
 
@@ -195,8 +205,8 @@ impl Replica {
         self.end_session(peer);
         if let Some(state) = self.peers.get_mut(peer) {
             state.no_help_until = self.now.mono + LATER;
-            state.owed = 0;
-            if leads || matches!(abort, Abort::Offence(_)) {
+            // Of a helper that merely has none of what was asked for nothing worse is thought.
+            if leads || matches!(abort, Abort::Offence(_)) || session::is_too_much(state.owed) {
                 state.paid(self.now.mono);
             }
         }
@@ -215,8 +225,7 @@ impl Replica {
                 return Ok(());
             }
             RoomGreeting::Refused(_) => {
-                self.end_session(peer);
-                self.meet_later(peer, SOON);
+                self.put_off(peer);
                 return Ok(());
             }
             RoomGreeting::Equal(_) | RoomGreeting::Differs(_) => {}
@@ -238,7 +247,7 @@ impl Replica {
         if let RoomGreeting::Differs(difference) = greeting
             && let Some(tail) = &difference.tail
         {
-            let new = self.take(peer, &tail.messages)?;
+            let new = self.take(peer, decode(&tail.messages)?)?;
             self.gained(peer, new);
         }
         match met {
@@ -259,17 +268,32 @@ impl Replica {
         Ok(())
     }
 
-    fn paged(&mut self, peer: &Peer, wants: Vec<super::session::Want>, page: &Page) -> Result<(), Abort> {
+    fn paged(&mut self, peer: &Peer, wants: Vec<session::Want>, held: u64, page: &Page) -> Result<(), Abort> {
+        let others_brought = session::held(&self.room, &wants).saturating_sub(held);
         self.with_session(peer, |session, _| session.paged(wants, page))?;
         self.collect_pieces(peer);
-        self.take_page(peer, &page.messages)
+        self.take_page(peer, &page.messages, others_brought)
     }
 
-    /// Takes a page's messages; what it brought pays for what it cost.
-    pub(super) fn take_page(&mut self, peer: &Peer, bytes: &[u8]) -> Result<(), Abort> {
-        let gain = self.take(peer, bytes)?;
+    /// Takes a page's messages; what it brought pays for what it cost. So many of what was asked for have come from others
+    /// meanwhile: that it brings them as well is not its fault.
+    pub(super) fn take_page(&mut self, peer: &Peer, bytes: &[u8], others_brought: u64) -> Result<(), Abort> {
+        let messages = decode(bytes)?;
+        let came = messages.len();
+        let gain = self.take(peer, messages)?;
+        let known = came.saturating_sub(gain.messages);
+        let excused = known.min(usize::try_from(others_brought).unwrap_or(usize::MAX));
+        let excused_bytes = bytes.len().saturating_sub(gain.bytes) * excused / known.max(1);
         let now = self.now.mono;
-        self.with_session(peer, |session, _| session.brought(now, bytes.len(), gain))
+        if let Some(transfer) = &mut self.asking.transfer {
+            transfer.overtaken |= excused > 0;
+        }
+        self.with_session(peer, |session, _| {
+            if excused > 0 {
+                session.waited(now);
+            }
+            session.brought(now, bytes.len() - excused_bytes, gain)
+        })
     }
 
     /// Takes messages that others refer to. It is no session that ends, so what is of no use is charged at once.
@@ -278,13 +302,14 @@ impl Replica {
             return self.offence(peer, "a page of malformed messages");
         };
         messages.retain(|message| asked.binary_search_by(|key| message.key().cmp(key)).is_ok());
-        let came: Vec<(Key, usize)> = messages.iter().map(|message| (message.key(), message.bytes().len())).collect();
+        let came: BTreeMap<Key, usize> =
+            messages.iter().map(|message| (message.key(), message.bytes().len())).collect();
         if self.merge(messages, Origin::Peer(peer.clone())).is_err() {
             return self.offence(peer, "a page of another room's messages");
         }
         // That it has none of them is not its fault, nor that they have come from elsewhere by now.
         let of_use: usize =
-            came.iter().filter(|(key, _)| self.room.index().contains(key)).map(|(_, bytes)| bytes).sum();
+            came.iter().filter(|(key, _)| self.room.index().contains(key)).map(|(_, bytes)| *bytes).sum();
         let wasted = page.messages.len().saturating_sub(of_use);
         let now = self.now.mono;
         if let Some(state) = self.peers.get_mut(peer).filter(|_| wasted > 0) {
@@ -296,8 +321,7 @@ impl Replica {
     }
 
     /// Takes messages that were asked for; what was new.
-    pub(super) fn take(&mut self, peer: &Peer, bytes: &[u8]) -> Result<Gain, Abort> {
-        let messages = Message::decode_all(bytes).map_err(|_| Abort::Offence("a page of malformed messages"))?;
+    fn take(&mut self, peer: &Peer, messages: Vec<Message>) -> Result<Gain, Abort> {
         self.merge(messages, Origin::Peer(peer.clone()))
             .map_err(|Foreign| Abort::Offence("a page of another room's messages"))
     }
@@ -332,8 +356,8 @@ impl Replica {
         let of_it = |asked: &Peer, what: &InFlight| asked == peer && matches!(what, InFlight::Session(_));
         let mut unfinished = Vec::new();
         self.asking.in_flight.retain(|_, (asked, _, what)| {
-            if let (true, InFlight::Session(Asked::Piece(piece))) = (of_it(asked, what), &*what) {
-                unfinished.push(*piece);
+            if let (true, InFlight::Session(Asked::Piece(piece, held))) = (of_it(asked, what), &*what) {
+                unfinished.push((*piece, *held));
             }
             !of_it(asked, what)
         });
@@ -348,13 +372,15 @@ impl Replica {
         let Some(session) = &mut state.session else { return };
         let (exchanged, unwanted) = (helped || session.exchanged(), session.offers.unwanted);
         let upper = session.upper.max(horizon);
-        // What is not wanted may lack a voucher.
-        state.nowhere = if exchanged { u32::from(unwanted) } else { state.nowhere.saturating_add(1) };
         if exchanged && !unwanted {
+            state.nowhere = 0;
             return self.say_hello(peer, upper);
         }
         // It said that something differs and showed nothing that does, or somebody else is bringing it the same.
-        let wait = (SOON * (1 << state.nowhere.min(6))).min(LATER);
+        let before = if exchanged { 0 } else { state.nowhere.saturating_add(1) };
+        let wait = (SOON * (1 << before.min(6))).min(LATER);
+        // What is not wanted may lack a voucher from the future.
+        state.nowhere = before.max(1);
         state.avoid_until = self.now.mono + wait;
         self.end_session(peer);
         self.meet_later(peer, wait);
@@ -377,4 +403,8 @@ impl Replica {
         let request = Request::Offer(Offer { handle, messages });
         self.ask(peer, InFlight::Session(Asked::Offer(offered)), request);
     }
+}
+
+fn decode(page: &[u8]) -> Result<Vec<Message>, Abort> {
+    Message::decode_all(page).map_err(|_| Abort::Offence("a page of malformed messages"))
 }

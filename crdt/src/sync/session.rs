@@ -89,13 +89,21 @@ pub(super) struct Want {
     excepted: Vec<Key>,
 }
 
+/// How many messages are held of what is wanted.
+pub(super) fn held(room: &Room, wants: &[Want]) -> u64 {
+    let bounds = wants.iter().map(|want| want.range.bounds(last_key(Timestamp::MAX)));
+    bounds.map(|(from, below)| Piece { from, below }.held(room)).sum()
+}
+
 /// A request under way, and what it was about.
 #[derive(Debug)]
 pub(super) enum Asked {
     Hello,
     Nodes(Vec<Prefix>),
-    Fetch(Vec<Want>),
-    Piece(Piece),
+    /// And how many messages of it were held.
+    Fetch(Vec<Want>, u64),
+    /// And how much of it was held when it was found.
+    Piece(Piece, u64),
     Offer(Gain),
 }
 
@@ -253,7 +261,7 @@ impl Session {
     }
 
     /// The next request for messages.
-    pub(super) fn next_fetch(&mut self) -> Option<(Asked, Request)> {
+    pub(super) fn next_fetch(&mut self, room: &Room) -> Option<(Asked, Request)> {
         let mut asked: Vec<Want> = Vec::new();
         let mut shorts = 0;
         while let Some((place, want)) = self.wants.pop_last() {
@@ -272,7 +280,8 @@ impl Session {
         let items = asked.iter().map(|want| Wanted::Range(want.range.clone())).collect();
         let (handle, upper, nonce) = (self.handle, self.upper, self.short.nonce);
         let request = Request::Fetch(Fetch { handle, upper, nonce, items: List::cut(items) });
-        Some((Asked::Fetch(asked), request))
+        let held = held(room, &asked);
+        Some((Asked::Fetch(asked, held), request))
     }
 
     /// The next question where the sets differ. Where this side has few keys it needs no question: it asks for all but
@@ -443,6 +452,11 @@ impl Session {
     /// Whether nothing new has come or gone for so long that the peer is not worth waiting for.
     pub(super) fn is_stuck(&self, now: Duration) -> bool {
         now > self.progress + PATIENCE
+    }
+
+    /// It was not the peer that nothing moved until now.
+    pub(super) fn waited(&mut self, now: Duration) {
+        self.progress = now;
     }
 
     /// A page of so many bytes came, of which so much was new.

@@ -20,7 +20,7 @@ use super::{
     replica::MAX_UNCOMMITTED,
     session::{Abort, Asked, Session, last_key},
 };
-use crate::{Key, Timestamp, index::Prefix};
+use crate::{Key, Room, Timestamp, index::Prefix};
 
 /// Requests in flight at once, over all peers: with pages of 1 MiB, that is what a transfer holds in memory.
 const WINDOW: usize = 6;
@@ -34,11 +34,21 @@ const MAX_HELPERS: usize = 2;
 const TURN: Duration = Duration::from_secs(20);
 const REST: Duration = Duration::from_secs(4);
 
+/// A piece of which others have brought so many messages is not fetched as a whole.
+const OVERTAKEN: u64 = 64;
+
 /// A range of messages to fetch, all of it: about a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) from: Key,
     pub(super) below: Key,
+}
+
+impl Piece {
+    /// How many of its messages are held.
+    pub(super) fn held(&self, room: &Room) -> u64 {
+        room.index().rank(&self.below).saturating_sub(room.index().rank(&self.from))
+    }
 }
 
 /// The transfer under way.
@@ -49,8 +59,10 @@ pub(super) struct Transfer {
     since: Duration,
     /// The upper end of the leader's session.
     upper: Timestamp,
-    /// What nobody was asked for yet, by where it begins.
-    pieces: BTreeMap<Key, Key>,
+    /// What nobody was asked for yet, by where it begins: where it ends, and how much of it was held when it was found.
+    pieces: BTreeMap<Key, (Key, u64)>,
+    /// Others have brought some of it meanwhile.
+    pub(super) overtaken: bool,
     /// How many messages helpers that are done have brought.
     pub(super) helped: u64,
     /// How many that were at the last hello.
@@ -60,7 +72,7 @@ pub(super) struct Transfer {
 impl Transfer {
     fn new(leader: Peer, upper: Timestamp, since: Duration) -> Self {
         let (helpers, pieces) = (BTreeSet::new(), BTreeMap::new());
-        Self { leader, helpers, since, upper, pieces, helped: 0, helped_before: 0 }
+        Self { leader, helpers, since, upper, pieces, overtaken: false, helped: 0, helped_before: 0 }
     }
 
     pub(super) fn includes(&self, peer: &Peer) -> bool {
@@ -71,21 +83,21 @@ impl Transfer {
         std::iter::once(&self.leader).chain(&self.helpers).cloned().collect()
     }
 
-    pub(super) fn add(&mut self, pieces: impl IntoIterator<Item = Piece>) {
-        for piece in pieces {
-            let below = self.pieces.entry(piece.from).or_insert(piece.below);
-            *below = piece.below.max(*below);
-        }
+    /// So many of the piece's messages were held when it was found.
+    pub(super) fn add(&mut self, piece: Piece, held: u64) {
+        let (below, before) = self.pieces.entry(piece.from).or_insert((piece.below, held));
+        (*below, *before) = (piece.below.max(*below), held.min(*before));
     }
 
-    /// Whether helpers have brought anything since this was last asked.
+    /// Whether helpers or others have brought anything since this was last asked.
     pub(super) fn was_helped(&mut self) -> bool {
-        std::mem::replace(&mut self.helped_before, self.helped) < self.helped
+        let overtaken = std::mem::take(&mut self.overtaken);
+        std::mem::replace(&mut self.helped_before, self.helped) < self.helped || overtaken
     }
 
-    /// The newest piece.
-    fn take(&mut self) -> Option<Piece> {
-        self.pieces.pop_last().map(|(from, below)| Piece { from, below })
+    /// The newest piece, and how much of it was held when it was found.
+    fn take(&mut self) -> Option<(Piece, u64)> {
+        self.pieces.pop_last().map(|(from, (below, held))| (Piece { from, below }, held))
     }
 }
 
@@ -106,23 +118,28 @@ impl Replica {
     pub(super) fn collect_pieces(&mut self, peer: &Peer) {
         let Some(session) = self.peers.get_mut(peer).and_then(|state| state.session.as_mut()) else { return };
         if let Some(transfer) = self.asking.transfer.as_mut().filter(|transfer| transfer.leader == *peer) {
-            transfer.add(std::mem::take(&mut session.pieces));
+            for piece in session.pieces.drain(..) {
+                transfer.add(piece, piece.held(&self.room));
+            }
         }
     }
 
     /// A page of a piece has come; what remains of the piece is anybody's.
-    pub(super) fn took_piece(&mut self, peer: &Peer, piece: Piece, page: &Page) -> Result<(), Abort> {
+    pub(super) fn took_piece(&mut self, peer: &Peer, piece: Piece, held: u64, page: &Page) -> Result<(), Abort> {
+        let others_brought = piece.held(&self.room).saturating_sub(held);
         let leads = self.asking.transfer.as_ref().is_some_and(|transfer| transfer.leader == *peer);
         let Some(session) = self.peers.get_mut(peer).and_then(|state| state.session.as_mut()) else { return Ok(()) };
         let rest = session.took_piece(piece, page, leads);
+        let taken = match &rest {
+            Ok(_) => self.take_page(peer, &page.messages, others_brought),
+            Err(abort) => Err(*abort),
+        };
         if let Some(transfer) = &mut self.asking.transfer {
-            match &rest {
-                Ok(rest) => transfer.add(rest.iter().copied()),
-                Err(_) => transfer.add([piece]),
+            for piece in rest.unwrap_or_else(|_| vec![piece]) {
+                transfer.add(piece, piece.held(&self.room));
             }
         }
-        rest?;
-        self.take_page(peer, &page.messages)
+        taken
     }
 
     /// Keeps the transfer's requests flowing, as far as the store keeps up.
@@ -167,7 +184,7 @@ impl Replica {
                 .map(|(from, _)| *from);
             if newest_piece > session.newest_want() {
                 self.ask_piece(peer);
-            } else if let Some((asked, request)) = session.next_fetch() {
+            } else if let Some((asked, request)) = session.next_fetch(&self.room) {
                 session.in_flight += 1;
                 self.ask(peer, InFlight::Session(asked), request);
             } else if session.offers.may_go() {
@@ -200,13 +217,20 @@ impl Replica {
     fn ask_piece(&mut self, peer: &Peer) {
         let Some(session) = self.peers.get_mut(peer).and_then(|state| state.session.as_mut()) else { return };
         let Some(transfer) = &mut self.asking.transfer else { return };
-        let Some(piece) = transfer.take() else { return };
+        let (piece, held) = loop {
+            let Some((piece, held)) = transfer.take() else { return };
+            if piece.held(&self.room) < held + OVERTAKEN {
+                break (piece, held);
+            }
+            // Others are bringing it. The next hello finds out what is still lacking then.
+            transfer.overtaken = true;
+        };
         session.in_flight += 1;
         let (from, below) = (Some(piece.from), Some(piece.below));
         let range = Range { region: Prefix::EMPTY, from, below, filter: Filter::Except(Blob::default()) };
         let items = List::cut(vec![Wanted::Range(range)]);
         let fetch = Fetch { handle: session.handle, upper: transfer.upper, nonce: session.nonce(), items };
-        self.ask(peer, InFlight::Session(Asked::Piece(piece)), Request::Fetch(fetch));
+        self.ask(peer, InFlight::Session(Asked::Piece(piece, held)), Request::Fetch(fetch));
     }
 
     /// Asks others to help, while there is enough to do for them.
@@ -255,12 +279,14 @@ impl Replica {
     }
 
     /// A session is over, with these pieces still asked for: somebody else is asked for them.
-    pub(super) fn leave_transfer(&mut self, peer: &Peer, received: u64, unfinished: Vec<Piece>) {
+    pub(super) fn leave_transfer(&mut self, peer: &Peer, received: u64, unfinished: Vec<(Piece, u64)>) {
         let Some(transfer) = &mut self.asking.transfer else { return };
         if !transfer.includes(peer) {
             return;
         }
-        transfer.add(unfinished);
+        for (piece, held) in unfinished {
+            transfer.add(piece, held);
+        }
         if transfer.helpers.remove(peer) {
             transfer.helped += received;
             return;
@@ -277,21 +303,32 @@ impl Replica {
         let Some(transfer) = self.asking.transfer.as_ref().filter(|transfer| transfer.since + TURN <= now) else {
             return;
         };
-        let root = self.room.fingerprint();
-        let mut waiting: Vec<Peer> = self
-            .peers
-            .iter()
-            .filter(|(_, state)| state.entered.is_some() && !state.forgot && state.session.is_none())
-            .filter(|(_, state)| state.avoid_until <= now && state.agreed != Some(root))
-            .map(|(peer, _)| peer.clone())
-            .collect();
+        let peers = transfer.peers();
+        let waiting = self.waiting();
         if waiting.is_empty() {
             return;
         }
-        for peer in transfer.peers() {
-            self.end_session(&peer);
-            if let Some(state) = self.peers.get_mut(&peer) {
-                state.avoid_until = state.avoid_until.max(now + REST);
+        for peer in &peers {
+            self.end_session(peer);
+        }
+        self.pass_turn(&peers, waiting);
+    }
+
+    /// Who may hold something else, and has no session.
+    pub(super) fn waiting(&self) -> Vec<Peer> {
+        let (now, root) = (self.now.mono, self.room.fingerprint());
+        let able = self.peers.iter().filter(|(_, state)| {
+            state.entered.is_some() && !state.forgot && state.session.is_none() && state.avoid_until <= now
+        });
+        able.filter(|(_, state)| state.agreed != Some(root)).map(|(peer, _)| peer.clone()).collect()
+    }
+
+    /// After those that have had their turn one of those that wait has its own.
+    pub(super) fn pass_turn(&mut self, had: &[Peer], mut waiting: Vec<Peer>) {
+        let until = self.now.mono + REST;
+        for peer in had {
+            if let Some(state) = self.peers.get_mut(peer) {
+                state.avoid_until = state.avoid_until.max(until);
             }
         }
         let next = waiting.swap_remove(self.random() as usize % waiting.len());
@@ -300,11 +337,16 @@ impl Replica {
 
     /// Leaves the peers of a transfer that does not move, so that others get their turn.
     pub(super) fn leave_stuck(&mut self) {
+        let peers = self.asking.transfer.as_ref().map(Transfer::peers).unwrap_or_default();
         // While the own disk is behind, it is not the peers that do not move.
         if self.uncommitted_bytes >= MAX_UNCOMMITTED {
+            for peer in peers {
+                if let Some(session) = self.peers.get_mut(&peer).and_then(|state| state.session.as_mut()) {
+                    session.waited(self.now.mono);
+                }
+            }
             return;
         }
-        let peers = self.asking.transfer.as_ref().map(Transfer::peers).unwrap_or_default();
         for peer in peers {
             let session = self.peers.get(&peer).and_then(|state| state.session.as_ref());
             if session.is_none_or(|session| session.is_stuck(self.now.mono)) {

@@ -1,6 +1,12 @@
 //! Single lies, and that they keep no two honest replicas apart. The simulator has them all at once.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use distchat_crdt::{
     Draft, Key, Keypair, Message, Signer, Timestamp,
@@ -16,22 +22,17 @@ use crate::world::{START_MS, World, room_id};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A chain of messages of one author, a second apart, the last of which is at that time.
-fn chain(signer: &dyn Signer, count: u64, last: Timestamp) -> Vec<Message> {
+/// A chain of messages of one author, a second apart until some time ago.
+fn talk(signer: &dyn Signer, count: u64) -> Vec<Message> {
     let mut messages: Vec<Message> = Vec::new();
     for seq in 0..count {
-        let time = if seq + 1 == count { last } else { Timestamp::from_millis(START_MS - 1000 * (count - seq)) };
+        let time = Timestamp::from_millis(START_MS - 1000 * (count - seq));
         let prev = messages.last().map(Message::key);
         let draft =
             Draft { room: room_id(), seq, time, prev, seen: Vec::new(), kind: kind::TEXT, body: vec![b'x'; 99] };
         messages.push(draft.sign(signer).unwrap());
     }
     messages
-}
-
-/// Of some time ago.
-fn talk(signer: &dyn Signer, count: u64) -> Vec<Message> {
-    chain(signer, count, Timestamp::from_millis(START_MS - 1000))
 }
 
 /// The same message with a signature that does not verify: another one may vouch for it, for the signature is part of
@@ -205,6 +206,54 @@ fn who_is_busy_in_time_pays_all_the_same() {
     let served = world.bytes;
     assert!(served > 1_000_000, "it was tried: {served}");
     assert!(served < 4_000_000, "a minute of a liar cost {served} bytes");
+}
+
+#[test]
+fn who_is_busy_in_time_is_relieved() {
+    let mut world = two_and_a_liar();
+    world.late = SECOND * 14;
+    world.twist = Some(Box::new(|response| match response {
+        Response::Page(_) => Response::Refused(Refusal::Busy),
+        Response::Hello(greeting) => something_else(greeting),
+        other => other,
+    }));
+    world.connect(0, 2);
+    world.connect(1, 2);
+    world.run_for(SECOND * 2);
+    world.connect(0, 1);
+    world.run_for(SECOND * 16);
+    for n in 0..5 {
+        assert_eq!(world.lens()[..2], [610 + n; 2]);
+        world.say(1, "gossip loses this");
+        world.run_for(SECOND * 17);
+    }
+}
+
+#[test]
+fn the_same_over_and_over_is_paid_for_as_an_answer_to_what_others_refer_to() {
+    let mut world = two_and_a_liar();
+    world.connect(0, 2);
+    world.run_for(SECOND);
+    let messages = talk(&Keypair::from_seed([95; 32]), 400);
+    let said = Arc::new(AtomicUsize::new(0));
+    let (answers, counter) = (messages.clone(), said.clone());
+    world.twist = Some(Box::new(move |response| match response {
+        Response::Page(_) => {
+            let asked = answers[2 * counter.load(Ordering::Relaxed)].bytes();
+            let messages = Blob::cut(asked.repeat(1_000_000 / asked.len()));
+            Response::Page(Page { done: 1, messages, cuts: List::default(), lacks: Blob::default() })
+        }
+        other => other,
+    }));
+    let peer = world.hosts[2].peer.clone();
+    for n in 0..100 {
+        said.store(n, Ordering::Relaxed);
+        let bytes = messages[2 * n + 1].bytes().to_vec();
+        world.input(0, Input::Frame { peer: peer.clone(), ticket: 0, bytes });
+        world.run_for(SECOND / 2);
+    }
+    let served = world.hosts[2].served;
+    assert!((900_000..4_000_000).contains(&served), "a minute of a liar cost {served} bytes");
 }
 
 #[test]

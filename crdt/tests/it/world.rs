@@ -76,7 +76,7 @@ pub struct World {
     pub gossip: bool,
     /// How long a read from disk takes.
     pub read_time: Duration,
-    /// Hosts that ask for nothing but to enter, what they answer instead, and how late their pages come.
+    /// Hosts that ask for nothing but to enter, what they answer instead, and how late what they were asked for comes.
     pub liars: Vec<usize>,
     pub twist: Option<Twist>,
     pub late: Duration,
@@ -290,7 +290,8 @@ impl World {
                     asker.pages_in_flight = asker.pages_in_flight.saturating_sub(1);
                 }
                 let peer = self.hosts[host].peer.clone();
-                let is_late = self.liars.contains(&host) && matches!(response, Response::Page(_));
+                let is_late =
+                    self.liars.contains(&host) && matches!(response, Response::Page(_) | Response::Refused(_));
                 let late = if is_late { self.late } else { Duration::ZERO };
                 self.schedule(
                     asker,
