@@ -128,7 +128,7 @@ impl Room {
     /// If the room has failed already or was left.
     pub async fn crash(&self) -> Result<(), RoomError> {
         self.usable()?;
-        self.slot.commands.send(Command::Crash).await.map_err(|_| RoomError::Closed)
+        self.slot.give(Command::Crash).await
     }
 
     /// Starts a failed room again. Does nothing to one that runs.
@@ -165,10 +165,8 @@ impl Room {
         for _ in 0..TRIES {
             self.usable()?;
             let (reply, answer) = oneshot::channel();
-            // Without tokio's cooperative budget, which may turn away a first poll, and with it the order of the calls.
-            let send = tokio::task::unconstrained(self.slot.commands.send(command(reply)));
             let answered = async {
-                send.await.map_err(|_| RoomError::Closed)?;
+                self.slot.give(command(reply)).await?;
                 Ok::<_, RoomError>(answer.await.ok())
             };
             let mut state = self.slot.state.subscribe();

@@ -31,7 +31,9 @@ pub(crate) struct Slot {
     pub(crate) id: RoomId,
     /// The room's number in the store.
     pub(crate) number: RoomNo,
-    pub(crate) commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<Command>,
+    /// Whose turn it is to give a command.
+    turn: tokio::sync::Mutex<()>,
     pub(crate) inputs: mpsc::Sender<NetInput>,
     /// The receiving ends. The task holds the lock while it runs; what it has not taken when it crashes, the next one
     /// takes.
@@ -111,6 +113,7 @@ impl Slot {
             name,
             number,
             commands,
+            turn: tokio::sync::Mutex::new(()),
             inputs,
             mailbox: tokio::sync::Mutex::new(Mailbox { commands: command_receiver, inputs: input_receiver }),
             status: watch::Sender::new(status),
@@ -121,6 +124,20 @@ impl Slot {
             opened: AtomicBool::new(false),
             kept: Mutex::new(Kept { unannounced: VecDeque::new(), newest_shown: Key::MIN, said: Vec::new() }),
         }
+    }
+
+    /// Gives the task a command, after those whose givers were first polled before.
+    ///
+    /// # Errors
+    /// If there will be no task.
+    pub(crate) async fn give(&self, command: Command) -> Result<(), RoomError> {
+        // The channel alone gives a place that falls free to whoever comes just then, before those who wait for one and
+        // are about to be woken. And tokio's cooperative budget may turn away a first poll.
+        tokio::task::unconstrained(async {
+            let _turn = self.turn.lock().await;
+            self.commands.send(command).await.map_err(|_| RoomError::Closed)
+        })
+        .await
     }
 
     /// What the network calls the room now.
