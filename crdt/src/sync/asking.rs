@@ -269,7 +269,9 @@ impl Replica {
     }
 
     fn paged(&mut self, peer: &Peer, wants: Vec<session::Want>, held: u64, page: &Page) -> Result<(), Abort> {
-        let others_brought = session::held(&self.room, &wants).saturating_sub(held);
+        let session = self.peers.get(peer).and_then(|state| state.session.as_ref());
+        let held_now = session.map_or(0, |session| session::held(&self.room, &wants, session.upper));
+        let others_brought = held_now.saturating_sub(held);
         self.with_session(peer, |session, _| session.paged(wants, page))?;
         self.collect_pieces(peer);
         self.take_page(peer, &page.messages, others_brought)
@@ -279,20 +281,23 @@ impl Replica {
     /// meanwhile: that it brings them as well is not its fault.
     pub(super) fn take_page(&mut self, peer: &Peer, bytes: &[u8], others_brought: u64) -> Result<(), Abort> {
         let messages = decode(bytes)?;
-        let came = messages.len();
+        let mut excused = BTreeMap::new();
+        if others_brought > 0 {
+            let known = messages.iter().filter(|message| self.room.index().contains(&message.key()));
+            let sizes = known.map(|message| (message.key(), message.bytes().len()));
+            excused.extend(sizes.take(usize::try_from(others_brought).unwrap_or(usize::MAX)));
+        }
         let gain = self.take(peer, messages)?;
-        let known = came.saturating_sub(gain.messages);
-        let excused = known.min(usize::try_from(others_brought).unwrap_or(usize::MAX));
-        let excused_bytes = bytes.len().saturating_sub(gain.bytes) * excused / known.max(1);
+        let excused_bytes: usize = excused.into_values().sum();
         let now = self.now.mono;
-        if let Some(transfer) = &mut self.asking.transfer {
-            transfer.overtaken |= excused > 0;
+        if excused_bytes > 0 {
+            self.overtaken();
         }
         self.with_session(peer, |session, _| {
-            if excused > 0 {
+            if excused_bytes > 0 {
                 session.waited(now);
             }
-            session.brought(now, bytes.len() - excused_bytes, gain)
+            session.brought(now, bytes.len().saturating_sub(excused_bytes), gain)
         })
     }
 

@@ -89,9 +89,17 @@ pub(super) struct Want {
     excepted: Vec<Key>,
 }
 
-/// How many messages are held of what is wanted.
-pub(super) fn held(room: &Room, wants: &[Want]) -> u64 {
-    let bounds = wants.iter().map(|want| want.range.bounds(last_key(Timestamp::MAX)));
+impl Want {
+    /// Whether others have brought a part of it since it was found. The next hello finds out what is still lacking then.
+    fn is_overtaken(&self, room: &Room, upper: Timestamp) -> bool {
+        let held = held(room, std::slice::from_ref(self), upper);
+        matches!(self.range.filter, Filter::Except(_)) && held >= self.excepted.len() as u64 + transfer::OVERTAKEN
+    }
+}
+
+/// How many messages are held of what is wanted up to that time.
+pub(super) fn held(room: &Room, wants: &[Want], upper: Timestamp) -> u64 {
+    let bounds = wants.iter().map(|want| want.range.bounds(last_key(upper)));
     bounds.map(|(from, below)| Piece { from, below }.held(room)).sum()
 }
 
@@ -128,6 +136,8 @@ pub(super) struct Session {
     pub(super) received: u64,
     /// How many messages had gone either way at the last hello.
     before: u64,
+    /// Since then others have brought some of what was to be fetched.
+    pub(super) overtaken: bool,
     /// How many bytes the peer has cost without anything new, less what new ones were worth.
     pub(super) fruitless: usize,
     /// When something new last came or went, or the session began.
@@ -153,6 +163,7 @@ impl Session {
             in_flight: 0,
             received: 0,
             before: 0,
+            overtaken: false,
             fruitless: owed,
             progress: now,
         }
@@ -168,6 +179,7 @@ impl Session {
         self.round += 1;
         self.upper = upper;
         self.before = self.received + self.offers.taken;
+        self.overtaken = false;
         let (count, root) = room.index().root_to(&last_key(upper));
         self.told = (count, root);
         self.told_last = room.index().last_to(&last_key(upper));
@@ -265,6 +277,10 @@ impl Session {
         let mut asked: Vec<Want> = Vec::new();
         let mut shorts = 0;
         while let Some((place, want)) = self.wants.pop_last() {
+            if want.is_overtaken(room, self.upper) {
+                self.overtaken = true;
+                continue;
+            }
             let (Filter::Except(list) | Filter::Only(list)) = &want.range.filter;
             let fits = shorts + list.len() <= MAX_SHORTS && asked.len() < RANGES_AT_ONCE.min(MAX_FETCH_ITEMS);
             if !asked.is_empty() && !fits {
@@ -280,7 +296,7 @@ impl Session {
         let items = asked.iter().map(|want| Wanted::Range(want.range.clone())).collect();
         let (handle, upper, nonce) = (self.handle, self.upper, self.short.nonce);
         let request = Request::Fetch(Fetch { handle, upper, nonce, items: List::cut(items) });
-        let held = held(room, &asked);
+        let held = held(room, &asked, self.upper);
         Some((Asked::Fetch(asked, held), request))
     }
 
@@ -489,7 +505,7 @@ impl Session {
 
     /// Whether anything went either way since the last hello.
     pub(super) fn exchanged(&self) -> bool {
-        self.received + self.offers.taken > self.before
+        self.overtaken || self.received + self.offers.taken > self.before
     }
 
     /// What both held at the last hello, if the greeting said so, and whether this side still does.

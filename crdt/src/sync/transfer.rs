@@ -34,8 +34,8 @@ const MAX_HELPERS: usize = 2;
 const TURN: Duration = Duration::from_secs(20);
 const REST: Duration = Duration::from_secs(4);
 
-/// A piece of which others have brought so many messages is not fetched as a whole.
-const OVERTAKEN: u64 = 64;
+/// A range of which others have brought so many messages since it was found is not fetched as a whole.
+pub(super) const OVERTAKEN: u64 = 64;
 
 /// A range of messages to fetch, all of it: about a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +61,6 @@ pub(super) struct Transfer {
     upper: Timestamp,
     /// What nobody was asked for yet, by where it begins: where it ends, and how much of it was held when it was found.
     pieces: BTreeMap<Key, (Key, u64)>,
-    /// Others have brought some of it meanwhile.
-    pub(super) overtaken: bool,
     /// How many messages helpers that are done have brought.
     pub(super) helped: u64,
     /// How many that were at the last hello.
@@ -72,7 +70,7 @@ pub(super) struct Transfer {
 impl Transfer {
     fn new(leader: Peer, upper: Timestamp, since: Duration) -> Self {
         let (helpers, pieces) = (BTreeSet::new(), BTreeMap::new());
-        Self { leader, helpers, since, upper, pieces, overtaken: false, helped: 0, helped_before: 0 }
+        Self { leader, helpers, since, upper, pieces, helped: 0, helped_before: 0 }
     }
 
     pub(super) fn includes(&self, peer: &Peer) -> bool {
@@ -89,10 +87,9 @@ impl Transfer {
         (*below, *before) = (piece.below.max(*below), held.min(*before));
     }
 
-    /// Whether helpers or others have brought anything since this was last asked.
+    /// Whether helpers have brought anything since this was last asked.
     pub(super) fn was_helped(&mut self) -> bool {
-        let overtaken = std::mem::take(&mut self.overtaken);
-        std::mem::replace(&mut self.helped_before, self.helped) < self.helped || overtaken
+        std::mem::replace(&mut self.helped_before, self.helped) < self.helped
     }
 
     /// The newest piece, and how much of it was held when it was found.
@@ -215,22 +212,28 @@ impl Replica {
     }
 
     fn ask_piece(&mut self, peer: &Peer) {
-        let Some(session) = self.peers.get_mut(peer).and_then(|state| state.session.as_mut()) else { return };
         let Some(transfer) = &mut self.asking.transfer else { return };
-        let (piece, held) = loop {
-            let Some((piece, held)) = transfer.take() else { return };
-            if piece.held(&self.room) < held + OVERTAKEN {
-                break (piece, held);
-            }
-            // Others are bringing it. The next hello finds out what is still lacking then.
-            transfer.overtaken = true;
-        };
+        let Some((piece, held)) = transfer.take() else { return };
+        // Nothing of it was held when it was first found. The next hello finds out what is still lacking then.
+        if piece.held(&self.room) >= OVERTAKEN {
+            return self.overtaken();
+        }
+        let Some(session) = self.peers.get_mut(peer).and_then(|state| state.session.as_mut()) else { return };
         session.in_flight += 1;
         let (from, below) = (Some(piece.from), Some(piece.below));
         let range = Range { region: Prefix::EMPTY, from, below, filter: Filter::Except(Blob::default()) };
         let items = List::cut(vec![Wanted::Range(range)]);
         let fetch = Fetch { handle: session.handle, upper: transfer.upper, nonce: session.nonce(), items };
         self.ask(peer, InFlight::Session(Asked::Piece(piece, held)), Request::Fetch(fetch));
+    }
+
+    /// Others have brought some of what the transfer is about: that it was not the leader is not its fault.
+    pub(super) fn overtaken(&mut self) {
+        let leader = self.asking.transfer.as_ref().map(|transfer| &transfer.leader);
+        let leader = leader.and_then(|leader| self.peers.get_mut(leader));
+        if let Some(session) = leader.and_then(|state| state.session.as_mut()) {
+            session.overtaken = true;
+        }
     }
 
     /// Asks others to help, while there is enough to do for them.
