@@ -11,6 +11,7 @@ use super::{
     schedule::SOON,
     session::{self, Abort, Asked, Met, Session},
     transfer::Transfer,
+    want::{self, Want},
 };
 use crate::{AuthorId, Fingerprint, Key, Message, Timestamp};
 
@@ -268,9 +269,9 @@ impl Replica {
         Ok(())
     }
 
-    fn paged(&mut self, peer: &Peer, wants: Vec<session::Want>, held: u64, page: &Page) -> Result<(), Abort> {
+    fn paged(&mut self, peer: &Peer, wants: Vec<Want>, held: u64, page: &Page) -> Result<(), Abort> {
         let session = self.peers.get(peer).and_then(|state| state.session.as_ref());
-        let held_now = session.map_or(0, |session| session::held(&self.room, &wants, session.upper));
+        let held_now = session.map_or(0, |session| want::held(&self.room, &wants, session.upper));
         let others_brought = held_now.saturating_sub(held);
         self.with_session(peer, |session, _| session.paged(wants, page))?;
         self.collect_pieces(peer);

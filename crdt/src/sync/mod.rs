@@ -27,6 +27,7 @@ mod serving;
 mod session;
 mod short;
 mod transfer;
+mod want;
 mod wire;
 
 pub use io::{Input, Output, Ticket, Verdict};

@@ -24,6 +24,7 @@ use super::{
     replica::Gain,
     short::{Short, Shortener, shorts},
     transfer::{self, Piece},
+    want::{Want, held},
 };
 use crate::{
     Fingerprint, Key, Room, Timestamp,
@@ -80,27 +81,6 @@ pub(super) enum Met {
     Again,
     /// The peer lacks messages but asks for them itself.
     Leave,
-}
-
-/// A range to fetch, and for a list of exceptions the keys it stands for.
-#[derive(Clone, Debug)]
-pub(super) struct Want {
-    range: Range,
-    excepted: Vec<Key>,
-}
-
-impl Want {
-    /// Whether others have brought a part of it since it was found. The next hello finds out what is still lacking then.
-    fn is_overtaken(&self, room: &Room, upper: Timestamp) -> bool {
-        let held = held(room, std::slice::from_ref(self), upper);
-        matches!(self.range.filter, Filter::Except(_)) && held >= self.excepted.len() as u64 + transfer::OVERTAKEN
-    }
-}
-
-/// How many messages are held of what is wanted up to that time.
-pub(super) fn held(room: &Room, wants: &[Want], upper: Timestamp) -> u64 {
-    let bounds = wants.iter().map(|want| want.range.bounds(last_key(upper)));
-    bounds.map(|(from, below)| Piece { from, below }.held(room)).sum()
 }
 
 /// A request under way, and what it was about.
