@@ -19,6 +19,7 @@ mod author;
 mod batch;
 mod cbor;
 pub mod clock;
+mod content;
 mod id;
 pub mod index;
 mod key;
@@ -36,11 +37,10 @@ pub mod sync;
 pub use author::AuthorLog;
 pub use batch::{Claim, Commit, Snapshot};
 pub use cbor::CborError;
+pub use content::{Content, kind};
 pub use id::{AuthorId, Fingerprint, MessageId, RoomId, Signature, Topic};
 pub use key::{KEY_LEN, Key, Timestamp};
-pub use message::{
-    DecodeError, Draft, MAX_BODY, MAX_MESSAGE, MAX_SEEN, MIN_MESSAGE, Message, SEQ_LIMIT, VERSION, kind,
-};
+pub use message::{DecodeError, Draft, MAX_BODY, MAX_MESSAGE, MAX_SEEN, MIN_MESSAGE, Message, SEQ_LIMIT, VERSION};
 pub use name::{MAX_ROOM_NAME, RoomName, RoomNameError};
 pub use room::{MAX_OWN_TIPS, MAX_SEEN_CLAIMS, MAX_SEEN_CLAIMS_PER_AUTHOR, Merge, Room};
 pub use sign::{Keypair, Signer, Verifier, Zip215};

@@ -42,14 +42,6 @@ const FIELDS: u64 = 10;
 const AT_ONCE: usize = 128;
 const SIGN_TAG: &[u8] = b"distchat/1/message\0";
 
-/// Kinds of messages. Others are kept and passed on, not shown.
-pub mod kind {
-    /// The body is UTF-8 text.
-    pub const TEXT: u32 = 0;
-    /// The body is the author's display name from here on, in UTF-8.
-    pub const NICK: u32 = 1;
-}
-
 /// Why bytes are not a well-formed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum DecodeError {
