@@ -1,5 +1,7 @@
 //! What a node tells its users, and how.
 
+use std::time::Duration;
+
 use distchat_crdt::{AuthorId, Fingerprint, Key, MessageId, RoomName, Timestamp};
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::broadcast;
@@ -7,7 +9,42 @@ use tokio::sync::broadcast;
 /// How many events a reader may be behind before it misses some and is told so.
 const EVENT_BUFFER: usize = 32 * 1024;
 
-/// A text message, as people are shown it. Texts and nicks are raw: whoever shows them escapes them.
+/// How a message is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Said to the room.
+    Text,
+    /// What the author does, told in the third person: `waves`.
+    Action,
+    /// Said in answer to the message at that place, which may not be here.
+    Reply(Key),
+}
+
+/// What somebody thinks of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reaction {
+    /// Its place in the transcript. Of an author's reactions to a message the last one holds.
+    pub key: Key,
+    /// Who.
+    pub author: AuthorId,
+    /// The message thought of, which may not be here.
+    pub to: Key,
+    /// An emoji, as a rule. If it is empty, the author takes back what it thought before.
+    pub emoji: String,
+}
+
+/// What a room is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomTopic {
+    /// Its place in the transcript. The last one holds.
+    pub key: Key,
+    /// Who said so.
+    pub author: AuthorId,
+    /// What it is about. Empty if nothing.
+    pub text: String,
+}
+
+/// A text message, an action or a reply, as people are shown it. Texts and nicks are raw: whoever shows them escapes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The hash of all its bytes.
@@ -24,12 +61,17 @@ pub struct Message {
     pub seq: u64,
     /// When it was written, by the hybrid clock.
     pub time: Timestamp,
+    /// How it is meant.
+    pub form: Form,
     /// What it says. What is not UTF-8 is told as such.
     pub text: String,
     /// Whether this node's author wrote it.
     pub own: bool,
     /// It went in before messages that had been shown already.
     pub late: bool,
+    /// How much later than it was written it came here, if newer ones had been shown by then. `None` if it came in time,
+    /// and in what is caught up with after an absence. It stays as it is when the node is started again.
+    pub delay: Option<Duration>,
     /// It is dated more than two minutes ahead of the clock.
     pub future: bool,
 }
@@ -102,7 +144,7 @@ pub enum Event {
         /// The state.
         state: RoomState,
     },
-    /// A text message is on disk and part of the room.
+    /// A text message, an action or a reply is on disk and part of the room.
     Message {
         /// Which room.
         room: RoomName,
@@ -120,6 +162,20 @@ pub enum Event {
         from: Key,
         /// The name. Never empty.
         nick: String,
+    },
+    /// Somebody thinks something of a message.
+    Reacted {
+        /// In which room.
+        room: RoomName,
+        /// Who, what, and of which message.
+        reaction: Reaction,
+    },
+    /// Somebody has said what a room is about.
+    Topic {
+        /// Which room.
+        room: RoomName,
+        /// What it is about, which may be out of date: another one may have a later place.
+        topic: RoomTopic,
     },
     /// A peer was connected, has proven who its author is, or is gone.
     Peer {

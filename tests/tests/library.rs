@@ -1,12 +1,20 @@
 //! What the library promises those who embed it, where the command line would not show it.
 
-use distchat_node::{Config, Node};
+use std::path::Path;
+
+use distchat_node::{Config, Event, Events, Form, Key, Message, Node, Room};
 
 /// A node in memory that nobody else can find.
 async fn start(name: &str) -> Node {
+    start_at(name, None).await
+}
+
+/// The same, with a disk.
+async fn start_at(name: &str, disk: Option<&Path>) -> Node {
     let config = Config {
         profile: name.into(),
-        memory: true,
+        memory: disk.is_none(),
+        data_dir: disk.map(Path::to_owned),
         mdns: false,
         same_machine: false,
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
@@ -41,13 +49,91 @@ async fn equal_fingerprints_mean_that_equal_transcripts_are_read() {
         while at_alice.fingerprint().await.unwrap() != at_bob.fingerprint().await.unwrap() {
             events.next().await.unwrap();
         }
-        let transcript = |messages: Vec<distchat_node::Message>| -> Vec<(String, String)> {
+        let transcript = |messages: Vec<Message>| -> Vec<(String, String)> {
             messages.into_iter().map(|message| (message.nick, message.text)).collect()
         };
         let here = transcript(at_alice.messages(10).await.unwrap());
         assert_eq!(here.len(), 2);
         assert_eq!(transcript(at_bob.messages(10).await.unwrap()), here, "round {n}");
     }
+    alice.shutdown().await;
+    bob.shutdown().await;
+}
+
+/// Has two nodes meet, and waits until both hold the same.
+async fn meet(here: (&Node, &Room), there: (&Node, &Room)) {
+    let mut events = [here.0.events(), there.0.events()];
+    here.0.connect(there.0.listeners().remove(0)).await.unwrap();
+    for events in &mut events {
+        until(events, |event| matches!(event, Event::Synced { .. })).await;
+    }
+    assert_eq!(here.1.fingerprint().await.unwrap(), there.1.fingerprint().await.unwrap());
+}
+
+async fn until(events: &mut Events, so: impl Fn(&Event) -> bool) {
+    while !so(&events.next().await.unwrap()) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_late_stays_marked_and_what_was_caught_up_with_is_not() {
+    let disk = tempfile::tempdir().unwrap();
+    let name = "general".parse().unwrap();
+    let late = |messages: Vec<Message>| -> Vec<(String, bool)> {
+        messages.into_iter().map(|message| (message.text, message.delay.is_some())).collect()
+    };
+    let expect = [("a1", false), ("b1", true), ("a2", false)].map(|(text, late)| (text.to_owned(), late));
+    {
+        let [alice, bob] = [start_at("alice", Some(disk.path())).await, start("bob").await];
+        let (at_alice, at_bob) = (alice.open_room(&name).await.unwrap(), bob.open_room(&name).await.unwrap());
+        // They have not met, and each talks to itself.
+        at_alice.broadcast("a1").await.unwrap();
+        at_bob.broadcast("b1").await.unwrap();
+        at_alice.broadcast("a2").await.unwrap();
+        meet((&alice, &at_alice), (&bob, &at_bob)).await;
+        assert_eq!(late(at_alice.messages(9).await.unwrap()), expect);
+        let at_bob = late(at_bob.messages(9).await.unwrap());
+        assert_eq!(at_bob.iter().map(|(_, late)| *late).collect::<Vec<_>>(), [true, false, false]);
+        alice.shutdown().await;
+        bob.shutdown().await;
+    }
+    let alice = start_at("alice", Some(disk.path())).await;
+    let at_alice = alice.open_room(&name).await.unwrap();
+    assert_eq!(late(at_alice.messages(9).await.unwrap()), expect);
+    let carol = start("carol").await;
+    let at_carol = carol.open_room(&name).await.unwrap();
+    meet((&alice, &at_alice), (&carol, &at_carol)).await;
+    assert!(at_carol.messages(9).await.unwrap().iter().all(|message| message.delay.is_none()));
+    alice.shutdown().await;
+    carol.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn actions_replies_reactions_and_topics_are_replicated() {
+    let [alice, bob] = [start("alice").await, start("bob").await];
+    let name = "general".parse().unwrap();
+    let (at_alice, at_bob) = (alice.open_room(&name).await.unwrap(), bob.open_room(&name).await.unwrap());
+    let hello = at_alice.broadcast("hello").await.unwrap().key;
+    at_alice.act("waves").await.unwrap();
+    at_alice.set_topic("whales").await.unwrap();
+    meet((&alice, &at_alice), (&bob, &at_bob)).await;
+
+    let mut events = alice.events();
+    at_bob.reply(hello, "hi").await.unwrap();
+    at_bob.react(hello, "\u{1f44d}").await.unwrap();
+    until(&mut events, |event| matches!(event, Event::Reacted { reaction, .. } if reaction.to == hello)).await;
+    let said: Vec<(String, Form)> =
+        at_alice.messages(9).await.unwrap().into_iter().map(|message| (message.text, message.form)).collect();
+    let expect = [("hello", Form::Text), ("waves", Form::Action), ("hi", Form::Reply(hello))];
+    assert_eq!(said, expect.map(|(text, form)| (text.to_owned(), form)));
+    for room in [&at_alice, &at_bob] {
+        let reactions = room.reactions(&[hello, Key::MIN]).await.unwrap();
+        let reactions: Vec<_> = reactions.iter().map(|reaction| (reaction.author, &*reaction.emoji)).collect();
+        assert_eq!(reactions, [(bob.author(), "\u{1f44d}")]);
+        assert_eq!(room.topic().await.unwrap().map(|topic| topic.text).as_deref(), Some("whales"));
+        assert_eq!(room.messages_after(hello, 1).await.unwrap()[0].text, "waves");
+    }
+    at_bob.react(hello, "").await.unwrap();
+    assert_eq!(at_bob.reactions(&[hello]).await.unwrap(), []);
     alice.shutdown().await;
     bob.shutdown().await;
 }

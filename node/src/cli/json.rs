@@ -1,6 +1,6 @@
 //! Reports as JSON, one object a line, for programs.
 
-use distchat_node::{Event, Message, RoomInfo, RoomName};
+use distchat_node::{Event, Form, Message, RoomInfo, RoomName};
 use serde::Serialize;
 
 use super::command::HELP;
@@ -34,6 +34,14 @@ struct MessageObject<'a> {
     own: bool,
     late: bool,
     future: bool,
+    /// Of what is no plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    form: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply_to: Option<String>,
+    /// How much later than it was written it came, if newer ones had been shown by then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_ms: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -65,6 +73,13 @@ fn message<'a>(room: &'a RoomName, message: &'a Message) -> MessageObject<'a> {
         own: message.own,
         late: message.late,
         future: message.future,
+        form: match message.form {
+            Form::Text => None,
+            Form::Action => Some("action"),
+            Form::Reply(_) => Some("reply"),
+        },
+        reply_to: if let Form::Reply(to) = message.form { Some(to.id.to_string()) } else { None },
+        delay_ms: message.delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
     }
 }
 
@@ -140,7 +155,8 @@ pub(crate) fn render(report: &Report) -> Vec<Line> {
 fn of_event(event: &Event) -> Option<Line> {
     let error = |code, message: &str| line(&Object::Error { code, message });
     Some(match event {
-        Event::Named { .. } => return None,
+        // Programs that want more than texts are not there yet.
+        Event::Named { .. } | Event::Reacted { .. } | Event::Topic { .. } => return None,
         Event::Room { room, messages, fingerprint, state: now } => line(&Object::Room {
             room: room.as_str(),
             messages: *messages,

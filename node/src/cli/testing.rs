@@ -1,8 +1,8 @@
 //! Values of the library's types for the tests of what shows them.
 
 use distchat_node::{
-    AuthorId, Fingerprint, FingerprintInfo, Key, Message, MessageId, PeerId, PeerInfo, RoomInfo, RoomName, RoomState,
-    Timestamp,
+    AuthorId, Fingerprint, FingerprintInfo, Form, Key, Message, MessageId, PeerId, PeerInfo, RoomInfo, RoomName,
+    RoomState, Timestamp,
 };
 
 /// Milliseconds since 1970 of the test's messages: 22:13:20 on 14 November 2023.
@@ -39,9 +39,11 @@ pub(crate) fn message(n: u8, nick: &str, text: &str) -> Message {
         nick_shared: false,
         seq: n.into(),
         time,
+        form: Form::Text,
         text: text.to_owned(),
         own: false,
         late: false,
+        delay: None,
         future: false,
     }
 }

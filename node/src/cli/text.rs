@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use distchat_node::{AuthorId, Event, Message, PeerId, PeerInfo, RoomInfo, RoomName, RoomState};
+use distchat_node::{AuthorId, Event, Form, Message, PeerId, PeerInfo, RoomInfo, RoomName, RoomState};
 use jiff::civil::Date;
 
 use super::clock::{self, Clock};
@@ -191,7 +191,10 @@ impl TextView {
                 }
             }
             // A line says by what name it was written.
-            Event::Named { .. } | Event::Synced { received: 0, sent: 0, .. } => {}
+            Event::Named { .. }
+            | Event::Reacted { .. }
+            | Event::Topic { .. }
+            | Event::Synced { received: 0, sent: 0, .. } => {}
             Event::Synced { room, peer_id, received, sent, .. } => {
                 let who = self.peers.get(peer_id).map_or_else(|| format!("peer {peer_id}"), |author| self.who(*author));
                 let text = format!("{room}: synced with {who}, {} received, {sent} sent", count(*received, "message"));
@@ -276,7 +279,11 @@ impl TextView {
         }
         let room = if self.rooms.len() > 1 { format!("{} ", visible(room.as_str())) } else { String::new() };
         let time = self.style.dim(format!("{room}[{time}]"));
-        let nick = self.style.nick(message.author, format!("<{nick}>"));
+        let nick = match message.form {
+            Form::Text | Form::Reply(_) => format!("<{nick}>"),
+            Form::Action => format!("* {nick}"),
+        };
+        let nick = self.style.nick(message.author, nick);
         lines.push(Line::Data(format!("{time} {nick} {}", visible(&message.text))));
     }
 

@@ -8,12 +8,13 @@ mod view;
 
 use std::sync::Arc;
 
-use distchat_crdt::{Key, MAX_BODY, RoomName};
+use distchat_crdt::{Content, Key, MAX_BODY, RoomName};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     error::{NickError, RoomError},
-    event::{FingerprintInfo, Message, RoomInfo, RoomState},
+    event::{FingerprintInfo, Form, Message, Reaction, RoomInfo, RoomState, RoomTopic},
+    store::Lines,
 };
 pub(crate) use slot::{Command, Slot};
 pub(crate) use task::{RoomFailure, Shared, run};
@@ -57,13 +58,52 @@ impl Room {
     /// If the text is empty or longer than [`MAX_BODY`] bytes, if the room has failed or was left, or if it could not be
     /// stored. Then nothing was said.
     pub async fn broadcast(&self, text: &str) -> Result<Message, RoomError> {
+        self.say_line(text, Form::Text).await
+    }
+
+    /// Tells everybody in the room what the own author does, in the third person: `waves`.
+    ///
+    /// # Errors
+    /// As for [`Room::broadcast`].
+    pub async fn act(&self, text: &str) -> Result<Message, RoomError> {
+        self.say_line(text, Form::Action).await
+    }
+
+    /// Says something in answer to the message at that place.
+    ///
+    /// # Errors
+    /// As for [`Room::broadcast`], but that the text can have [`distchat_crdt::KEY_LEN`] bytes less.
+    pub async fn reply(&self, to: Key, text: &str) -> Result<Message, RoomError> {
+        self.say_line(text, Form::Reply(to)).await
+    }
+
+    /// Says what the own author thinks of the message at that place from here on: an emoji, or nothing any more.
+    ///
+    /// # Errors
+    /// As for [`Room::reply`], but that it may be empty.
+    pub async fn react(&self, to: Key, emoji: &str) -> Result<(), RoomError> {
+        self.say(Content::Reaction { to, emoji }).await.map(drop)
+    }
+
+    /// Says what the room is about from here on; nothing, if it is empty.
+    ///
+    /// # Errors
+    /// As for [`Room::broadcast`], but that it may be empty.
+    pub async fn set_topic(&self, text: &str) -> Result<(), RoomError> {
+        self.say(Content::Topic(text)).await.map(drop)
+    }
+
+    async fn say_line(&self, text: &str, form: Form) -> Result<Message, RoomError> {
         if text.is_empty() {
             return Err(RoomError::Empty);
         }
-        if text.len() > MAX_BODY {
-            return Err(RoomError::TooLong { len: text.len(), max: MAX_BODY });
-        }
-        let message = self.call(|reply| Command::Say { text: text.to_owned(), reply }).await?;
+        let message = self
+            .say(match form {
+                Form::Text => Content::Text(text),
+                Form::Action => Content::Action(text),
+                Form::Reply(to) => Content::Reply { to, text },
+            })
+            .await?;
         let author = message.author();
         Ok(Message {
             id: message.id(),
@@ -73,11 +113,21 @@ impl Room {
             nick_shared: false,
             seq: message.seq(),
             time: message.time(),
+            form,
             text: text.to_owned(),
             own: true,
             late: false,
+            delay: None,
             future: false,
         })
+    }
+
+    async fn say(&self, content: Content<'_>) -> Result<distchat_crdt::Message, RoomError> {
+        let (kind, body) = (content.kind(), content.body());
+        if body.len() > MAX_BODY {
+            return Err(RoomError::TooLong { len: body.len(), max: MAX_BODY });
+        }
+        self.call(|reply| Command::Say { kind, body: body.clone(), reply }).await
     }
 
     /// Goes by another name in this room from here on.
@@ -89,20 +139,44 @@ impl Room {
         self.call(|reply| Command::Nick { nick: nick.clone(), reply }).await.map(drop)
     }
 
-    /// The newest text messages, at most so many, in the transcript's order.
+    /// The newest messages, at most so many, in the transcript's order.
     ///
     /// # Errors
     /// If the room has failed or was left, or the history cannot be read.
     pub async fn messages(&self, newest: usize) -> Result<Vec<Message>, RoomError> {
-        self.call(|reply| Command::History { before: None, newest, reply }).await
+        self.call(|reply| Command::Lines { lines: Lines::Newest(newest), reply }).await
     }
 
-    /// The newest text messages before that place, at most so many, in the transcript's order.
+    /// The newest messages before that place, at most so many, in the transcript's order.
     ///
     /// # Errors
     /// As for [`Room::messages`].
     pub async fn messages_before(&self, before: Key, newest: usize) -> Result<Vec<Message>, RoomError> {
-        self.call(|reply| Command::History { before: Some(before), newest, reply }).await
+        self.call(|reply| Command::Lines { lines: Lines::Before(before, newest), reply }).await
+    }
+
+    /// The oldest messages behind that place, at most so many, in the transcript's order.
+    ///
+    /// # Errors
+    /// As for [`Room::messages`].
+    pub async fn messages_after(&self, after: Key, oldest: usize) -> Result<Vec<Message>, RoomError> {
+        self.call(|reply| Command::Lines { lines: Lines::After(after, oldest), reply }).await
+    }
+
+    /// What is thought now of the messages at these places, by place.
+    ///
+    /// # Errors
+    /// As for [`Room::messages`].
+    pub async fn reactions(&self, to: &[Key]) -> Result<Vec<Reaction>, RoomError> {
+        self.call(|reply| Command::Reactions { to: to.to_vec(), reply }).await
+    }
+
+    /// What the room is about now, if anybody has said so.
+    ///
+    /// # Errors
+    /// As for [`Room::messages`].
+    pub async fn topic(&self) -> Result<Option<RoomTopic>, RoomError> {
+        self.call(|reply| Command::Topic { reply }).await
     }
 
     /// What the room holds on disk, in 32 bytes.

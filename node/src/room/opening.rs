@@ -33,12 +33,12 @@ pub(super) async fn open(
         tokio::select! {
             loaded = &mut load => break loaded?,
             Some(command) = mailbox.commands.recv(), if aside.len() < ASIDE => match command {
-                Command::History { before, newest, reply } => {
-                    let history = shared.store.newest_text(slot.number, before, newest).await;
+                Command::Lines { lines, reply } => {
+                    let lines = shared.store.lines(slot.number, lines).await;
                     let horizon = Clocks::default().read(shared.now()).horizon;
                     let shown = |messages: Vec<_>| messages.iter().map(|message| view.stored(message, horizon)).collect();
                     // Whoever asked may be gone by now.
-                    reply.send(history.map(shown).map_err(RoomError::from)).ok();
+                    reply.send(lines.map(shown).map_err(RoomError::from)).ok();
                 }
                 command => aside.push_back(command),
             },

@@ -14,10 +14,16 @@ use libp2p::PeerId;
 use tokio::sync::oneshot;
 
 use super::{
+    slot::Unannounced,
     task::{RoomFailure, Task, Written},
     view::Shown,
 };
-use crate::{error::RoomError, event::Event, net::Offence, store::CommitJob};
+use crate::{
+    error::RoomError,
+    event::Event,
+    net::Offence,
+    store::{CommitJob, Frontier},
+};
 
 /// How much the clock's offset must change before the user is told again.
 const CLOCK_CHANGE: Duration = Duration::from_secs(30);
@@ -51,10 +57,11 @@ impl Task {
                 }
                 // Whoever said it was told by the store, which knows even when this task does not live to.
                 Output::Said { .. } => {}
-                Output::Stored { messages, .. } => self.announce(&messages),
+                Output::Stored { messages, .. } => self.announce(messages),
                 Output::Publish { frame } => self.shared.network.publish(self.slot.id.topic(), frame),
                 Output::Entered { peer, author } => self.entered(&peer, author),
                 Output::Synced { peer, received, sent, fingerprint } => {
+                    self.caught_up();
                     // Rounds go on for ever; what people are told is what they did not know.
                     let news = received + sent > 0 || self.synced.get(&peer) != Some(&fingerprint);
                     self.synced.insert(peer.clone(), fingerprint);
@@ -92,7 +99,8 @@ impl Task {
         let waiting: Vec<Waiting> = waiting.drain(..commit.messages.len().min(waiting.len())).collect();
         let said = commit.clone();
         let slot = self.slot.clone();
-        let unannounced = self.slot.committing(commit.clone());
+        let frontier = self.frontier;
+        let unannounced = self.slot.committing(commit.clone(), now.wall_ms, frontier);
         let written = self.written.clone();
         self.last_commit = number;
         let done = move |result: Result<(), crate::store::StoreError>| {
@@ -113,7 +121,8 @@ impl Task {
         };
         let own_author = self.shared.signer.author();
         let room = self.slot.number;
-        let job = CommitJob { room, own: own_author, commit, arrived_ms: now.wall_ms, done: Box::new(done) };
+        let arrived_ms = now.wall_ms;
+        let job = CommitJob { room, own: own_author, commit, arrived_ms, frontier, done: Box::new(done) };
         self.shared.store.submit(job).await.map_err(|closed| RoomFailure::Store(closed.into()))
     }
 
@@ -147,25 +156,31 @@ impl Task {
         }));
     }
 
-    /// Tells people of messages that are on disk.
-    fn announce(&mut self, messages: &[Message]) {
-        self.tell(messages);
+    /// Tells people of the messages of the oldest commit, which is on disk.
+    fn announce(&mut self, messages: Vec<Message>) {
+        let Some(commit) = self.slot.to_announce() else { return };
+        self.tell(&messages, &commit);
         self.slot.announced(self.view.newest_shown);
+        if !self.frontier.unfinished {
+            self.frontier.key = self.view.newest_shown;
+        }
     }
 
-    fn tell(&mut self, messages: &[Message]) {
+    fn tell(&mut self, messages: &[Message], commit: &Unannounced) {
         let horizon = self.replica.clock(self.shared.now()).horizon;
         // In the order of acceptance a voucher comes first; people read the transcript's order.
         let mut ascending: Vec<&Message> = messages.iter().collect();
         ascending.sort_unstable_by_key(|message| message.key());
         for message in ascending {
             let room = self.slot.name.clone();
-            match self.view.arrived(message, horizon) {
-                Some(Shown::Text(message)) => self.shared.events.emit(Event::Message { room, message }),
-                Some(Shown::Name { author, from, nick }) => {
-                    self.shared.events.emit(Event::Named { room, author, from, nick });
-                }
-                None => {}
+            let shown = self.view.arrived(message, horizon, commit.arrived_ms, commit.frontier);
+            if let Some(shown) = shown {
+                self.shared.events.emit(match shown {
+                    Shown::Line(message) => Event::Message { room, message },
+                    Shown::Name { author, from, nick } => Event::Named { room, author, from, nick },
+                    Shown::Reaction(reaction) => Event::Reacted { room, reaction },
+                    Shown::Topic(topic) => Event::Topic { room, topic },
+                });
             }
             let author = message.author();
             let log = self.replica.room().authors().get(&author);
@@ -184,13 +199,18 @@ impl Task {
         }
         let own = self.shared.signer.author();
         for commit in commits {
-            self.tell(&commit.messages);
+            self.tell(&commit.commit.messages, &commit);
             // Peers hear of it by anti-entropy; by gossip they hear sooner.
-            for message in commit.messages.iter().filter(|message| message.author() == own) {
+            for message in commit.commit.messages.iter().filter(|message| message.author() == own) {
                 self.shared.network.publish(self.slot.id.topic(), message.bytes().to_vec());
             }
         }
         Ok(())
+    }
+
+    /// Whatever came in the catching up has been shown, as far as it is on disk; the rest is told with what it came with.
+    fn caught_up(&mut self) {
+        self.frontier = Frontier { key: self.view.newest_shown, unfinished: false };
     }
 
     fn entered(&self, peer: &Peer, author: distchat_crdt::AuthorId) {

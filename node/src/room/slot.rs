@@ -17,7 +17,7 @@ use crate::{
     error::RoomError,
     event::{self, FingerprintInfo, RoomInfo, RoomState},
     net::NetInput,
-    store::RoomNo,
+    store::{Frontier, Lines, RoomNo},
 };
 
 /// How many commands wait for a room before whoever gives them waits, too.
@@ -70,6 +70,9 @@ struct Kept {
 /// tells.
 pub(crate) struct Unannounced {
     pub(crate) commit: Arc<Commit>,
+    /// When it came here, and what had been here before.
+    pub(crate) arrived_ms: u64,
+    pub(crate) frontier: Frontier,
     pub(crate) durable: AtomicBool,
 }
 
@@ -95,9 +98,11 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
 
 /// What a room's users ask of its task.
 pub(crate) enum Command {
-    Say { text: String, reply: Reply<Message> },
+    Say { kind: u32, body: Vec<u8>, reply: Reply<Message> },
     Nick { nick: String, reply: Reply<Message> },
-    History { before: Option<Key>, newest: usize, reply: Reply<Vec<event::Message>> },
+    Lines { lines: Lines, reply: Reply<Vec<event::Message>> },
+    Reactions { to: Vec<Key>, reply: Reply<Vec<event::Reaction>> },
+    Topic { reply: Reply<Option<event::RoomTopic>> },
     Fingerprint { reply: Reply<FingerprintInfo> },
     Delivered { reply: Reply<bool> },
     Crash,
@@ -210,10 +215,15 @@ impl Slot {
     }
 
     /// Remembers that a commit is on its way to the disk.
-    pub(crate) fn committing(&self, commit: Arc<Commit>) -> Arc<Unannounced> {
-        let unannounced = Arc::new(Unannounced { commit, durable: AtomicBool::new(false) });
+    pub(crate) fn committing(&self, commit: Arc<Commit>, arrived_ms: u64, frontier: Frontier) -> Arc<Unannounced> {
+        let unannounced = Arc::new(Unannounced { commit, arrived_ms, frontier, durable: AtomicBool::new(false) });
         self.kept().unannounced.push_back(unannounced.clone());
         unannounced
+    }
+
+    /// The oldest commit that people have not been told of.
+    pub(crate) fn to_announce(&self) -> Option<Arc<Unannounced>> {
+        self.kept().unannounced.front().cloned()
     }
 
     /// People have been told of the oldest commit.
@@ -225,10 +235,9 @@ impl Slot {
 
     /// What a crashed task left: the commits that are on disk and that nobody was told of, and how far the transcript had
     /// been shown. Called when no commit is on its way any more.
-    pub(crate) fn take_unannounced(&self) -> (Vec<Arc<Commit>>, Key) {
+    pub(crate) fn take_unannounced(&self) -> (Vec<Arc<Unannounced>>, Key) {
         let mut kept = self.kept();
-        let commits = kept.unannounced.drain(..).filter(|commit| commit.durable.load(Ordering::Acquire));
-        let commits = commits.map(|commit| commit.commit.clone()).collect();
+        let commits = kept.unannounced.drain(..).filter(|commit| commit.durable.load(Ordering::Acquire)).collect();
         (commits, kept.newest_shown)
     }
 

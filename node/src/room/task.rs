@@ -10,7 +10,7 @@ use distchat_crdt::{
     AuthorId, Fingerprint, Key, Room, Signer, Verifier,
     clock::Now,
     kind,
-    sync::{Input, Peer, Replica, ReplicaConfig, Response, Ticket},
+    sync::{Input, Peer, Replica, ReplicaConfig, Request, Response, RoomGreeting, Ticket},
 };
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
@@ -28,7 +28,7 @@ use crate::{
     error::RoomError,
     event::{EventHub, FingerprintInfo},
     net::{GossipTicket, NetInput, Network},
-    store::{Loaded, Store, StoreError},
+    store::{Frontier, Loaded, Store, StoreError},
 };
 
 /// How many inputs are handled before people and peers are told of what came of them.
@@ -88,6 +88,8 @@ pub(super) struct Task {
     pub(super) shared: Arc<Shared>,
     pub(super) replica: Replica,
     pub(super) view: View,
+    /// What had been here before whatever comes now.
+    pub(super) frontier: Frontier,
     /// Peers that wait for an answer.
     pub(super) answers: BTreeMap<Ticket, oneshot::Sender<Response>>,
     /// Frames of gossip that wait for a verdict. It comes with the same outputs, so there is never more than one.
@@ -166,7 +168,7 @@ pub(super) fn peer_of(peer: &libp2p::PeerId) -> Peer {
 impl Task {
     /// A task that begins with what the store holds. `view` knows the names.
     pub(super) fn new(slot: Arc<Slot>, shared: Arc<Shared>, loaded: Loaded, mut view: View) -> Self {
-        let Loaded { index, snapshot } = loaded;
+        let Loaded { index, snapshot, frontier } = loaded;
         let author = shared.signer.author();
         let room = Room::restore_indexed(slot.id, author, shared.verifier.clone(), index, snapshot);
         let forked = room.authors().iter().filter(|(_, log)| log.is_forked()).map(|(author, _)| *author);
@@ -181,11 +183,13 @@ impl Task {
         let replica = Replica::new(room, config, shared.now());
         let horizon = Key::last_of(replica.clock(shared.now()).horizon);
         view.newest_shown = replica.room().index().last_to(&horizon).unwrap_or(Key::MIN);
+        let frontier = Frontier { key: frontier.unwrap_or(view.newest_shown), unfinished: frontier.is_some() };
         Self {
             slot,
             shared,
             replica,
             view,
+            frontier,
             answers: BTreeMap::new(),
             frames: BTreeMap::new(),
             next_ticket: 0,
@@ -254,11 +258,13 @@ impl Task {
                 Input::Frame { peer: peer_of(&from), ticket: number, bytes: frame }
             }
             NetInput::Request { peer, request, reply } => {
+                self.frontier.unfinished |= matches!(request, Request::Offer(_));
                 let ticket = self.ticket();
                 self.answers.insert(ticket, reply);
                 Input::Asked { peer: peer_of(&peer), ticket, request }
             }
             NetInput::Response { peer, id, response } => {
+                self.frontier.unfinished |= brings_messages(&response);
                 Input::Answered { peer: peer_of(&peer), id, response: response.ok() }
             }
         };
@@ -267,9 +273,9 @@ impl Task {
 
     pub(super) async fn command(&mut self, command: Command) -> Result<(), RoomFailure> {
         match command {
-            Command::Say { text, reply } => {
+            Command::Say { kind, body, reply } => {
                 self.introduce();
-                self.to_say.push(((kind::TEXT, text.into_bytes()), Some(reply)));
+                self.to_say.push(((kind, body), Some(reply)));
                 return Ok(());
             }
             Command::Nick { nick, reply } => {
@@ -283,16 +289,26 @@ impl Task {
         self.say().await?;
         match command {
             Command::Say { .. } | Command::Nick { .. } => {}
-            Command::History { before, newest, reply } => {
+            Command::Lines { lines, reply } => {
                 // The store tells whoever said something itself, and that may be before this task heard of it: what they
                 // read next must already know of it, and of the name it was said under.
                 let written = self.written.borrow().clone();
                 self.written(&written).await?;
-                let history = self.shared.store.newest_text(self.slot.number, before, newest).await;
+                let lines = self.shared.store.lines(self.slot.number, lines).await;
                 let horizon = self.replica.clock(self.shared.now()).horizon;
                 let shown =
                     |messages: Vec<_>| messages.iter().map(|message| self.view.stored(message, horizon)).collect();
-                reply.send(history.map(shown).map_err(RoomError::from)).ok();
+                reply.send(lines.map(shown).map_err(RoomError::from)).ok();
+            }
+            Command::Reactions { to, reply } => {
+                let horizon = self.replica.clock(self.shared.now()).horizon;
+                let reactions = self.shared.store.reactions(self.slot.number, to, horizon).await;
+                reply.send(reactions.map_err(RoomError::from)).ok();
+            }
+            Command::Topic { reply } => {
+                let horizon = self.replica.clock(self.shared.now()).horizon;
+                let topic = self.shared.store.topic(self.slot.number, horizon).await;
+                reply.send(topic.map_err(RoomError::from)).ok();
             }
             Command::Fingerprint { reply } => {
                 let room = self.replica.room();
@@ -364,5 +380,17 @@ impl Task {
             status.own_nick = own_nick;
         });
         self.tell_clock(now);
+    }
+}
+
+/// Whether an answer brings messages that others have had for a while.
+fn brings_messages(response: &Result<Response, impl Sized>) -> bool {
+    match response {
+        Ok(Response::Page(page)) => !page.messages.is_empty(),
+        Ok(Response::Hello(greeting)) => greeting.rooms.iter().any(|room| match room {
+            RoomGreeting::Differs(difference) => difference.tail.as_ref().is_some_and(|tail| !tail.messages.is_empty()),
+            _ => false,
+        }),
+        _ => false,
     }
 }

@@ -1,10 +1,13 @@
 //! What people are shown of a room: texts with the names their authors went by.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use distchat_crdt::{AuthorId, Key, Timestamp, kind};
+use distchat_crdt::{AuthorId, Content, Key, Timestamp, kind};
 
-use crate::{event::Message, store::StoredMessage};
+use crate::{
+    event::{Form, Message, Reaction, RoomTopic},
+    store::{Frontier, StoredMessage},
+};
 
 /// The longest display name, in characters. Of a longer one from elsewhere the first so many are shown.
 pub(crate) const MAX_NICK: usize = 32;
@@ -12,8 +15,20 @@ pub(crate) const MAX_NICK: usize = 32;
 /// What people are shown of a message.
 #[derive(Debug)]
 pub(super) enum Shown {
-    Text(Message),
+    Line(Message),
     Name { author: AuthorId, from: Key, nick: String },
+    Reaction(Reaction),
+    Topic(RoomTopic),
+}
+
+/// What stands in a message, as far as it takes to show it.
+struct Raw<'a> {
+    key: Key,
+    author: AuthorId,
+    seq: u64,
+    kind: u32,
+    body: &'a [u8],
+    delay: Option<Duration>,
 }
 
 /// The names in a room, and how far its transcript has been shown.
@@ -68,36 +83,53 @@ impl View {
         Some(self.nicks.get(&self.own)?.last_key_value()?.1)
     }
 
-    /// A message has become part of the room; what people are shown of it, if anything.
-    pub(super) fn arrived(&mut self, message: &distchat_crdt::Message, horizon: Timestamp) -> Option<Shown> {
-        match message.kind() {
-            kind::NICK => {
-                let (author, from) = (message.author(), message.key());
-                self.renamed(author, from, message.body());
-                Some(Shown::Name { author, from, nick: self.nick(&author, &from) })
+    /// A message has become part of the room; what people are shown of it, if anything. It arrived at that time, in
+    /// milliseconds since 1970, when so much had been here.
+    pub(super) fn arrived(
+        &mut self,
+        message: &distchat_crdt::Message,
+        horizon: Timestamp,
+        arrived_ms: u64,
+        frontier: Frontier,
+    ) -> Option<Shown> {
+        let (key, author, kind, body) = (message.key(), message.author(), message.kind(), message.body());
+        match (kind, Content::read(kind, body)) {
+            (kind::NICK, _) => {
+                self.renamed(author, key, body);
+                Some(Shown::Name { author, from: key, nick: self.nick(&author, &key) })
             }
-            kind::TEXT => {
-                let mut shown = self.show(message.key(), message.author(), message.seq(), message.body(), horizon);
-                shown.late = !shown.future && shown.key < self.newest_shown;
+            (kind::TEXT | kind::ACTION | kind::REPLY, _) => {
+                let delay = (key < frontier.key).then(|| delay(key, arrived_ms));
+                let mut shown = self.show(Raw { key, author, seq: message.seq(), kind, body, delay }, horizon);
+                shown.late = !shown.future && key < self.newest_shown;
                 if !shown.future {
-                    self.newest_shown = self.newest_shown.max(shown.key);
+                    self.newest_shown = self.newest_shown.max(key);
                 }
-                Some(Shown::Text(shown))
+                Some(Shown::Line(shown))
             }
+            (_, Some(Content::Reaction { to, emoji })) => {
+                Some(Shown::Reaction(Reaction { key, author, to, emoji: emoji.to_owned() }))
+            }
+            (_, Some(Content::Topic(text))) => Some(Shown::Topic(RoomTopic { key, author, text: text.to_owned() })),
             _ => None,
         }
     }
 
     /// A message from the store.
     pub(super) fn stored(&self, message: &StoredMessage, horizon: Timestamp) -> Message {
-        self.show(message.key, message.author, message.seq, &message.body, horizon)
+        let StoredMessage { key, author, seq, kind, arrived_ms, late, ref body } = *message;
+        let delay = late.then(|| delay(key, arrived_ms));
+        self.show(Raw { key, author, seq, kind, body, delay }, horizon)
     }
 
-    fn show(&self, key: Key, author: AuthorId, seq: u64, body: &[u8], horizon: Timestamp) -> Message {
+    fn show(&self, raw: Raw<'_>, horizon: Timestamp) -> Message {
+        let Raw { key, author, seq, kind, body, delay } = raw;
         let nick = self.nick(&author, &key);
-        let text = match std::str::from_utf8(body) {
-            Ok(text) => text.to_owned(),
-            Err(_) => format!("[{} bytes that are not text]", body.len()),
+        let (form, text) = match Content::read(kind, body) {
+            Some(Content::Action(text)) => (Form::Action, text.to_owned()),
+            Some(Content::Reply { to, text }) => (Form::Reply(to), text.to_owned()),
+            Some(Content::Text(text)) => (Form::Text, text.to_owned()),
+            _ => (Form::Text, format!("[{} bytes that are not text]", body.len())),
         };
         Message {
             id: key.id,
@@ -107,12 +139,19 @@ impl View {
             nick,
             seq,
             time: key.time,
+            form,
             text,
             own: author == self.own,
             late: false,
+            delay,
             future: key.time > horizon,
         }
     }
+}
+
+/// How much later than it was written a message came.
+fn delay(key: Key, arrived_ms: u64) -> Duration {
+    Duration::from_millis(arrived_ms.saturating_sub(key.time.millis()))
 }
 
 /// What is shown for a name: never nothing, never very long.
@@ -138,6 +177,10 @@ mod tests {
         View::new(A, nicks, Key::MIN)
     }
 
+    fn raw(time: u64, author: AuthorId, body: &[u8]) -> Raw<'_> {
+        Raw { key: key(time), author, seq: 0, kind: kind::TEXT, body, delay: None }
+    }
+
     #[test]
     fn a_name_holds_from_its_place_on() {
         let view = view(&[(A, 20, "bob"), (A, 10, "alice")]);
@@ -151,9 +194,9 @@ mod tests {
     #[test]
     fn a_shared_name_is_told_and_so_is_one_no_longer_shared() {
         let mut view = view(&[(A, 10, "sam"), (B, 11, "sam")]);
-        assert!(view.show(key(12), A, 0, b"hi", Timestamp::MAX).nick_shared);
+        assert!(view.show(raw(12, A, b"hi"), Timestamp::MAX).nick_shared);
         view.renamed(B, key(13), b"pat");
-        assert!(!view.show(key(14), A, 0, b"hi", Timestamp::MAX).nick_shared);
+        assert!(!view.show(raw(14, A, b"hi"), Timestamp::MAX).nick_shared);
     }
 
     #[test]
@@ -161,7 +204,7 @@ mod tests {
         let view = view(&[(A, 10, " \t "), (B, 10, &"x".repeat(500))]);
         assert_eq!(view.nick(&A, &key(11)), "aaaaaaaa");
         assert_eq!(view.nick(&B, &key(11)).len(), MAX_NICK);
-        let shown = view.show(key(12), B, 0, &[0xff, 0xfe], Timestamp::MAX);
+        let shown = view.show(raw(12, B, &[0xff, 0xfe]), Timestamp::MAX);
         assert_eq!(shown.text, "[2 bytes that are not text]");
     }
 }

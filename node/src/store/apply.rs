@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use distchat_crdt::{AuthorId, AuthorLog, Key, Message};
 use rusqlite::{Connection, params};
 
-use super::{CommitJob, RoomNo, error::StoreError, keys, ranges};
+use super::{CommitJob, Frontier, RoomNo, error::StoreError, keys, ranges};
 
 /// A message with where it goes and what its job says about it.
 struct Row<'a> {
@@ -13,6 +13,7 @@ struct Row<'a> {
     message: &'a Message,
     own: bool,
     arrived_ms: u64,
+    late: bool,
 }
 
 /// What a claim says besides its key: who, and for which sequence number.
@@ -28,18 +29,21 @@ struct Merged<'a> {
     filled: BTreeSet<(RoomNo, Key)>,
     claims: BTreeMap<(RoomNo, Key), BTreeSet<Word>>,
     authors: BTreeMap<(RoomNo, AuthorId), &'a AuthorLog>,
+    frontiers: BTreeMap<RoomNo, Frontier>,
 }
 
 impl<'a> Merged<'a> {
     fn take(&mut self, job: &'a CommitJob) {
-        let CommitJob { room, own, commit, arrived_ms, .. } = job;
+        let CommitJob { room, own, commit, arrived_ms, frontier, .. } = job;
         let room = *room;
         self.rows.extend(commit.messages.iter().map(|message| Row {
             room,
             message,
             own: message.author() == *own,
             arrived_ms: *arrived_ms,
+            late: message.key() < frontier.key,
         }));
+        self.frontiers.insert(room, *frontier);
         // Within one commit what goes comes after what came, for a message that is held stays held.
         self.heads.extend(commit.heads_added.iter().map(|key| ((room, *key), true)));
         self.heads.extend(commit.heads_removed.iter().map(|key| ((room, *key), false)));
@@ -61,8 +65,8 @@ pub(super) fn apply<'a>(conn: &Connection, jobs: impl Iterator<Item = &'a Commit
     // Stable: of a message that came twice, the first arrival counts.
     merged.rows.sort_by_key(|row| (row.room, row.message.key()));
 
-    let mut insert = conn.prepare_cached("INSERT OR IGNORE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
-    for Row { room, message, own, arrived_ms } in &merged.rows {
+    let mut insert = conn.prepare_cached("INSERT OR IGNORE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+    for Row { room, message, own, arrived_ms, late } in &merged.rows {
         let Key { time, id } = message.key();
         insert.execute(params![
             room.0,
@@ -74,6 +78,7 @@ pub(super) fn apply<'a>(conn: &Connection, jobs: impl Iterator<Item = &'a Commit
             own,
             arrived_ms.cast_signed(),
             message.bytes(),
+            late,
         ])?;
     }
 
@@ -82,6 +87,11 @@ pub(super) fn apply<'a>(conn: &Connection, jobs: impl Iterator<Item = &'a Commit
             let new: Vec<Key> = rows.iter().map(|row| row.message.key()).collect();
             keys::insert(conn, *room, &new)?;
         }
+    }
+
+    let mut update = conn.prepare_cached("UPDATE room SET frontier = ?1 WHERE no = ?2 AND frontier IS NOT ?1")?;
+    for (room, Frontier { key, unfinished }) in &merged.frontiers {
+        update.execute(params![unfinished.then(|| key.to_bytes()), room.0])?;
     }
 
     let mut insert = conn.prepare_cached("INSERT OR IGNORE INTO head VALUES (?, ?, ?)")?;

@@ -19,10 +19,11 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use distchat_crdt::{AuthorId, Commit, Key, RoomName, Snapshot, index::Index};
+use distchat_crdt::{AuthorId, Commit, Key, RoomName, Snapshot, Timestamp, index::Index};
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::event::{Reaction, RoomTopic};
 pub(crate) use error::{Closed, StoreError};
 
 /// How many jobs wait for the writer, and for the readers, at most. Further callers wait for a place.
@@ -50,9 +51,20 @@ pub(crate) struct CommitJob {
     pub(crate) commit: Arc<Commit>,
     /// When the messages came here, in milliseconds since 1970.
     pub(crate) arrived_ms: u64,
+    /// What had been here before.
+    pub(crate) frontier: Frontier,
     /// Called once the commit outlasts a power cut, or has failed. It runs on the writer's thread, so it must neither
     /// wait nor panic. After a failure every later commit of the room fails too, until the room is loaded again.
     pub(crate) done: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
+}
+
+/// The newest message that people had been shown before, not counting those of a catching up that is not finished.
+/// Whatever comes now and belongs before it is late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Frontier {
+    pub(crate) key: Key,
+    /// A catching up is not finished.
+    pub(crate) unfinished: bool,
 }
 
 /// What a room starts from.
@@ -62,9 +74,11 @@ pub(crate) struct Loaded {
     pub(crate) index: Index,
     /// All the rest; its list of keys is empty.
     pub(crate) snapshot: Snapshot,
+    /// How far it had been shown when a catching up was broken off.
+    pub(crate) frontier: Option<Key>,
 }
 
-/// A text message as people are shown it.
+/// A message that is shown as a line, as people are shown it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredMessage {
     /// Its place in the transcript.
@@ -73,10 +87,24 @@ pub(crate) struct StoredMessage {
     pub(crate) author: AuthorId,
     /// How many the author wrote before.
     pub(crate) seq: u64,
+    /// Text, action or reply.
+    pub(crate) kind: u32,
     /// When it came here, in milliseconds since 1970.
     pub(crate) arrived_ms: u64,
-    /// Its text, if it is UTF-8.
+    /// Newer ones had been shown when it came.
+    pub(crate) late: bool,
+    /// What it says, if it can be read.
     pub(crate) body: Vec<u8>,
+}
+
+/// Some messages of a room that are shown as lines, at most so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lines {
+    Newest(usize),
+    /// The newest before that place.
+    Before(Key, usize),
+    /// The oldest behind that place.
+    After(Key, usize),
 }
 
 /// A handle on the open store. The threads end when [`Store::close`] is called or the last handle is dropped.
@@ -189,14 +217,24 @@ impl Store {
         self.on_reader(move |conn| query::read(conn, room, &keys, max_bytes)).await
     }
 
-    /// The newest texts, or the newest before a key, in the transcript's order.
-    pub(crate) async fn newest_text(
+    /// Some of the messages that are shown as lines, in the transcript's order.
+    pub(crate) async fn lines(&self, room: RoomNo, lines: Lines) -> Result<Vec<StoredMessage>, StoreError> {
+        self.on_reader(move |conn| query::lines(conn, room, lines)).await
+    }
+
+    /// What is thought of these messages, as of that time.
+    pub(crate) async fn reactions(
         &self,
         room: RoomNo,
-        before: Option<Key>,
-        count: usize,
-    ) -> Result<Vec<StoredMessage>, StoreError> {
-        self.on_reader(move |conn| query::newest_text(conn, room, before, count)).await
+        to: Vec<Key>,
+        horizon: Timestamp,
+    ) -> Result<Vec<Reaction>, StoreError> {
+        self.on_reader(move |conn| query::reactions(conn, room, &to, horizon)).await
+    }
+
+    /// What the room is about, as of that time.
+    pub(crate) async fn topic(&self, room: RoomNo, horizon: Timestamp) -> Result<Option<RoomTopic>, StoreError> {
+        self.on_reader(move |conn| query::topic(conn, room, horizon)).await
     }
 
     /// All messages in which somebody gave a name (author, key, body), by author, then in the transcript's order.

@@ -1,9 +1,14 @@
 //! What is read from the tables.
 
-use distchat_crdt::{AuthorId, AuthorLog, Claim, Key, MAX_OWN_TIPS, MessageId, RoomId, RoomName, Snapshot, Timestamp};
+use std::collections::BTreeMap;
+
+use distchat_crdt::{
+    AuthorId, AuthorLog, Claim, KEY_LEN, Key, MAX_OWN_TIPS, MessageId, RoomId, RoomName, Snapshot, Timestamp,
+};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Loaded, RoomNo, StoredMessage, error::StoreError, keys, ranges};
+use super::{Lines, Loaded, RoomNo, StoredMessage, error::StoreError, keys, ranges};
+use crate::event::{Reaction, RoomTopic};
 
 /// How many rows that nobody asked for are stepped over before it is cheaper to look the next key up. Measured: a
 /// step costs 0.6 us, a lookup 3 to 9 us.
@@ -22,6 +27,27 @@ pub(super) const DOWN: &str = "SELECT time, id, bytes FROM message
 pub(super) const NICKS: &str =
     "SELECT time, id, substr(bytes, 39, 32), substr(bytes, body_at + 1, length(bytes) - 66 - body_at)
     FROM message INDEXED BY message_nick WHERE room = ? AND kind = 1 ORDER BY substr(bytes, 39, 32), time, id";
+
+/// Texts, actions and replies from a key down, and up.
+pub(super) const LINES_BEFORE: &str = "SELECT time, id, substr(bytes, 39, 32), seq, kind, arrived, late,
+        substr(bytes, body_at + 1, length(bytes) - 66 - body_at)
+    FROM message WHERE room = ? AND kind IN (0, 2, 3) AND (time, id) < (?, ?) ORDER BY time DESC, id DESC LIMIT ?";
+pub(super) const LINES_AFTER: &str = "SELECT time, id, substr(bytes, 39, 32), seq, kind, arrived, late,
+        substr(bytes, body_at + 1, length(bytes) - 66 - body_at)
+    FROM message WHERE room = ? AND kind IN (0, 2, 3) AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?";
+/// Reactions to a message, the last one first.
+pub(super) const REACTIONS: &str = "SELECT time, id, substr(bytes, 39, 32),
+        substr(bytes, body_at + 41, length(bytes) - 106 - body_at)
+    FROM message INDEXED BY message_reaction
+    WHERE room = ? AND kind = 4 AND substr(bytes, body_at + 1, 40) = ? AND time <= ?
+    ORDER BY time DESC, id DESC LIMIT ?";
+/// Of how many of the newest reactions to one message it is known whose they are. Anybody can write any number.
+const MAX_REACTIONS: i64 = 1000;
+/// What the room was said to be about, the last first. Few cannot be read.
+pub(super) const TOPICS: &str = "SELECT time, id, substr(bytes, 39, 32),
+        substr(bytes, body_at + 1, length(bytes) - 66 - body_at)
+    FROM message INDEXED BY message_topic WHERE room = ? AND kind = 5 AND time <= ?
+    ORDER BY time DESC, id DESC LIMIT 100";
 
 fn read_key(row: &Row<'_>) -> rusqlite::Result<Key> {
     Ok(Key { time: Timestamp(row.get::<_, i64>(0)?.cast_unsigned()), id: MessageId(row.get(1)?) })
@@ -70,7 +96,9 @@ pub(super) fn load(conn: &Connection, room: RoomNo, own: AuthorId) -> Result<Opt
         Ok((read_key(row)?, row.get::<_, i64>(2)?.cast_unsigned()))
     })?;
     snapshot.own = own.collect::<Result<_, _>>()?;
-    Ok(Some(Loaded { index, snapshot }))
+    let frontier: Option<[u8; KEY_LEN]> =
+        tx.prepare_cached("SELECT frontier FROM room WHERE no = ?")?.query_row([room.0], |row| row.get(0))?;
+    Ok(Some(Loaded { index, snapshot, frontier: frontier.map(|key| Key::from_bytes(&key)) }))
 }
 
 /// Whether messages of that author are held that are not marked as the node's own: the store was written under another
@@ -132,32 +160,78 @@ pub(super) fn read(
     Ok(found)
 }
 
-/// The newest texts before a key, in the transcript's order.
-pub(super) fn newest_text(
-    conn: &Connection,
-    room: RoomNo,
-    before: Option<Key>,
-    count: usize,
-) -> Result<Vec<StoredMessage>, StoreError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT time, id, substr(bytes, 39, 32), seq, arrived, substr(bytes, body_at + 1, length(bytes) - 66 - body_at)
-         FROM message WHERE room = ? AND kind = 0 AND (time, id) < (?, ?) ORDER BY time DESC, id DESC LIMIT ?",
-    )?;
+/// Some of the messages that are shown as lines, in the transcript's order.
+pub(super) fn lines(conn: &Connection, room: RoomNo, lines: Lines) -> Result<Vec<StoredMessage>, StoreError> {
     // Nobody finds a message whose id is all ones, so "before" it includes everything.
-    let before = before.map_or(MAX_KEY, |key| key.min(MAX_KEY));
+    let (edge, count, down) = match lines {
+        Lines::Newest(count) => (MAX_KEY, count, true),
+        Lines::Before(key, count) => (key.min(MAX_KEY), count, true),
+        Lines::After(key, count) => (key.min(MAX_KEY), count, false),
+    };
+    let mut statement = conn.prepare_cached(if down { LINES_BEFORE } else { LINES_AFTER })?;
     let count = i64::try_from(count).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![room.0, before.time.0.cast_signed(), before.id.0, count], |row| {
+    let rows = statement.query_map(params![room.0, edge.time.0.cast_signed(), edge.id.0, count], |row| {
         Ok(StoredMessage {
             key: read_key(row)?,
             author: AuthorId(row.get(2)?),
             seq: row.get::<_, i64>(3)?.cast_unsigned(),
-            arrived_ms: row.get::<_, i64>(4)?.cast_unsigned(),
-            body: row.get(5)?,
+            kind: row.get(4)?,
+            arrived_ms: row.get::<_, i64>(5)?.cast_unsigned(),
+            late: row.get(6)?,
+            body: row.get(7)?,
         })
     })?;
     let mut messages = rows.collect::<Result<Vec<_>, _>>()?;
-    messages.reverse();
+    if down {
+        messages.reverse();
+    }
     Ok(messages)
+}
+
+/// What is thought of these messages, as of that time: each author's last reaction to each, unless it is empty.
+pub(super) fn reactions(
+    conn: &Connection,
+    room: RoomNo,
+    to: &[Key],
+    horizon: Timestamp,
+) -> Result<Vec<Reaction>, StoreError> {
+    let mut statement = conn.prepare_cached(REACTIONS)?;
+    let mut found = Vec::new();
+    for to in to {
+        let rows = statement.query_map(
+            params![room.0, to.to_bytes(), horizon.min(Timestamp::MAX).0.cast_signed(), MAX_REACTIONS],
+            |row| Ok((read_key(row)?, AuthorId(row.get(2)?), row.get::<_, Vec<u8>>(3)?)),
+        )?;
+        let mut of_author = BTreeMap::new();
+        for row in rows {
+            let (key, author, emoji) = row?;
+            // The last one comes first.
+            of_author.entry(author).or_insert((key, emoji));
+        }
+        let mut here: Vec<Reaction> = of_author
+            .into_iter()
+            .filter_map(|(author, (key, emoji))| {
+                Some(Reaction { key, author, to: *to, emoji: String::from_utf8(emoji).ok()? })
+            })
+            .filter(|reaction| !reaction.emoji.is_empty())
+            .collect();
+        here.sort_by_key(|reaction| reaction.key);
+        found.append(&mut here);
+    }
+    Ok(found)
+}
+
+/// What the room is about, as of that time.
+pub(super) fn topic(conn: &Connection, room: RoomNo, horizon: Timestamp) -> Result<Option<RoomTopic>, StoreError> {
+    let mut statement = conn.prepare_cached(TOPICS)?;
+    let mut rows = statement.query(params![room.0, horizon.min(Timestamp::MAX).0.cast_signed()])?;
+    while let Some(row) = rows.next()? {
+        // One that cannot be read says nothing.
+        if let Ok(text) = String::from_utf8(row.get(3)?) {
+            return Ok(Some(RoomTopic { key: read_key(row)?, author: AuthorId(row.get(2)?), text }));
+        }
+    }
+    Ok(None)
 }
 
 /// All messages in which somebody gave a name, by author, each author's in the transcript's order.

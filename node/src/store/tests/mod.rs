@@ -2,6 +2,7 @@
 
 mod faults;
 mod model;
+mod shown;
 
 use std::sync::Arc;
 
@@ -11,6 +12,9 @@ use distchat_crdt::{
 use tokio::sync::oneshot;
 
 use super::*;
+
+/// Nothing was shown before.
+const FRONTIER: Frontier = Frontier { key: Key::MIN, unfinished: false };
 
 /// The author of that number.
 fn keypair(author: u8) -> Keypair {
@@ -44,7 +48,7 @@ async fn submit(
 ) -> oneshot::Receiver<Result<(), StoreError>> {
     let (sender, done) = oneshot::channel();
     let done_fn = Box::new(move |result| drop(sender.send(result)));
-    let job = CommitJob { room, own, commit: Arc::new(commit), arrived_ms: 1234, done: done_fn };
+    let job = CommitJob { room, own, commit: Arc::new(commit), arrived_ms: 1234, frontier: FRONTIER, done: done_fn };
     store.submit(job).await.unwrap();
     done
 }

@@ -70,12 +70,14 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+const KINDS: [u32; 6] = [kind::TEXT, kind::TEXT, kind::NICK, kind::ACTION, kind::REPLY, 77];
+
 fn pool() -> Vec<Message> {
     (0..POOL)
         .map(|i| {
             // Times collide, authors and kinds mix, bodies are of all sizes.
             let body = vec![b'a' + i as u8 % 26; [0, 5, 300, 9000][i % 4]];
-            message(i as u8 % 3, i as u64 % 7, 2 + (i as u64 / 3) * 11, [0, 0, kind::NICK, 77][i / 3 % 4], &body)
+            message(i as u8 % 3, i as u64 % 7, 2 + (i as u64 / 3) * 11, KINDS[i / 3 % KINDS.len()], &body)
         })
         .collect()
 }
@@ -105,7 +107,7 @@ fn commit(pool: &[Message], indices: &Indices) -> Commit {
 async fn check(store: &Store, room: RoomNo, model: &Model, pool: &[Message]) -> Result<(), TestCaseError> {
     let own = keypair(0).author();
     store.settle().await.unwrap();
-    let Loaded { index, snapshot } = store.load(room, own).await.unwrap();
+    let Loaded { index, snapshot, .. } = store.load(room, own).await.unwrap();
     let Snapshot { keys: _, mut heads, mut claims, mut authors, own: mut tips } = snapshot;
     prop_assert_eq!(keys_of(&index), model.messages.keys().copied().collect::<Vec<_>>());
     heads.sort();
@@ -137,24 +139,40 @@ async fn check(store: &Store, room: RoomNo, model: &Model, pool: &[Message]) -> 
         prop_assert_eq!(store.holds(room, wanted).await.unwrap(), held);
     }
 
-    let before = pool[POOL / 2].key();
-    for (before, count) in [
-        (None, 5),
-        (None, usize::MAX),
-        (Some(before), 4),
-        (Some(Key::MIN), 4),
-        (Some(Key::last_of(Timestamp(u64::MAX))), 3),
+    let middle = pool[POOL / 2].key();
+    for lines in [
+        Lines::Newest(5),
+        Lines::Newest(usize::MAX),
+        Lines::Before(middle, 4),
+        Lines::Before(Key::MIN, 4),
+        Lines::Before(Key::last_of(Timestamp(u64::MAX)), 3),
+        Lines::After(middle, 4),
+        Lines::After(Key::MIN, usize::MAX),
+        Lines::After(Key::last_of(Timestamp(u64::MAX)), 3),
     ] {
-        let texts = model.messages.values().rev().filter(|message| message.kind() == kind::TEXT);
-        let texts = texts.filter(|message| before.is_none_or(|before| message.key() < before)).take(count);
-        let mut expect: Vec<_> =
-            texts.map(|message| (message.key(), message.author(), message.seq(), message.body().to_vec())).collect();
-        expect.reverse();
-        let found = store.newest_text(room, before, count).await.unwrap();
-        prop_assert!(found.iter().all(|message| message.arrived_ms == 1234));
-        let found: Vec<_> =
-            found.into_iter().map(|message| (message.key, message.author, message.seq, message.body)).collect();
-        prop_assert_eq!(found, expect);
+        let shown =
+            model.messages.values().filter(|message| [kind::TEXT, kind::ACTION, kind::REPLY].contains(&message.kind()));
+        let all: Vec<_> = shown.collect();
+        let at = |key: &Key| all.partition_point(|message| message.key() < *key);
+        let expect = match lines {
+            Lines::Newest(count) => &all[all.len().saturating_sub(count)..],
+            Lines::Before(key, count) => &all[at(&key).saturating_sub(count)..at(&key)],
+            Lines::After(key, count) => {
+                let from = all.partition_point(|message| message.key() <= key);
+                &all[from..from.saturating_add(count).min(all.len())]
+            }
+        };
+        let expect: Vec<_> = expect
+            .iter()
+            .map(|message| (message.key(), message.author(), message.seq(), message.kind(), message.body().to_vec()))
+            .collect();
+        let found = store.lines(room, lines).await.unwrap();
+        prop_assert!(found.iter().all(|message| message.arrived_ms == 1234 && !message.late));
+        let found: Vec<_> = found
+            .into_iter()
+            .map(|message| (message.key, message.author, message.seq, message.kind, message.body))
+            .collect();
+        prop_assert_eq!(found, expect, "{:?}", lines);
     }
 
     let nicks = model.messages.values().filter(|message| message.kind() == kind::NICK);
