@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use distchat_crdt::{AuthorId, Fingerprint, Key, MessageId, RoomName, Timestamp};
+use distchat_crdt::{AuthorId, Fingerprint, Key, MessageId, RoomName, Timestamp, sync::SyncState};
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::broadcast;
 
@@ -102,6 +102,35 @@ pub struct RoomInfo {
     pub state: RoomState,
     /// Equal to another node's if and only if the transcripts are.
     pub fingerprint: Fingerprint,
+    /// The name that the own author goes by here, once it has chosen one.
+    pub nick: Option<String>,
+    /// How it stands with the peers in it.
+    pub sync: SyncState,
+    /// How many messages others refer to that are not here yet.
+    pub missing: u64,
+    /// Messages of a later time are future-dated.
+    pub horizon: Timestamp,
+}
+
+/// Somebody who wrote in a room, or is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Who.
+    pub author: AuthorId,
+    /// The name they go by now, else the first digits of the key. Never empty.
+    pub nick: String,
+    /// Another author goes by the same name.
+    pub nick_shared: bool,
+    /// Whether a node of theirs is connected and in the room. Oneself always is.
+    pub online: bool,
+    /// Whether this is this node's author.
+    pub own: bool,
+    /// The identity was written from two places.
+    pub forked: bool,
+    /// How many messages of theirs, of all kinds, are here.
+    pub messages: u64,
+    /// How many messages that are not here are referred to by theirs.
+    pub missing: u64,
 }
 
 /// What a room holds.

@@ -34,9 +34,13 @@ mod store;
 mod supervisor;
 
 pub use config::Config;
-pub use distchat_crdt::{AuthorId, Fingerprint, Key, MAX_BODY, MessageId, RoomId, RoomName, RoomNameError, Timestamp};
+pub use distchat_crdt::{
+    AuthorId, Fingerprint, Key, MAX_BODY, MessageId, RoomId, RoomName, RoomNameError, Timestamp, sync::SyncState,
+};
 pub use error::{NickError, RoomError, StartError};
-pub use event::{Event, Events, FingerprintInfo, Form, Message, PeerInfo, Reaction, RoomInfo, RoomState, RoomTopic};
+pub use event::{
+    Event, Events, FingerprintInfo, Form, Member, Message, PeerInfo, Reaction, RoomInfo, RoomState, RoomTopic,
+};
 pub use libp2p::{Multiaddr, PeerId};
 pub use net::{ConnectError, Counters};
 pub use node::Node;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -31,6 +31,7 @@ pub struct Node(Arc<Inner>);
 
 struct Inner {
     profile: String,
+    directory: Option<PathBuf>,
     author: AuthorId,
     warnings: Vec<String>,
     /// Held, for its lock, until the node has shut down.
@@ -118,6 +119,7 @@ impl Node {
         };
         Ok(Self(Arc::new(Inner {
             profile: profile.name().to_owned(),
+            directory: profile.dir().map(Path::to_owned),
             author: profile.key().author(),
             warnings: profile.warnings().to_vec(),
             locked: Mutex::new(Some(profile)),
@@ -145,6 +147,12 @@ impl Node {
     /// The profile's name.
     pub fn profile(&self) -> &str {
         &self.0.profile
+    }
+
+    /// Where the profile is kept; `None` in memory. It is this process's alone while the node runs, so a client may keep
+    /// there what belongs to the profile, such as how far its user has read.
+    pub fn directory(&self) -> Option<&Path> {
+        self.0.directory.as_deref()
     }
 
     /// What a person should know about the profile: permissions that were tightened, a key that was made anew.

@@ -129,7 +129,12 @@ impl Profile {
         &self.key
     }
 
-    /// Where the history is kept; `None` in memory.
+    /// Where all of it is kept; `None` in memory.
+    pub(crate) fn dir(&self) -> Option<&Path> {
+        self.dir.as_deref()
+    }
+
+    /// The file of the history; `None` in memory.
     pub(crate) fn history(&self) -> Option<PathBuf> {
         self.dir.as_ref().map(|dir| dir.join("history.sqlite3"))
     }

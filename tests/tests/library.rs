@@ -1,8 +1,11 @@
 //! What the library promises those who embed it, where the command line would not show it.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-use distchat_node::{Config, Event, Events, Form, Key, Message, Node, Room};
+use distchat_node::{Config, Event, Events, Form, Key, Message, Node, Room, SyncState};
 
 /// A node in memory that nobody else can find.
 async fn start(name: &str) -> Node {
@@ -70,6 +73,13 @@ async fn meet(here: (&Node, &Room), there: (&Node, &Room)) {
     assert_eq!(here.1.fingerprint().await.unwrap(), there.1.fingerprint().await.unwrap());
 }
 
+/// Waits until whoever has not heard of the message writes behind it all the same.
+async fn after(message: Message) {
+    while SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() <= message.time.millis().into() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 async fn until(events: &mut Events, so: impl Fn(&Event) -> bool) {
     while !so(&events.next().await.unwrap()) {}
 }
@@ -86,8 +96,8 @@ async fn what_came_late_stays_marked_and_what_was_caught_up_with_is_not() {
         let [alice, bob] = [start_at("alice", Some(disk.path())).await, start("bob").await];
         let (at_alice, at_bob) = (alice.open_room(&name).await.unwrap(), bob.open_room(&name).await.unwrap());
         // They have not met, and each talks to itself.
-        at_alice.broadcast("a1").await.unwrap();
-        at_bob.broadcast("b1").await.unwrap();
+        after(at_alice.broadcast("a1").await.unwrap()).await;
+        after(at_bob.broadcast("b1").await.unwrap()).await;
         at_alice.broadcast("a2").await.unwrap();
         meet((&alice, &at_alice), (&bob, &at_bob)).await;
         assert_eq!(late(at_alice.messages(9).await.unwrap()), expect);
@@ -115,7 +125,15 @@ async fn actions_replies_reactions_and_topics_are_replicated() {
     let hello = at_alice.broadcast("hello").await.unwrap().key;
     at_alice.act("waves").await.unwrap();
     at_alice.set_topic("whales").await.unwrap();
+    assert_eq!(at_alice.info().sync, SyncState::Alone);
     meet((&alice, &at_alice), (&bob, &at_bob)).await;
+    assert_eq!(at_alice.info().sync, SyncState::InSync);
+    let members = at_bob.members().await.unwrap();
+    let mut members: Vec<_> = members.iter().map(|member| (member.author, &*member.nick, member.online)).collect();
+    let mut expect = [(alice.author(), "alice", true), (bob.author(), &*bob.author().short(), true)];
+    members.sort_unstable();
+    expect.sort_unstable();
+    assert_eq!(members, expect);
 
     let mut events = alice.events();
     at_bob.reply(hello, "hi").await.unwrap();

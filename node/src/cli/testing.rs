@@ -2,7 +2,7 @@
 
 use distchat_node::{
     AuthorId, Fingerprint, FingerprintInfo, Form, Key, Message, MessageId, PeerId, PeerInfo, RoomInfo, RoomName,
-    RoomState, Timestamp,
+    RoomState, SyncState, Timestamp,
 };
 
 /// Milliseconds since 1970 of the test's messages: 22:13:20 on 14 November 2023.
@@ -59,5 +59,15 @@ pub(crate) fn peer_info(n: u8, by: Option<u8>, clock_offset_ms: Option<i64>) -> 
 }
 
 pub(crate) fn room_info(name: &str, state: RoomState) -> RoomInfo {
-    RoomInfo { name: room_name(name), messages: 9, peers: 2, state, fingerprint: fingerprint(3) }
+    RoomInfo {
+        name: room_name(name),
+        messages: 9,
+        peers: 2,
+        state,
+        fingerprint: fingerprint(3),
+        nick: None,
+        sync: SyncState::InSync,
+        missing: 0,
+        horizon: Timestamp::from_millis(NOON + 120_000),
+    }
 }

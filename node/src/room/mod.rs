@@ -1,5 +1,6 @@
 //! Rooms as their users hold them.
 
+mod members;
 mod opening;
 mod perform;
 mod slot;
@@ -13,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     error::{NickError, RoomError},
-    event::{FingerprintInfo, Form, Message, Reaction, RoomInfo, RoomState, RoomTopic},
+    event::{FingerprintInfo, Form, Member, Message, Reaction, RoomInfo, RoomState, RoomTopic},
     store::Lines,
 };
 pub(crate) use slot::{Command, Slot};
@@ -177,6 +178,14 @@ impl Room {
     /// As for [`Room::messages`].
     pub async fn topic(&self) -> Result<Option<RoomTopic>, RoomError> {
         self.call(|reply| Command::Topic { reply }).await
+    }
+
+    /// Everybody who wrote here, or is here. In no order that means anything.
+    ///
+    /// # Errors
+    /// As for [`Room::fingerprint`].
+    pub async fn members(&self) -> Result<Vec<Member>, RoomError> {
+        self.call(|reply| Command::Members { reply }).await
     }
 
     /// What the room holds on disk, in 32 bytes.

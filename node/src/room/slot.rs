@@ -8,11 +8,15 @@ use std::{
     },
 };
 
-use distchat_crdt::{AuthorId, Commit, Fingerprint, Key, Message, RoomId, RoomName, sync::MAX_RECEIPTS};
+use distchat_crdt::{
+    AuthorId, Commit, Fingerprint, Key, Message, RoomId, RoomName, Timestamp,
+    sync::{MAX_RECEIPTS, SyncState},
+};
 use libp2p::PeerId;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::task::wall_ms;
 use crate::{
     error::RoomError,
     event::{self, FingerprintInfo, RoomInfo, RoomState},
@@ -22,6 +26,8 @@ use crate::{
 
 /// How many commands wait for a room before whoever gives them waits, too.
 const COMMANDS: usize = 256;
+/// How far ahead of the clock messages are not future-dated yet, in milliseconds.
+const MAX_AHEAD_MS: i64 = 2 * 60 * 1000;
 /// How many inputs from the network wait for a room before more are refused.
 const INPUTS: usize = 256;
 
@@ -81,6 +87,10 @@ pub(crate) struct Unannounced {
 pub(crate) struct Status {
     pub(crate) messages: u64,
     pub(crate) fingerprint: Fingerprint,
+    pub(crate) sync: SyncState,
+    pub(crate) missing: u64,
+    /// How far the horizon is ahead of this computer's clock.
+    pub(crate) horizon_ms: i64,
     pub(crate) own_nick: Option<String>,
     pub(crate) peers: Vec<RoomPeer>,
 }
@@ -103,6 +113,7 @@ pub(crate) enum Command {
     Lines { lines: Lines, reply: Reply<Vec<event::Message>> },
     Reactions { to: Vec<Key>, reply: Reply<Vec<event::Reaction>> },
     Topic { reply: Reply<Option<event::RoomTopic>> },
+    Members { reply: Reply<Vec<event::Member>> },
     Fingerprint { reply: Reply<FingerprintInfo> },
     Delivered { reply: Reply<bool> },
     Crash,
@@ -112,7 +123,15 @@ impl Slot {
     pub(crate) fn new(name: RoomName, number: RoomNo, stop: CancellationToken) -> Self {
         let (commands, command_receiver) = mpsc::channel(COMMANDS);
         let (inputs, input_receiver) = mpsc::channel(INPUTS);
-        let status = Status { messages: 0, fingerprint: Fingerprint([0; 32]), own_nick: None, peers: Vec::new() };
+        let status = Status {
+            messages: 0,
+            fingerprint: Fingerprint([0; 32]),
+            sync: SyncState::Alone,
+            missing: 0,
+            horizon_ms: MAX_AHEAD_MS,
+            own_nick: None,
+            peers: Vec::new(),
+        };
         Self {
             id: RoomId::of(&name),
             name,
@@ -163,6 +182,10 @@ impl Slot {
             peers: status.peers.len(),
             state: *self.state.borrow(),
             fingerprint: status.fingerprint,
+            nick: status.own_nick.clone(),
+            sync: status.sync,
+            missing: status.missing,
+            horizon: Timestamp::from_millis(wall_ms().saturating_add_signed(status.horizon_ms)),
         }
     }
 
@@ -179,7 +202,10 @@ impl Slot {
 
     pub(crate) fn set_state(&self, state: RoomState) {
         if matches!(state, RoomState::Failed | RoomState::Left) {
-            self.status.send_modify(|status| status.peers.clear());
+            self.status.send_modify(|status| {
+                status.peers.clear();
+                status.sync = SyncState::Alone;
+            });
         }
         self.state.send_replace(state);
     }

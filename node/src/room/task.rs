@@ -64,9 +64,14 @@ impl Shared {
     }
 
     pub(super) fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { mono: self.epoch.elapsed(), wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) }
+        Now { mono: self.epoch.elapsed(), wall_ms: wall_ms() }
     }
+}
+
+/// This computer's clock, in milliseconds since 1970.
+pub(super) fn wall_ms() -> u64 {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Why a room's task ended by itself. It is started again from the store, as after a crash.
@@ -310,6 +315,9 @@ impl Task {
                 let topic = self.shared.store.topic(self.slot.number, horizon).await;
                 reply.send(topic.map_err(RoomError::from)).ok();
             }
+            Command::Members { reply } => {
+                reply.send(Ok(self.members())).ok();
+            }
             Command::Fingerprint { reply } => {
                 let room = self.replica.room();
                 let info = FingerprintInfo {
@@ -373,9 +381,15 @@ impl Task {
             .collect();
         let messages = room.index().len();
         let own_nick = self.view.own_nick().map(str::to_owned);
+        let (sync, missing) = (self.replica.sync_state(), room.missing());
+        let horizon = self.replica.clock(now).horizon.millis();
+        let horizon_ms = i64::try_from(i128::from(horizon) - i128::from(now.wall_ms)).unwrap_or(0);
         self.slot.status.send_modify(|status| {
             status.messages = messages;
             status.fingerprint = root;
+            status.sync = sync;
+            status.missing = missing;
+            status.horizon_ms = horizon_ms;
             status.peers = peers;
             status.own_nick = own_nick;
         });

@@ -78,6 +78,18 @@ impl View {
         nick.unwrap_or_else(|| author.short())
     }
 
+    /// The name that the author goes by now, and whether another one does, too.
+    pub(super) fn nick_now(&self, author: &AuthorId) -> (String, bool) {
+        match self.nicks.get(author).and_then(|names| names.last_key_value()) {
+            Some((_, nick)) => (nick.clone(), self.is_shared(nick)),
+            None => (author.short(), false),
+        }
+    }
+
+    fn is_shared(&self, nick: &str) -> bool {
+        self.users.get(nick).is_some_and(|users| *users > 1)
+    }
+
     /// The name that the own author has chosen last.
     pub(super) fn own_nick(&self) -> Option<&str> {
         Some(self.nicks.get(&self.own)?.last_key_value()?.1)
@@ -135,7 +147,7 @@ impl View {
             id: key.id,
             key,
             author,
-            nick_shared: self.users.get(&nick).is_some_and(|users| *users > 1),
+            nick_shared: self.is_shared(&nick),
             nick,
             seq,
             time: key.time,
