@@ -93,6 +93,7 @@ fn panicked(info: &std::panic::PanicHookInfo<'_>) {
     let thread = std::thread::current();
     if thread.name() == Some("main") {
         // The program ends here, and with it whoever would have written the log.
+        crate::chat::screen::restore();
         let line = format!("distchat: panic: {} ({place}); this is a fault of ours\n", escape::visible(text));
         let _ = std::io::stderr().lock().write_all(line.as_bytes());
     } else {

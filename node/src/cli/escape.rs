@@ -11,6 +11,9 @@ use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCa
 
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
 const KEYCAP: char = '\u{20e3}';
+/// How many combining marks one character may bear. Tibetan and Hebrew have up to five; a heap of them covers the lines
+/// around it.
+const MARKS: usize = 6;
 
 /// Whether a character acts on the display or is invisible, taken by itself.
 fn hidden(c: char) -> bool {
@@ -35,6 +38,21 @@ fn hidden(c: char) -> bool {
     }
 }
 
+fn is_mark(c: char) -> bool {
+    !c.is_ascii()
+        && matches!(c.general_category(), GeneralCategory::NonspacingMark | GeneralCategory::EnclosingMark)
+}
+
+/// Whether more marks stand in a row than one character may bear.
+fn heaped(text: &str) -> bool {
+    let mut marks = 0;
+    !text.is_ascii()
+        && text.chars().any(|c| {
+            marks = if is_mark(c) { marks + 1 } else { 0 };
+            marks > MARKS
+        })
+}
+
 /// Whether the character at hand is part of an emoji although it is invisible by itself.
 fn joins_emoji(before: Option<char>, c: char, after: Option<char>) -> bool {
     let symbol = |c: char| c.general_category() == GeneralCategory::OtherSymbol;
@@ -55,13 +73,23 @@ fn joins_emoji(before: Option<char>, c: char, after: Option<char>) -> bool {
 
 /// The text with everything that acts on a terminal, or does not show, in a form that shows and does nothing.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(hidden) {
+    if !text.chars().any(hidden) && !heaped(text) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
     let mut before = None;
+    let mut marks = 0;
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
+        marks = if is_mark(c) { marks + 1 } else { 0 };
+        if marks > MARKS {
+            if rest.peek().is_none_or(|next| !is_mark(*next)) {
+                // Writing to a string cannot fail.
+                let _ = write!(shown, "\\u{{+{} marks}}", marks - MARKS);
+                before = None;
+            }
+            continue;
+        }
         if !hidden(c) || joins_emoji(before, c, rest.peek().copied()) {
             shown.push(c);
             before = Some(c);
@@ -140,6 +168,8 @@ mod tests {
             ("\u{fdd0}\u{fffe}\u{10ffff}", "\\u{fdd0}\\u{fffe}\\u{10ffff}"),
             ("\u{1d173}\u{13430}", "\\u{1d173}\\u{13430}"),
             ("\u{fffd} stays", "\u{fffd} stays"),
+            ("a\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}b", "a\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}b"),
+            ("a\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}\u{307}\u{308}b", "a\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}\\u{+2 marks}b"),
         ] {
             assert_eq!(visible(input), expect, "{input:?}");
             assert!(!visible(input).chars().any(hidden), "{input:?}");

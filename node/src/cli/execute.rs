@@ -1,6 +1,6 @@
 //! Carrying out commands.
 
-use distchat_node::{ConnectError, Multiaddr, Node, Room, RoomError, RoomName};
+use distchat_node::{ConnectError, Message, Multiaddr, Node, Room, RoomError, RoomName};
 
 use super::command::Command;
 use super::report::Report;
@@ -17,7 +17,7 @@ pub(crate) struct Context {
 }
 
 /// What a command came to.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) reports: Vec<Report>,
     /// The room that lines go to from now on.
@@ -37,6 +37,11 @@ struct Problem {
 }
 
 impl Problem {
+    fn only_on_screen() -> Self {
+        let message = "that is for the chat on a terminal; here, filter the lines as you like".to_owned();
+        Self { code: "only-on-screen", message }
+    }
+
     fn no_room() -> Self {
         Self { code: "room-not-open", message: "no room is open; /join ROOM opens one".to_owned() }
     }
@@ -83,6 +88,33 @@ async fn try_to(context: &Context, command: Command, outcome: &mut Outcome) -> R
             context.node.leave_room(room.name()).await?;
             outcome.current = context.node.rooms().pop().map(|room| room.name);
         }
+        Command::Me(text) => {
+            context.room(None)?.act(&text).await?;
+        }
+        Command::Reply(text) => {
+            let room = context.room(None)?;
+            let to = newest_of_others(&room).await?;
+            room.reply(to.key, &text).await?;
+        }
+        Command::React(emoji) => {
+            let room = context.room(None)?;
+            let to = newest_of_others(&room).await?;
+            room.react(to.key, &emoji).await?;
+        }
+        Command::Topic(Some(text)) => context.room(None)?.set_topic(&text).await?,
+        Command::Topic(None) => {
+            let room = context.room(None)?;
+            let topic = room.topic().await?.map(|topic| topic.text).filter(|topic| !topic.is_empty());
+            reports.push(Report::Notice(match topic {
+                Some(topic) => format!("{} is about: {topic}", room.name()),
+                None => format!("nobody has said yet what {} is about; /topic TEXT does", room.name()),
+            }));
+        }
+        Command::Who => {
+            let room = context.room(None)?;
+            reports.push(Report::Members { room: room.name().clone(), members: room.members().await? });
+        }
+        Command::Search(_) | Command::Mute(_) | Command::Unmute(_) => return Err(Problem::only_on_screen()),
         Command::Rooms => {
             reports.push(Report::Rooms { rooms: context.node.rooms(), current: context.current.clone() });
         }
@@ -143,6 +175,17 @@ async fn join(context: &Context, name: RoomName, outcome: &mut Outcome) -> Resul
     }
     outcome.reports.extend(newest(&room, context.newest).await?);
     Ok(())
+}
+
+/// How far back a message of somebody else is looked for.
+const LOOK_BACK: usize = 200;
+
+/// What a reply or a reaction is about, where none can be selected.
+async fn newest_of_others(room: &Room) -> Result<Message, Problem> {
+    let messages = room.messages(LOOK_BACK).await?;
+    let of_others = messages.into_iter().rfind(|message| !message.own && !message.future);
+    let message = || format!("nobody else has said anything in {} lately", room.name());
+    of_others.ok_or_else(|| Problem { code: "nothing-to-answer", message: message() })
 }
 
 async fn connect(context: &Context, address: Multiaddr, reports: &mut Vec<Report>) -> Result<(), Problem> {

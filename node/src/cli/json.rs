@@ -18,6 +18,7 @@ enum Object<'a> {
     History { room: &'a str, messages: Vec<MessageObject<'a>> },
     Fingerprint { room: &'a str, messages: u64, fingerprint: String, missing: u64 },
     Peers { peers: Vec<PeerObject<'a>> },
+    Members { room: &'a str, members: Vec<MemberObject<'a>> },
     Rooms { rooms: Vec<RoomObject<'a>> },
     Error { code: &'static str, message: &'a str },
 }
@@ -51,6 +52,17 @@ struct PeerObject<'a> {
     address: String,
     rooms: Vec<&'a str>,
     clock_offset_ms: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct MemberObject<'a> {
+    author: String,
+    nick: &'a str,
+    online: bool,
+    own: bool,
+    forked: bool,
+    messages: u64,
+    missing: u64,
 }
 
 #[derive(Serialize)]
@@ -127,6 +139,21 @@ pub(crate) fn render(report: &Report) -> Vec<Line> {
                     address: peer.address.to_string(),
                     rooms: peer.rooms.iter().map(RoomName::as_str).collect(),
                     clock_offset_ms: peer.clock_offset_ms,
+                })
+                .collect(),
+        },
+        Report::Members { room, members } => Object::Members {
+            room: room.as_str(),
+            members: members
+                .iter()
+                .map(|member| MemberObject {
+                    author: member.author.to_string(),
+                    nick: &member.nick,
+                    online: member.online,
+                    own: member.own,
+                    forked: member.forked,
+                    messages: member.messages,
+                    missing: member.missing,
                 })
                 .collect(),
         },

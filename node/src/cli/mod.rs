@@ -3,24 +3,24 @@
 //! `session` is the loop that all ways share. `input`, `command` and `execute` are its way in; `report` is what it has
 //! to say, `json` and `text` put that into words, `output`, `diagnostics` and `terminal` carry the words out.
 
-mod args;
-mod clock;
-mod command;
+pub(crate) mod args;
+pub(crate) mod clock;
+pub(crate) mod command;
 mod diagnostics;
-mod escape;
-mod execute;
+pub(crate) mod escape;
+pub(crate) mod execute;
 mod fold;
 mod front;
 mod input;
 mod json;
 mod output;
-mod report;
-mod session;
-mod signals;
+pub(crate) mod report;
+pub(crate) mod session;
+pub(crate) mod signals;
 mod terminal;
 #[cfg(test)]
-mod testing;
-mod text;
+pub(crate) mod testing;
+pub(crate) mod text;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -33,6 +33,7 @@ use self::diagnostics::Diagnostics;
 use self::front::Front;
 use self::session::Session;
 use self::signals::Signals;
+use crate::chat;
 
 /// Something went wrong that no other code stands for.
 const UNEXPECTED: u8 = 1;
@@ -91,13 +92,13 @@ pub(crate) fn main() -> ExitCode {
 
 /// Why the program ends other than by wish.
 #[derive(Debug)]
-struct Failure {
+pub(crate) struct Failure {
     message: String,
     code: u8,
 }
 
 impl Failure {
-    fn unexpected(message: String) -> Self {
+    pub(crate) fn unexpected(message: String) -> Self {
         Self { message, code: UNEXPECTED }
     }
 }
@@ -133,6 +134,7 @@ async fn start(
         () = signals.recv() => return Ok(()),
     };
     let failure = match node {
+        Ok(Ok(node)) if mode == Mode::Terminal => return Box::pin(chat::run(node, args, signals, logs)).await,
         Ok(Ok(node)) => match Front::open(mode, diagnostics, &mut logs) {
             Ok(front) => return Box::pin(Session::new(node, front, signals, args).run(&args.rooms)).await,
             Err(error) => {

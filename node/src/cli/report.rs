@@ -1,7 +1,7 @@
 //! What the session has to say, before anybody has put it into words.
 
 use distchat_node::{
-    AuthorId, Event, FingerprintInfo, Message, Multiaddr, PeerId, PeerInfo, RoomInfo, RoomName, RoomState,
+    AuthorId, Event, FingerprintInfo, Member, Message, Multiaddr, PeerId, PeerInfo, RoomInfo, RoomName, RoomState,
 };
 
 use super::clock;
@@ -20,6 +20,8 @@ pub(crate) enum Report {
     Fingerprint { room: RoomName, info: FingerprintInfo },
     /// Who is connected, and where this node can be reached.
     Peers { peers: Vec<PeerInfo>, listen: Vec<Multiaddr> },
+    /// Who is in a room, and who was.
+    Members { room: RoomName, members: Vec<Member> },
     /// The open rooms.
     Rooms { rooms: Vec<RoomInfo>, current: Option<RoomName> },
     /// The current room is now this one, which was open before.

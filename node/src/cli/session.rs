@@ -5,6 +5,8 @@
 
 mod finish;
 
+pub(crate) use finish::delivered;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -375,7 +377,7 @@ impl Session {
 }
 
 /// Opens the rooms of the command line; the first is the current one.
-async fn open(node: Node, rooms: Vec<RoomName>, newest: usize) -> Outcome {
+pub(crate) async fn open(node: Node, rooms: Vec<RoomName>, newest: usize) -> Outcome {
     let mut outcome = Outcome::default();
     for name in rooms {
         let opened = async {

@@ -14,6 +14,7 @@ mod unix {
         interrupt: Signal,
         terminate: Signal,
         hangup: Option<Signal>,
+        quit: Option<Signal>,
     }
 
     impl Signals {
@@ -24,21 +25,24 @@ mod unix {
                 interrupt: signal(SignalKind::interrupt())?,
                 terminate: signal(SignalKind::terminate())?,
                 hangup: if terminal { Some(signal(SignalKind::hangup())?) } else { None },
+                // Its default would leave the terminal as it is.
+                quit: if terminal { Some(signal(SignalKind::quit())?) } else { None },
             })
         }
 
         /// Waits for the next.
         pub(crate) async fn recv(&mut self) {
-            let hangup = async {
-                match &mut self.hangup {
-                    Some(hangup) => hangup.recv().await,
+            async fn perhaps(signal: &mut Option<Signal>) -> Option<()> {
+                match signal {
+                    Some(signal) => signal.recv().await,
                     None => std::future::pending().await,
                 }
-            };
+            }
             tokio::select! {
                 _ = self.interrupt.recv() => {}
                 _ = self.terminate.recv() => {}
-                _ = hangup => {}
+                _ = perhaps(&mut self.hangup) => {}
+                _ = perhaps(&mut self.quit) => {}
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use distchat_node::{AuthorId, Event, Form, Message, PeerId, PeerInfo, RoomInfo, RoomName, RoomState};
+use distchat_node::{AuthorId, Event, Form, Member, Message, PeerId, PeerInfo, RoomInfo, RoomName, RoomState};
 use jiff::civil::Date;
 
 use super::clock::{self, Clock};
@@ -136,6 +136,11 @@ impl TextView {
                     lines.push(self.notice("nobody is connected"));
                 }
                 lines.extend(listen.iter().map(|address| self.notice(&format!("your address: {address}"))));
+            }
+            Report::Members { members, .. } => {
+                let mut members: Vec<&Member> = members.iter().collect();
+                members.sort_by_key(|member| (!member.online, member.nick.to_lowercase(), member.author));
+                lines.extend(members.into_iter().map(|member| Line::Data(self::member(member))));
             }
             Report::Rooms { rooms, .. } if rooms.is_empty() => lines.push(self.notice("no room is open")),
             Report::Rooms { rooms, current } => {
@@ -327,6 +332,23 @@ fn room(info: &RoomInfo, current: bool) -> String {
     let state = report::state(&info.state);
     let (messages, peers) = (count(info.messages, "message"), count(info.peers as u64, "peer"));
     format!("{mark} {}: {messages}, {peers}, {state}", visible(info.name.as_str()))
+}
+
+fn member(member: &Member) -> String {
+    let here = match (member.own, member.online) {
+        (true, _) => "you",
+        (false, true) => "here",
+        (false, false) => "away",
+    };
+    let mut line =
+        format!("{} ({}): {here}, {}", name(&member.nick), member.author.short(), count(member.messages, "message"));
+    if member.missing > 0 {
+        line += &format!(", refers to {} that are not here yet", member.missing);
+    }
+    if member.forked {
+        line += ", written from two places";
+    }
+    line
 }
 
 fn count(n: u64, what: &str) -> String {

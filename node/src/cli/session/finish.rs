@@ -101,7 +101,7 @@ fn ended_by(closed: Closed) -> Result<(), Failure> {
 }
 
 /// Waits until somebody holds all that was written here.
-pub(super) async fn delivered(node: Node) {
+pub(crate) async fn delivered(node: Node) {
     loop {
         let mut all = true;
         for info in node.rooms() {

@@ -1,0 +1,80 @@
+//! Doing what the chat wants, with the library.
+
+use distchat_node::{Key, Node, Room, RoomError, RoomName};
+
+use super::app::{Done, Say};
+use super::transcript::{Load, Loaded};
+
+/// How many future-dated messages are looked at.
+const FUTURE: usize = 200;
+
+fn room(node: &Node, name: &RoomName) -> Result<Room, RoomError> {
+    node.room(name).ok_or_else(|| RoomError::Left(name.clone()))
+}
+
+/// Loads a part of a room's transcript, up to the horizon.
+pub(super) async fn load(node: Node, name: RoomName, number: u64, load: Load, horizon: Key) -> Done {
+    let result = lines(&node, &name, load, horizon).await.map_err(|error| error.to_string());
+    Done::Loaded { room: name, number, load, result }
+}
+
+async fn lines(node: &Node, name: &RoomName, load: Load, horizon: Key) -> Result<Loaded, RoomError> {
+    let room = room(node, name)?;
+    let mut loaded = Loaded::default();
+    let before = async |key: Key, count: usize| {
+        let messages = room.messages_before(key, count).await?;
+        Ok::<_, RoomError>((messages.len() < count, messages))
+    };
+    let after = async |key: Key, count: usize| {
+        let mut messages = room.messages_after(key, count).await?;
+        let all = messages.len();
+        messages.retain(|message| message.key < horizon);
+        Ok::<_, RoomError>((messages.len() < count || all < count, messages))
+    };
+    match load {
+        Load::Newest(count) => {
+            (loaded.from_start, loaded.messages) = before(horizon, count).await?;
+            loaded.to_end = true;
+        }
+        Load::Before(key, count) => (loaded.from_start, loaded.messages) = before(key, count).await?,
+        Load::After(key, count) => (loaded.to_end, loaded.messages) = after(key, count).await?,
+        Load::Around(key, count) => {
+            (loaded.from_start, loaded.messages) = before(key.next(), count).await?;
+            let (to_end, mut behind) = after(key, count).await?;
+            loaded.to_end = to_end;
+            loaded.messages.append(&mut behind);
+        }
+    }
+    let keys: Vec<Key> = loaded.messages.iter().map(|message| message.key).collect();
+    loaded.reactions = room.reactions(&keys).await?;
+    Ok(loaded)
+}
+
+/// Who is in a room.
+pub(super) async fn members(node: Node, name: RoomName) -> Option<Done> {
+    let members = room(&node, &name).ok()?.members().await.ok()?;
+    Some(Done::Members { room: name, members })
+}
+
+/// What a room is about, and what is dated in the future there.
+pub(super) async fn look(node: Node, name: RoomName, horizon: Key) -> Option<Done> {
+    let room = room(&node, &name).ok()?;
+    let future = room.messages_after(horizon, FUTURE).await.ok()?;
+    let topic = room.topic().await.ok()?;
+    Some(Done::Looked { room: name, topic, future })
+}
+
+/// Says something. Nothing is to be told if that went well: it comes back as an event.
+pub(super) async fn say(node: Node, name: RoomName, what: Say) -> Option<Done> {
+    let said = async {
+        let room = room(&node, &name)?;
+        match &what {
+            Say::Text(text) => room.broadcast(text).await.map(drop),
+            Say::Action(text) => room.act(text).await.map(drop),
+            Say::Reply(to, text) => room.reply(*to, text).await.map(drop),
+            Say::React(to, emoji) => room.react(*to, emoji).await,
+        }
+    };
+    let why = said.await.err()?.to_string();
+    Some(Done::NotSaid { room: name, what, why })
+}

@@ -1,0 +1,426 @@
+//! The part of a room's transcript that is at hand.
+//!
+//! It is a window: every line of the history whose place is in the covered range is in `entries`, in the transcript's
+//! order, but for those of muted authors and those dated in the future. What is outside is loaded when the reader comes
+//! near, and forgotten when they are far away, so the window stays small however long the history is.
+//!
+//! A message may arrive anywhere. While the history is read, nothing goes between the lines that are being looked at: it
+//! waits in `held` until the reader moves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use distchat_node::{AuthorId, Key, Message, MessageId, Reaction, Timestamp};
+
+/// How many lines the window holds before it forgets those that are far away.
+const MOST: usize = 2_000;
+/// How many lines are loaded at once.
+const LOAD: usize = 200;
+/// How near the reader comes to an end of the window before more is loaded, in lines.
+const NEAR: usize = 100;
+/// How many lines may arrive while others are loaded before the window is loaded anew.
+const MEANWHILE: usize = 1_024;
+/// How many late arrivals are pointed out.
+const EARLIER: usize = 10_000;
+
+/// Behind every message.
+const END: Key = Key { time: Timestamp(u64::MAX), id: MessageId([0xff; 32]) };
+
+/// A line of the window.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) message: Message,
+    /// What is thought of it: each author's last word, even if that takes back the one before.
+    pub(super) reactions: Vec<Reaction>,
+}
+
+/// What the reader looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Position {
+    /// The newest messages, whatever comes.
+    Following,
+    /// A row is at the top of the screen: so many rows behind the first row of that message's text.
+    At { top: Key, behind: isize },
+}
+
+/// What was on the screen when it was last drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) first: Key,
+    pub(super) last: Key,
+    /// Of the first row, as in [`Position::At`].
+    pub(super) behind: isize,
+}
+
+/// Lines that are wanted from the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Load {
+    /// The newest that are not dated in the future.
+    Newest(usize),
+    /// So many before that place.
+    Before(Key, usize),
+    /// So many behind that place.
+    After(Key, usize),
+    /// So many before that place and so many from there on.
+    Around(Key, usize),
+}
+
+/// What the store gave.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Loaded {
+    /// In the transcript's order.
+    pub(super) messages: Vec<Message>,
+    pub(super) reactions: Vec<Reaction>,
+    /// Nothing comes before, or behind.
+    pub(super) from_start: bool,
+    pub(super) to_end: bool,
+}
+
+/// The part of a room's transcript that is at hand.
+#[derive(Debug)]
+pub(super) struct Transcript {
+    entries: BTreeMap<Key, Entry>,
+    /// The covered range, both ends included. Up to [`END`], new messages belong into it.
+    covered: Option<(Key, Key)>,
+    position: Position,
+    seen: Option<Seen>,
+    /// What arrived among the lines that are looked at.
+    held: BTreeMap<Key, Message>,
+    held_reactions: Vec<Reaction>,
+    /// Where messages arrived late that were not looked at yet.
+    earlier: BTreeSet<Key>,
+    /// How many messages came in behind what is looked at.
+    pub(super) unseen: u64,
+    loading: Option<(u64, Load)>,
+    loads: u64,
+    /// What arrived while something is loaded: it may be missing there.
+    meanwhile: Vec<Message>,
+    /// The window is not as the history any more.
+    stale: bool,
+    pub(super) muted: BTreeSet<AuthorId>,
+    /// Long messages that are shown whole.
+    pub(super) expanded: BTreeSet<Key>,
+}
+
+impl Default for Transcript {
+    fn default() -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            covered: None,
+            position: Position::Following,
+            seen: None,
+            held: BTreeMap::new(),
+            held_reactions: Vec::new(),
+            earlier: BTreeSet::new(),
+            unseen: 0,
+            loading: None,
+            loads: 0,
+            meanwhile: Vec::new(),
+            stale: true,
+            muted: BTreeSet::new(),
+            expanded: BTreeSet::new(),
+        }
+    }
+}
+
+impl Transcript {
+    pub(super) fn entries(&self) -> &BTreeMap<Key, Entry> {
+        &self.entries
+    }
+
+    pub(super) fn position(&self) -> Position {
+        self.position
+    }
+
+    pub(super) fn seen(&self) -> Option<Seen> {
+        self.seen
+    }
+
+    pub(super) fn is_following(&self) -> bool {
+        self.position == Position::Following
+    }
+
+    /// Whether the window begins with the first message of the room.
+    pub(super) fn is_from_start(&self) -> bool {
+        self.covered.is_some_and(|(from, _)| from == Key::MIN)
+    }
+
+    /// Whether the window ends with the newest message.
+    pub(super) fn is_to_end(&self) -> bool {
+        self.covered.is_some_and(|(_, to)| to == END)
+    }
+
+    /// Whether anything has been loaded yet.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.covered.is_some()
+    }
+
+    /// How many messages arrived late, above what is looked at or held back from it.
+    pub(super) fn earlier(&self) -> usize {
+        self.earlier.len()
+    }
+
+    /// The newest message of the window.
+    pub(super) fn newest(&self) -> Option<Key> {
+        self.entries.last_key_value().map(|(key, _)| *key)
+    }
+
+    /// The next message before that one, or behind it.
+    pub(super) fn neighbour(&self, of: Option<Key>, down: bool) -> Option<Key> {
+        match of {
+            None => self.newest().filter(|_| !down),
+            Some(key) if down => self.entries.range(key..).map(|(key, _)| *key).find(|other| *other > key),
+            Some(key) => self.entries.range(..key).next_back().map(|(key, _)| *key),
+        }
+    }
+
+    /// The window is not as the history any more: it is loaded anew.
+    pub(super) fn refresh(&mut self) {
+        self.stale = true;
+    }
+
+    /// What should be loaded now, with a number to give back with it. Nothing while something is on its way.
+    pub(super) fn wanted(&mut self) -> Option<(u64, Load)> {
+        if self.loading.is_some() {
+            return None;
+        }
+        let load = if std::mem::take(&mut self.stale) {
+            match self.position {
+                Position::Following => Load::Newest(LOAD),
+                Position::At { top, .. } => Load::Around(top, LOAD),
+            }
+        } else {
+            self.wanted_near()?
+        };
+        self.loads += 1;
+        self.loading = Some((self.loads, load));
+        Some((self.loads, load))
+    }
+
+    /// What is missing near what the reader looks at.
+    fn wanted_near(&self) -> Option<Load> {
+        let (from, to) = self.covered?;
+        let seen = self.seen;
+        let above = |first| self.entries.range(..first).rev().take(NEAR).count();
+        let below = |last| self.entries.range(last..).skip(1).take(NEAR).count();
+        if from != Key::MIN && seen.is_none_or(|seen| above(seen.first) < NEAR) {
+            return Some(Load::Before(from, LOAD));
+        }
+        (to != END && seen.is_none_or(|seen| below(seen.last) < NEAR)).then_some(Load::After(to, LOAD))
+    }
+
+    /// What was wanted is here, or cannot be had.
+    pub(super) fn loaded(&mut self, number: u64, loaded: Option<Loaded>) {
+        let Some((_, load)) = self.loading.take_if(|(expected, _)| *expected == number) else { return };
+        let meanwhile = std::mem::take(&mut self.meanwhile);
+        if let Some(loaded) = loaded {
+            self.take(load, loaded);
+        }
+        for message in meanwhile {
+            self.place(message);
+        }
+        self.forget_far();
+    }
+
+    fn take(&mut self, load: Load, loaded: Loaded) {
+        let Loaded { messages, reactions, from_start, to_end } = loaded;
+        let first = messages.first().map(|message| message.key);
+        let last = messages.last().map(|message| message.key);
+        let (from, to) = match (load, self.covered) {
+            (Load::Before(edge, _), Some((from, to))) if from == edge => (first.unwrap_or(from), to),
+            (Load::After(edge, _), Some((from, to))) if to == edge => (from, last.unwrap_or(to)),
+            // The window has moved meanwhile.
+            (Load::Before(..) | Load::After(..), _) => return,
+            (Load::Newest(_) | Load::Around(..), _) => {
+                self.entries.clear();
+                self.held.clear();
+                self.held_reactions.clear();
+                (first.unwrap_or(END), last.unwrap_or(Key::MIN))
+            }
+        };
+        let from = if from_start { Key::MIN } else { from };
+        let to = if to_end { END } else { to };
+        self.covered = (from <= to).then_some((from, to));
+        for message in messages {
+            self.insert(message);
+        }
+        for reaction in reactions {
+            self.think(reaction);
+        }
+    }
+
+    /// A message has come in; whether the reader can see it, or will once they move.
+    pub(super) fn arrived(&mut self, message: &Message) -> bool {
+        if self.loading.is_some() {
+            if self.meanwhile.len() < MEANWHILE {
+                self.meanwhile.push(message.clone());
+            } else {
+                self.stale = true;
+            }
+        }
+        let key = message.key;
+        let looked_at = self.seen.is_some_and(|seen| seen.first <= key && key <= seen.last);
+        if message.delay.is_some() && !message.own && !self.muted.contains(&message.author) {
+            let above = self.seen.is_some_and(|seen| key < seen.first) || (looked_at && !self.is_following());
+            if above && self.earlier.len() < EARLIER {
+                self.earlier.insert(key);
+            }
+        }
+        if !self.is_following() && self.seen.is_some_and(|seen| key > seen.last) {
+            self.unseen += 1;
+        }
+        let placed = self.place(message.clone());
+        self.forget_far();
+        placed
+    }
+
+    fn place(&mut self, message: Message) -> bool {
+        let key = message.key;
+        let Some((from, to)) = self.covered else { return false };
+        if key < from || key > to {
+            return false;
+        }
+        let between = self.seen.is_some_and(|seen| seen.first < key && key < seen.last);
+        if between && !self.is_following() && !self.entries.contains_key(&key) {
+            self.held.insert(key, message);
+        } else {
+            self.insert(message);
+        }
+        true
+    }
+
+    fn insert(&mut self, message: Message) {
+        if !self.muted.contains(&message.author) {
+            let key = message.key;
+            let reactions = self.entries.remove(&key).map(|entry| entry.reactions).unwrap_or_default();
+            self.entries.insert(key, Entry { message, reactions });
+        }
+    }
+
+    /// Somebody thinks something of a message.
+    pub(super) fn reacted(&mut self, reaction: Reaction) {
+        let looked_at = self.seen.is_some_and(|seen| seen.first <= reaction.to && reaction.to <= seen.last);
+        // The row it may need would move the ones below.
+        if looked_at && !self.is_following() {
+            if self.held_reactions.len() < MEANWHILE {
+                self.held_reactions.push(reaction);
+            } else {
+                self.stale = true;
+            }
+        } else {
+            self.think(reaction);
+        }
+    }
+
+    fn think(&mut self, reaction: Reaction) {
+        let message = self.held.contains_key(&reaction.to);
+        let Some(entry) = self.entries.get_mut(&reaction.to) else {
+            if message {
+                self.held_reactions.push(reaction);
+            }
+            return;
+        };
+        match entry.reactions.iter_mut().find(|known| known.author == reaction.author) {
+            Some(known) if known.key < reaction.key => *known = reaction,
+            Some(_) => {}
+            None => entry.reactions.push(reaction),
+        }
+    }
+
+    /// An author goes by another name from that place on.
+    pub(super) fn named(&mut self, author: AuthorId, from: Key) {
+        let concerns = |(_, entry): (&Key, &Entry)| entry.message.author == author;
+        // Until which place it holds only the history knows.
+        self.stale |= self.entries.range(from..).any(concerns);
+    }
+
+    /// Nobody looks at what is that far away.
+    fn forget_far(&mut self) {
+        let Some((from, to)) = self.covered else { return };
+        if self.entries.len() <= MOST {
+            return;
+        }
+        let top = match self.position {
+            Position::Following => END,
+            Position::At { top, .. } => top,
+        };
+        let above = self.entries.range(..top).count();
+        if above > MOST / 2 {
+            let keep = self.entries.keys().nth(self.entries.len() - MOST).copied().unwrap_or(from).min(top);
+            self.entries = self.entries.split_off(&keep);
+            self.covered = Some((keep, to));
+        } else if let Some(last) = self.entries.keys().nth(MOST - 1).copied() {
+            self.entries = {
+                let mut kept = std::mem::take(&mut self.entries);
+                drop(kept.split_off(&last.next()));
+                kept
+            };
+            self.covered = Some((from, last));
+        }
+    }
+
+    /// What is on the screen now.
+    pub(super) fn shown(&mut self, seen: Option<Seen>, position: Position) {
+        self.seen = seen;
+        self.position = position;
+        if let Some(Seen { first, last, .. }) = seen {
+            if self.is_following() {
+                self.unseen = 0;
+                self.release();
+            }
+            let held = &self.held;
+            self.earlier.retain(|key| held.contains_key(key) || *key < first || *key > last);
+        }
+    }
+
+    /// The reader moves: whatever was held back goes in where it belongs.
+    fn release(&mut self) {
+        for message in std::mem::take(&mut self.held).into_values() {
+            self.insert(message);
+        }
+        for reaction in std::mem::take(&mut self.held_reactions) {
+            self.think(reaction);
+        }
+    }
+
+    /// The reader moves to that row.
+    pub(super) fn look_at(&mut self, position: Position) {
+        self.release();
+        self.position = position;
+    }
+
+    /// The reader goes to the newest messages.
+    pub(super) fn follow(&mut self) {
+        self.look_at(Position::Following);
+        self.unseen = 0;
+        if !self.is_to_end() {
+            self.leave_window();
+        }
+    }
+
+    /// The reader goes to that message.
+    pub(super) fn jump(&mut self, to: Key) {
+        self.look_at(Position::At { top: to, behind: -3 });
+        if !self.covered.is_some_and(|(from, end)| from <= to && to <= end) {
+            self.leave_window();
+        }
+    }
+
+    /// The reader goes to the first message of the room.
+    pub(super) fn jump_to_start(&mut self) {
+        self.jump(Key::MIN);
+    }
+
+    /// The reader goes to the first message that arrived late.
+    pub(super) fn jump_to_earlier(&mut self) -> Option<Key> {
+        let key = self.earlier.pop_first()?;
+        self.jump(key);
+        Some(key)
+    }
+
+    /// What the reader wants to see is not at hand: whatever is on its way is of no use any more.
+    fn leave_window(&mut self) {
+        self.stale = true;
+        self.loading = None;
+        self.meanwhile.clear();
+    }
+}
