@@ -8,6 +8,7 @@ use distchat_node::{AuthorId, Event, Key, Member, Message, RoomInfo, RoomName, R
 use super::completion::Completion;
 use super::editor::Editor;
 use super::history::History;
+use super::memory::{Memory, RoomMemory};
 use super::names;
 use super::popup::Popup;
 use super::room::RoomView;
@@ -65,12 +66,33 @@ pub(super) enum Say {
 /// What came of an effect.
 #[derive(Debug)]
 pub(super) enum Done {
-    Loaded { room: RoomName, number: u64, load: Load, result: Result<Loaded, String> },
-    Members { room: RoomName, members: Vec<Member> },
-    Looked { room: RoomName, topic: Option<RoomTopic>, future: Vec<Message> },
-    NotSaid { room: RoomName, what: Say, why: String },
+    Loaded {
+        room: RoomName,
+        number: u64,
+        load: Load,
+        result: Result<Loaded, String>,
+    },
+    Members {
+        room: RoomName,
+        members: Vec<Member>,
+    },
+    Looked {
+        room: RoomName,
+        topic: Option<RoomTopic>,
+        future: Vec<Message>,
+    },
+    NotSaid {
+        room: RoomName,
+        what: Say,
+        why: String,
+    },
     Ran(Outcome),
-    Found { words: String, result: Result<Vec<(RoomName, Message)>, String> },
+    /// Something went wrong that people should know of.
+    Failed(String),
+    Found {
+        words: String,
+        result: Result<Vec<(RoomName, Message)>, String>,
+    },
 }
 
 /// Something to know that is no message.
@@ -84,7 +106,6 @@ pub(super) struct Notice {
 /// The chat.
 pub(super) struct App {
     pub(super) own: AuthorId,
-    pub(super) profile: String,
     pub(super) theme: Theme,
     pub(super) clock: Clock,
     pub(super) rooms: Vec<RoomView>,
@@ -104,16 +125,17 @@ pub(super) struct App {
     pub(super) focused: bool,
     pub(super) leaving: bool,
     pub(super) mouse_map: super::draw::MouseMap,
+    /// What is remembered of rooms, those that are not open among them.
+    memory: Memory,
     text: TextView,
     now: u64,
     pub(super) effects: Vec<Effect>,
 }
 
 impl App {
-    pub(super) fn new(own: AuthorId, profile: String, theme: Theme, clock: Clock) -> Self {
+    pub(super) fn new(own: AuthorId, theme: Theme, clock: Clock) -> Self {
         Self {
             own,
-            profile,
             theme,
             text: TextView::new(Style::PLAIN, clock.clone()),
             clock,
@@ -130,6 +152,7 @@ impl App {
             focused: true,
             leaving: false,
             mouse_map: super::draw::MouseMap::default(),
+            memory: Memory::default(),
             now: 0,
             effects: Vec::new(),
         }
@@ -160,6 +183,15 @@ impl App {
                     room.transcript.arrived(&message);
                 }
             }
+        }
+        let focused = self.focused;
+        if let Some(room) = self.room_mut()
+            && focused
+            && room.transcript.is_following()
+            && room.transcript.is_to_end()
+        {
+            // It is on the screen.
+            room.read_all();
         }
         while self.notices.front().is_some_and(|notice| notice.until <= now && self.notices.len() > NOTICES) {
             self.notices.pop_front();
@@ -300,9 +332,36 @@ impl App {
     }
 
     fn open(&mut self, name: RoomName) {
-        if self.room_named(&name).is_none() {
-            self.rooms.push(RoomView::new(name));
+        match self.room_named(&name) {
+            // Before it was opened nothing could be loaded.
+            Some(room) => room.transcript.refresh(),
+            None => {
+                let memory = self.memory.rooms.get(name.as_str()).cloned().unwrap_or_default();
+                let mut room = RoomView::new(name);
+                room.read = memory.read;
+                room.draft = memory.draft;
+                room.transcript.muted = memory.muted;
+                self.rooms.push(room);
+            }
         }
+    }
+
+    /// Goes on from what a former run remembered. To be called before any room is open.
+    pub(super) fn remember(&mut self, memory: Memory) {
+        self.history = History::new(memory.typed.clone());
+        self.memory = memory;
+    }
+
+    /// What is to be remembered.
+    pub(super) fn memory(&mut self) -> &Memory {
+        let current = self.current.clone();
+        for room in &self.rooms {
+            let draft = if Some(&room.name) == current.as_ref() { self.editor.text() } else { room.draft.clone() };
+            let memory = RoomMemory { read: room.read, draft, muted: room.transcript.muted.clone() };
+            self.memory.rooms.insert(room.name.as_str().to_owned(), memory);
+        }
+        self.memory.typed = self.history.lines().to_vec();
+        &self.memory
     }
 
     /// Looks at another room.
@@ -316,7 +375,9 @@ impl App {
             room.read_line = None;
         }
         self.completion = None;
-        self.open(name.clone());
+        if self.room_named(name).is_none() {
+            self.open(name.clone());
+        }
         self.current = Some(name.clone());
         if let Some(room) = self.room_mut() {
             room.names_stale = true;
@@ -426,6 +487,7 @@ impl App {
             }
             Done::NotSaid { room, what, why } => self.not_said(&room, what, &why),
             Done::Ran(outcome) => self.ran(outcome),
+            Done::Failed(problem) => self.notice(&problem, true),
             Done::Found { words, result } => match result {
                 Ok(hits) if hits.is_empty() => self.notice(&format!("nothing was found for {words}"), false),
                 Ok(hits) => self.popup = Some(Popup::found(words, hits)),

@@ -41,7 +41,7 @@ impl Completion {
                 fitting(known.nicks.iter().map(|nick| format!("{nick}{end}")).collect())
             }
         };
-        (!candidates.is_empty()).then(|| Self { candidates, at: 0, length: word.len() })
+        (!candidates.is_empty()).then_some(Self { candidates, at: 0, length: word.len() })
     }
 
     /// What to replace before the cursor, in bytes, and by what.

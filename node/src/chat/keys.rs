@@ -83,7 +83,7 @@ impl App {
             (KeyCode::Char('l'), false, true) => self.bare(),
             (KeyCode::Up, false, false) if ends.0 => {
                 if let Some(line) = self.history.older(&self.editor.text()) {
-                    self.editor.replace(&line.to_owned());
+                    self.editor.replace(line);
                 }
             }
             (KeyCode::Down, false, false) if ends.1 => {

@@ -100,7 +100,10 @@ impl Look<'_> {
             ALIGNED.. => 14,
             _ => {
                 let mut head = vec![time, Span::raw(" ")];
-                head.extend(self.name(message, 20));
+                match message.form {
+                    Form::Action => head.push(Span::styled("*", self.theme.nick(message.author))),
+                    Form::Text | Form::Reply(_) => head.extend(self.name(message, 20)),
+                }
                 head.push(Span::raw(" "));
                 return (head, vec![Span::raw("  ")]);
             }

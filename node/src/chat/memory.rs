@@ -46,7 +46,8 @@ impl Memory {
             if file.metadata()?.len() > MOST {
                 return Err(ErrorKind::FileTooLarge.into());
             }
-            ciborium::from_reader(std::io::BufReader::new(file)).map_err(|error| std::io::Error::other(error.to_string()))
+            ciborium::from_reader(std::io::BufReader::new(file))
+                .map_err(|error| std::io::Error::other(error.to_string()))
         };
         match read() {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),

@@ -13,7 +13,10 @@ mod gate;
 mod history;
 mod keys;
 mod lines;
+mod log;
+mod memory;
 mod names;
+pub(crate) mod notify;
 mod page;
 mod popup;
 mod room;
@@ -25,6 +28,7 @@ pub(crate) mod theme;
 mod transcript;
 mod wrap;
 
+use std::path::Path;
 use std::time::Duration;
 
 use crossterm::event::EventStream;
@@ -37,6 +41,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use self::app::{App, Done, Effect};
+use self::log::LogFile;
+use self::memory::Memory;
+use self::notify::{Desktop, Notify};
 use self::screen::Screen;
 use self::theme::{Ground, Theme};
 use crate::cli::Failure;
@@ -52,6 +59,8 @@ const BATCH: usize = 256;
 const FRAME: Duration = Duration::from_millis(33);
 /// How many messages may be on their way to the disk.
 const IN_FLIGHT: usize = 256;
+/// How often what is to be remembered is written down.
+const REMEMBER: Duration = Duration::from_secs(20);
 /// How long the node may take to stop.
 const STOPPING: Duration = Duration::from_secs(10);
 
@@ -64,6 +73,12 @@ struct Chat {
     keys: EventStream,
     signals: Signals,
     logs: Option<mpsc::Receiver<String>>,
+    /// Where they go. In memory there is no file, and they become notices.
+    log: Option<LogFile>,
+    /// What is remembered on disk.
+    memory: Memory,
+    notify: Notify,
+    desktop: Desktop,
     /// Said in the order in which they were typed: the library stores them as they were first polled.
     saying: FuturesOrdered<BoxFuture<'static, Option<Done>>>,
     doing: FuturesUnordered<BoxFuture<'static, Option<Done>>>,
@@ -73,6 +88,7 @@ struct Chat {
     nick: Option<String>,
     /// The screen shows bare lines until a key is pressed.
     bare: bool,
+    remembered: Instant,
     frame_due: Option<Instant>,
     drawn: Instant,
 }
@@ -98,10 +114,11 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     let failed =
         |error| Failure::unexpected(format!("the terminal cannot be used: {error}; without one, `| cat` helps"));
-    let ground =
-        if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) { Ground::None } else { Ground::Dark };
-    let app = App::new(node.author(), node.profile().to_owned(), Theme::new(ground), Clock::local());
-    let screen = match Screen::open(true) {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let ground = if plain { Ground::None } else { args.theme };
+    let mut app = App::new(node.author(), Theme::new(ground), Clock::local());
+    let (memory, log) = remembered(&node, &mut app).await;
+    let screen = match Screen::open(!args.no_mouse) {
         Ok(screen) => screen,
         Err(error) => {
             node.shutdown().await;
@@ -116,16 +133,35 @@ pub(crate) async fn run(
         keys: EventStream::new(),
         signals,
         logs,
+        log,
+        memory,
+        notify: args.notify,
+        desktop: Desktop::default(),
         saying: FuturesOrdered::new(),
         doing: FuturesUnordered::new(),
         leaving: None,
         linger: args.linger,
         nick: None,
         bare: false,
+        remembered: Instant::now(),
         frame_due: Some(Instant::now()),
         drawn: Instant::now(),
     };
     chat.run(args.rooms.clone()).await.map_err(failed)
+}
+
+/// What a former run remembered, which the chat goes on from, and the log's file. What is wrong with either is told.
+async fn remembered(node: &Node, app: &mut App) -> (Memory, Option<LogFile>) {
+    let Some(directory) = node.directory().map(Path::to_owned) else { return (Memory::default(), None) };
+    let opened = tokio::task::spawn_blocking(move || (Memory::read(&directory), LogFile::open(&directory))).await;
+    let Ok((memory, log)) = opened else { return (Memory::default(), None) };
+    let memory = memory.unwrap_or_else(|problem| {
+        app.notice(&problem, true);
+        Memory::default()
+    });
+    app.remember(memory.clone());
+    let log = log.map_err(|error| app.notice(&format!("there is no log: its file cannot be written ({error})"), true));
+    (memory, log.ok())
 }
 
 impl Chat {
@@ -210,9 +246,15 @@ impl Chat {
                 }
             }
             Step::Done(done) => done.into_iter().for_each(|done| self.take(done)),
-            Step::Log(Some(line)) => self.app.notice(line.trim(), true),
+            Step::Log(Some(line)) => match &mut self.log {
+                Some(log) => log.write(&line),
+                None => self.app.notice(line.trim(), true),
+            },
             Step::Log(None) => self.logs = None,
-            Step::Tick => self.app.tick(),
+            Step::Tick => {
+                self.app.tick();
+                self.remember_now_and_then();
+            }
             Step::Frame => {
                 self.draw()?;
                 self.app.want();
@@ -291,7 +333,14 @@ impl Chat {
                     self.doing.push(execute::execute(context, command).map(|outcome| Some(Done::Ran(outcome))).boxed());
                 }
                 Effect::Search(_) => self.app.notice("searching comes later", true),
-                Effect::Notify { .. } => self.screen.ring()?,
+                Effect::Notify { title, text } => match self.notify {
+                    Notify::Off => {}
+                    Notify::Bell => self.screen.ring()?,
+                    Notify::Desktop => {
+                        let shown = self.desktop.clone().show(title, text);
+                        self.doing.push(shown.map(|shown| shown.err().map(Done::Failed)).boxed());
+                    }
+                },
                 Effect::Redraw => self.screen.redraw()?,
                 Effect::Bare(lines) => {
                     self.bare = true;
@@ -324,6 +373,34 @@ impl Chat {
             () = self.signals.recv() => {}
             () = tokio::time::sleep(STOPPING) => {}
         }
+        if let Some(remembering) = self.remember() {
+            remembering.await;
+        }
+        if let Some(log) = &self.log {
+            log.finish().await;
+        }
         self.screen.close().await;
+    }
+
+    fn remember_now_and_then(&mut self) {
+        if self.remembered.elapsed() >= REMEMBER
+            && let Some(remembering) = self.remember()
+        {
+            self.doing.push(remembering);
+        }
+    }
+
+    /// Writes down what is to be remembered, if that has changed.
+    fn remember(&mut self) -> Option<BoxFuture<'static, Option<Done>>> {
+        let directory = self.node.directory()?.to_owned();
+        let memory = self.app.memory();
+        if *memory == self.memory {
+            return None;
+        }
+        self.remembered = Instant::now();
+        self.memory = memory.clone();
+        let memory = memory.clone();
+        let written = tokio::task::spawn_blocking(move || memory.write(&directory));
+        Some(written.map(|written| written.ok()?.err().map(Done::Failed)).boxed())
     }
 }

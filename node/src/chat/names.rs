@@ -146,15 +146,16 @@ mod tests {
     #[test]
     fn mentions_are_words() {
         for (text, nick, expect) in [
-            ("ana: hi", "ana", vec![0..3]),
-            ("hi Ana, ANA!", "ana", vec![3..6, 8..11]),
-            ("banana ana_b", "ana", vec![]),
-            ("@ana", "ana", vec![1..4]),
-            ("ana", "", vec![]),
-            ("İx ix", "ix", vec![4..6]),
-            ("日本 日", "日", vec![7..10]),
+            ("ana: hi", "ana", &[(0, 3)][..]),
+            ("hi Ana, ANA!", "ana", &[(3, 6), (8, 11)]),
+            ("banana ana_b", "ana", &[]),
+            ("@ana", "ana", &[(1, 4)][..]),
+            ("ana", "", &[]),
+            ("İx ix", "ix", &[(4, 6)][..]),
+            ("日本 日", "日", &[(7, 10)][..]),
         ] {
-            assert_eq!(mentioned(text, nick), expect, "{text:?}");
+            let found: Vec<_> = mentioned(text, nick).into_iter().map(|range| (range.start, range.end)).collect();
+            assert_eq!(found, expect, "{text:?}");
         }
     }
 }

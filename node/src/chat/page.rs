@@ -40,7 +40,11 @@ pub(super) struct Page {
     pub(super) blank: usize,
 }
 
-fn rows<L: Layout>(transcript: &Transcript, layout: &L, entry: &Entry) -> impl DoubleEndedIterator<Item = Row> + use<L> {
+fn rows<L: Layout>(
+    transcript: &Transcript,
+    layout: &L,
+    entry: &Entry,
+) -> impl DoubleEndedIterator<Item = Row> + use<L> {
     let key = entry.message.key;
     let before = transcript.entries().range(..key).next_back().map(|(_, entry)| entry);
     let Block { rows, lead } = layout.block(transcript, before, entry);

@@ -1,1 +1,5 @@
-//! Scenes of the chat.
+//! Scenes of the chat: events, keys and a history go in, a screen comes out.
+
+mod scene;
+mod scenes;
+mod window;

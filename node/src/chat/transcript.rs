@@ -164,6 +164,12 @@ impl Transcript {
         self.entries.last_key_value().map(|(key, _)| *key)
     }
 
+    /// What is held back from the reader's eyes.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> BTreeSet<Key> {
+        self.held.keys().copied().collect()
+    }
+
     /// The next message before that one, or behind it.
     pub(super) fn neighbour(&self, of: Option<Key>, down: bool) -> Option<Key> {
         match of {

@@ -9,6 +9,9 @@ use clap::error::ErrorKind;
 use distchat_node::{Multiaddr, RoomName};
 use tracing_subscriber::EnvFilter;
 
+use crate::chat::notify::Notify;
+use crate::chat::theme::Ground;
+
 /// What is logged when nobody asks: the warnings of this project's own crates, but for those of the supervisor, which are
 /// told as notices.
 const LOG: &str = "off,distchat=warn,distchat_node=warn,distchat_node::supervisor=off,distchat_crdt=warn";
@@ -89,6 +92,18 @@ pub(crate) struct Args {
     /// Keep nothing on disk
     #[arg(long)]
     pub(crate) memory: bool,
+
+    /// The ground of your terminal, for colours that can be read on it
+    #[arg(long, value_name = "GROUND", default_value = "dark")]
+    pub(crate) theme: Ground,
+
+    /// How to call you when somebody names you and you do not look
+    #[arg(long, value_name = "HOW", default_value = "off")]
+    pub(crate) notify: Notify,
+
+    /// Leave the mouse to the terminal
+    #[arg(long)]
+    pub(crate) no_mouse: bool,
 
     /// What to log to stderr, such as `debug` or `distchat_node=debug`
     #[arg(long, value_name = "FILTER", default_value = LOG, hide_default_value = true, value_parser = filter)]

@@ -14,6 +14,8 @@ const KEYCAP: char = '\u{20e3}';
 /// How many combining marks one character may bear. Tibetan and Hebrew have up to five; a heap of them covers the lines
 /// around it.
 const MARKS: usize = 6;
+/// How many joiners one emoji may hold: a family of four has three.
+const JOINERS: usize = 3;
 
 /// Whether a character acts on the display or is invisible, taken by itself.
 fn hidden(c: char) -> bool {
@@ -39,8 +41,7 @@ fn hidden(c: char) -> bool {
 }
 
 fn is_mark(c: char) -> bool {
-    !c.is_ascii()
-        && matches!(c.general_category(), GeneralCategory::NonspacingMark | GeneralCategory::EnclosingMark)
+    !c.is_ascii() && matches!(c.general_category(), GeneralCategory::NonspacingMark | GeneralCategory::EnclosingMark)
 }
 
 /// Whether more marks stand in a row than one character may bear.
@@ -53,13 +54,16 @@ fn heaped(text: &str) -> bool {
         })
 }
 
+fn is_skin(c: char) -> bool {
+    matches!(u32::from(c), 0x1f3fb..=0x1f3ff)
+}
+
 /// Whether the character at hand is part of an emoji although it is invisible by itself.
 fn joins_emoji(before: Option<char>, c: char, after: Option<char>) -> bool {
     let symbol = |c: char| c.general_category() == GeneralCategory::OtherSymbol;
-    let skin = |c: char| matches!(u32::from(c), 0x1f3fb..=0x1f3ff);
     let Some(before) = before else { return false };
     match c {
-        ZERO_WIDTH_JOINER => (symbol(before) || skin(before) || before == '\u{fe0f}') && after.is_some_and(symbol),
+        ZERO_WIDTH_JOINER => (symbol(before) || is_skin(before) || before == '\u{fe0f}') && after.is_some_and(symbol),
         // Text or emoji style, of something that has both.
         '\u{fe0e}' | '\u{fe0f}' => {
             let group = before.general_category_group();
@@ -79,6 +83,7 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     let mut shown = String::with_capacity(text.len() + 16);
     let mut before = None;
     let mut marks = 0;
+    let mut joiners = 0;
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
         marks = if is_mark(c) { marks + 1 } else { 0 };
@@ -90,7 +95,12 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
             }
             continue;
         }
-        if !hidden(c) || joins_emoji(before, c, rest.peek().copied()) {
+        if c == ZERO_WIDTH_JOINER {
+            joiners += 1;
+        } else if before != Some(ZERO_WIDTH_JOINER) && !hidden(c) && !is_skin(c) {
+            joiners = 0;
+        }
+        if !hidden(c) || (joiners <= JOINERS && joins_emoji(before, c, rest.peek().copied())) {
             shown.push(c);
             before = Some(c);
             continue;
@@ -169,7 +179,10 @@ mod tests {
             ("\u{1d173}\u{13430}", "\\u{1d173}\\u{13430}"),
             ("\u{fffd} stays", "\u{fffd} stays"),
             ("a\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}b", "a\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}b"),
-            ("a\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}\u{307}\u{308}b", "a\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}\\u{+2 marks}b"),
+            (
+                "a\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}\u{307}\u{308}b",
+                "a\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}\\u{+2 marks}b",
+            ),
         ] {
             assert_eq!(visible(input), expect, "{input:?}");
             assert!(!visible(input).chars().any(hidden), "{input:?}");
@@ -188,7 +201,7 @@ mod tests {
 
     #[test]
     fn emoji_stay_whole_and_nothing_hides_in_them() {
-        for whole in ["👩‍💻", "👩🏽‍🚀", "❤️", "🏳️‍🌈", "🤷‍♀️", "#️⃣", "3️⃣", "‼️", "ℹ️", "🇩🇪"]
+        for whole in ["👩‍💻", "👩🏽‍🚀", "❤️", "🏳️‍🌈", "🤷‍♀️", "#️⃣", "3️⃣", "‼️", "ℹ️", "🇩🇪", "👨🏽‍👩🏽‍👧🏽‍👦🏽", "👩🏽‍❤️‍💋‍👨🏽"]
         {
             assert_eq!(visible(whole), whole);
         }
@@ -197,6 +210,10 @@ mod tests {
             ("👩\u{200d}x", "👩\\u{200d}x"),
             ("\u{200d}👩", "\\u{200d}👩"),
             ("👩\u{200d}\u{200d}👩", "👩\\u{200d}\\u{200d}👩"),
+            (
+                "👩\u{200d}👩\u{200d}👩\u{200d}👩\u{200d}👩👩\u{200d}👩",
+                "👩\u{200d}👩\u{200d}👩\u{200d}👩\\u{200d}👩👩\u{200d}👩",
+            ),
             ("❤\u{fe0f}\u{fe0f}", "❤\u{fe0f}\\u{fe0f}"),
             ("1\u{fe0f}2", "1\\u{fe0f}2"),
         ] {

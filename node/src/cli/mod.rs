@@ -13,7 +13,7 @@ mod fold;
 mod front;
 mod input;
 mod json;
-mod output;
+pub(crate) mod output;
 pub(crate) mod report;
 pub(crate) mod session;
 pub(crate) mod signals;
@@ -42,7 +42,7 @@ const USAGE: u8 = 2;
 
 /// How the program talks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
+pub(crate) enum Mode {
     /// One JSON object a line.
     Json,
     /// One message a line.
