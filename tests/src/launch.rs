@@ -16,6 +16,7 @@ pub struct Launch {
     profile: String,
     data_dir: PathBuf,
     options: Vec<OsString>,
+    variables: Vec<(String, String)>,
     clock: Option<String>,
     json: bool,
     bare: bool,
@@ -40,6 +41,7 @@ impl Launch {
             machine,
             profile: profile.to_owned(),
             options: Vec::new(),
+            variables: Vec::new(),
             clock: None,
             json: true,
             bare: false,
@@ -71,6 +73,12 @@ impl Launch {
     /// Further options, as they are.
     pub fn options<T: AsRef<OsStr>>(mut self, options: impl IntoIterator<Item = T>) -> Self {
         self.options.extend(options.into_iter().map(|option| option.as_ref().to_owned()));
+        self
+    }
+
+    /// A variable of its environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -176,13 +184,21 @@ impl Launch {
             command.args(["--name", &self.profile]).arg("--data-dir").arg(&self.data_dir);
         }
         command.args(&self.options);
-        // A test never touches the profile of the person who runs it, whatever options it forgets.
+        // A test never touches the profile of the person who runs it, whatever options it forgets; nor do their options
+        // reach it.
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("DISTCHAT_")) {
+                command.env_remove(name);
+            }
+        }
         command
             .env("HOME", machine.home())
             .env("XDG_DATA_HOME", machine.home().join("data"))
+            .env("XDG_CONFIG_HOME", machine.config_home())
             .env("XDG_RUNTIME_DIR", machine.run_dir())
             .env("DISTCHAT_RUN_DIR", machine.run_dir())
-            .env_remove("RUST_LOG");
+            .env_remove("RUST_LOG")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
         if let Some(offset) = &self.clock {
             command.envs(clock::environment(offset));
         }

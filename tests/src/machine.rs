@@ -49,6 +49,15 @@ impl Machine {
         self.directory.join("data")
     }
 
+    /// Where its programs look for their file of options.
+    pub fn config_file(&self) -> PathBuf {
+        self.config_home().join("distchat").join("config.toml")
+    }
+
+    pub(crate) fn config_home(&self) -> PathBuf {
+        self.directory.join("config")
+    }
+
     pub(crate) fn home(&self) -> PathBuf {
         self.directory.join("home")
     }

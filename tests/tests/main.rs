@@ -10,6 +10,7 @@
 //! | `clocks` | a clock that is a year off neither reorders answers nor blocks anybody |
 //! | `identity` | one key on two computers, a restored backup: both branches are kept, everywhere |
 //! | `input` | what bad input gets: lines, bytes, names |
+//! | `configuring` | options from the environment and from a file, and which of them counts |
 //! | `refusals` | what keeps the program from starting, what it says then, and its exit code |
 //! | `leaving` | the end of input, signals, and what is safe when the program has ended |
 //! | `library` | what those who embed the library may rely on |
@@ -21,6 +22,7 @@
 
 mod clocks;
 mod common;
+mod configuring;
 mod identity;
 mod input;
 mod lan_chat;

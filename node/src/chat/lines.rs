@@ -97,7 +97,7 @@ impl Look<'_> {
         let time = Span::styled(self.clock.time(message.time.millis()), theme.dim);
         let column = match self.width {
             WIDE.. => 18,
-            ALIGNED.. => 14,
+            ALIGNED.. => 16,
             _ => {
                 let mut head = vec![time, Span::raw(" ")];
                 match message.form {

@@ -342,7 +342,8 @@ impl Transcript {
     /// Nobody looks at what is that far away.
     fn forget_far(&mut self) {
         let Some((from, to)) = self.covered else { return };
-        if self.entries.len() <= MOST {
+        // Now and then, as it takes a walk through all of it.
+        if self.entries.len() <= MOST + LOAD {
             return;
         }
         let top = match self.position {
@@ -355,11 +356,7 @@ impl Transcript {
             self.entries = self.entries.split_off(&keep);
             self.covered = Some((keep, to));
         } else if let Some(last) = self.entries.keys().nth(MOST - 1).copied() {
-            self.entries = {
-                let mut kept = std::mem::take(&mut self.entries);
-                drop(kept.split_off(&last.next()));
-                kept
-            };
+            drop(self.entries.split_off(&last.next()));
             self.covered = Some((from, last));
         }
     }

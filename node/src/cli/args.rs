@@ -1,11 +1,17 @@
 //! The options, checked while they are parsed: what gets past this can be used.
+//!
+//! A field of [`Args`] is all that an option takes: `settings` has it from the environment and the file, too, and
+//! `distchat config` shows it, with what is said here.
+
+mod help;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
+use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser};
 use distchat_node::{Multiaddr, RoomName};
 use tracing_subscriber::EnvFilter;
 
@@ -16,39 +22,20 @@ use crate::chat::theme::Ground;
 /// told as notices.
 const LOG: &str = "off,distchat=warn,distchat_node=warn,distchat_node::supervisor=off,distchat_crdt=warn";
 
-const EXAMPLES: &str = "\
-Examples:
-  distchat --room general                  chat with everybody on this network
-  distchat --room general --name second    a second one on the same machine
-  distchat --room lobby --room rust        two rooms; what you type goes to the first
-  echo hello | distchat --room general     say one line and leave
-  distchat --json --stay < /dev/null       watch, for a program to read
-  distchat --connect /ip4/192.168.1.20/tcp/4001
-
-Input:
-  Each line is a message to the current room. One that starts with / is a command
-  (/help lists them), // stands for a literal slash. In a terminal you get a prompt
-  with line editing; otherwise messages go to stdout and notices to stderr.
-
-Environment:
-  DISTCHAT_RUN_DIR   where the nodes of one machine find each other
-  NO_COLOR           if set and not empty: no colours
-
-Exit codes:
-  0  normal, also after Ctrl-C, SIGTERM or a closed pipe
-  1  unexpected error
-  2  the command line is wrong
-  3  the profile is in use by another process
-  4  the author's key cannot be read or written
-  5  the store is damaged, too new or cannot be opened
-  6  an address cannot be listened on or connected to";
-
 /// A group chat without a server, for people on one network.
 ///
 /// Nodes find each other by themselves, talk to each other directly, and keep every room's whole history.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "distchat", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "distchat", version, max_term_width = 100)]
 pub(crate) struct Args {
+    /// `config`: print the options in force, and where they come from, as a file
+    #[arg(value_name = "COMMAND", value_parser = verb)]
+    pub(crate) verb: Option<Verb>,
+
+    /// Read options from this file instead of the usual one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
     /// Room to open; may be repeated, and what you type goes to the first
     #[arg(long = "room", value_name = "NAME", default_value = "lobby", value_parser = RoomName::parse)]
     pub(crate) rooms: Vec<RoomName>,
@@ -64,6 +51,10 @@ pub(crate) struct Args {
     /// Keep the profiles here instead of in the user's data directory
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+
+    /// Meet the other nodes of this machine here instead of in the user's run directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run_dir: Option<PathBuf>,
 
     /// Connect to this address, and again whenever it is lost; may be repeated
     #[arg(long, value_name = "MULTIADDR", value_parser = address)]
@@ -119,24 +110,65 @@ pub(crate) enum Refusal {
     Wrong(String),
 }
 
+/// What to do instead of chatting. A word among the options rather than a command of its own, so that options may stand
+/// before and after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    /// Tell what is in force.
+    Config,
+}
+
+/// The command line as it is parsed. A flag can be taken back (`--json=false`): what the file says would be for ever
+/// otherwise. So every option has a value.
+pub(crate) fn command() -> clap::Command {
+    let command = Args::command().mut_args(|arg| match arg.get_action() {
+        ArgAction::SetTrue => arg
+            .action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .value_name("BOOL")
+            .value_parser(BoolishValueParser::new())
+            .default_missing_value("true")
+            .default_value("false")
+            .hide_default_value(true)
+            .hide_possible_values(true),
+        _ => arg,
+    });
+    command.after_help(help::more())
+}
+
 /// Parses a command line, the program's name first.
-pub(crate) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Args, Refusal> {
-    let mut args = Args::try_parse_from(line).map_err(|error| match error.kind() {
+pub(crate) fn parse(line: &[OsString]) -> Result<ArgMatches, Refusal> {
+    command().try_get_matches_from(line).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Asked(error.to_string()),
-        _ => Refusal::Wrong(in_one_line(&error.to_string())),
-    })?;
+        _ => Refusal::Wrong(in_one_line(&error)),
+    })
+}
+
+/// The options that were parsed.
+pub(crate) fn of(matches: &ArgMatches) -> Result<Args, Refusal> {
+    let mut args = Args::from_arg_matches(matches).map_err(|error| Refusal::Wrong(in_one_line(&error)))?;
     let mut seen = std::collections::HashSet::new();
     args.rooms.retain(|room| seen.insert(room.clone()));
     Ok(args)
 }
 
 /// clap explains itself in paragraphs, the first of which says what is wrong.
-fn in_one_line(explanation: &str) -> String {
+pub(crate) fn in_one_line(error: &clap::Error) -> String {
+    let explanation = error.to_string();
     let lines = explanation.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
     let text = lines.collect::<Vec<_>>().join(" ");
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     format!("{text} (see distchat --help)")
+}
+
+fn verb(text: &str) -> Result<Verb, String> {
+    // Whoever writes a room's name there is told how that is done.
+    match text {
+        "config" => Ok(Verb::Config),
+        _ => Err("the only command is `config`; a room is opened with --room".to_owned()),
+    }
 }
 
 /// A profile becomes the name of a directory.
@@ -182,7 +214,8 @@ mod tests {
     use super::*;
 
     fn parsed(line: &[&str]) -> Result<Args, Refusal> {
-        parse(std::iter::once(&"distchat").chain(line).map(OsString::from))
+        let line: Vec<OsString> = std::iter::once(&"distchat").chain(line).map(OsString::from).collect();
+        of(&parse(&line)?)
     }
 
     #[track_caller]
@@ -203,19 +236,22 @@ mod tests {
         assert_eq!((args.name.as_str(), args.linger, args.nick), ("default", Duration::from_secs(3), None));
         assert!(!args.json && !args.stay && !args.memory && !args.no_mdns);
         assert!(args.connect.is_empty() && args.listen.is_empty() && args.data_dir.is_none());
+        assert!(args.verb.is_none() && args.config.is_none() && args.run_dir.is_none());
     }
 
     #[test]
     fn every_option_is_understood() {
         let line = "--room General --room rust --room general --name node-1_a.b --nick Zoë --data-dir /tmp/x --json --stay \
                     --connect /ip4/10.0.0.1/tcp/1 --connect /ip4/10.0.0.2/udp/2/quic-v1 --listen /ip4/0.0.0.0/tcp/0 \
-                    --no-mdns --linger 0.5 --memory --log debug";
+                    --no-mdns --linger 0.5 --memory --log debug --run-dir /tmp/r --config c.toml config";
         let args = parsed(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
         let rooms: Vec<String> = args.rooms.iter().map(ToString::to_string).collect();
         assert_eq!(rooms, ["general", "rust"]);
         assert_eq!((args.connect.len(), args.listen.len()), (2, 1));
         assert_eq!(args.linger, Duration::from_millis(500));
         assert_eq!(args.nick.as_deref(), Some("Zoë"));
+        assert!(args.json && args.stay && args.no_mdns && args.memory);
+        assert_eq!((args.run_dir, args.verb), (Some("/tmp/r".into()), Some(Verb::Config)));
     }
 
     #[test]
@@ -237,8 +273,35 @@ mod tests {
         refused(&["--linger", "NaN"], "seconds");
         refused(&["--log", "a=b=c"], "distchat_node=debug");
         refused(&["--jsno"], "--json");
-        refused(&["general"], "general");
+        refused(&["general"], "'general'");
+        refused(&["general"], "--room");
+        refused(&["config", "general"], "'general'");
+        refused(&["--no-mdns", "true"], "'true'");
+        refused(&["--no-mdns=maybe"], "--no-mdns");
         refused(&["--room"], "--room");
+    }
+
+    #[test]
+    fn a_flag_can_be_taken_back() {
+        for (line, expect) in [
+            ("--json", true),
+            ("--json=true", true),
+            ("--json=yes", true),
+            ("--json=false", false),
+            ("--json=0", false),
+        ] {
+            assert_eq!(parsed(&[line]).unwrap().json, expect, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_word_config_may_stand_anywhere() {
+        for line in [&["config", "--json"][..], &["--json", "config"], &["--json", "--", "config"]] {
+            let args = parsed(line).unwrap();
+            assert!(args.json && args.verb == Some(Verb::Config), "{line:?}");
+        }
+        let args = parsed(&["--room", "config"]).unwrap();
+        assert_eq!((args.rooms[0].as_str(), args.verb), ("config", None));
     }
 
     #[test]
@@ -247,7 +310,16 @@ mod tests {
             assert!(matches!(parsed(&[flag]), Err(Refusal::Asked(_))), "{flag}");
         }
         let Err(Refusal::Asked(help)) = parsed(&["--help"]) else { panic!("no help") };
-        for word in ["--room", "Exit codes:", "Examples:", "NO_COLOR", "default: lobby"] {
+        for word in [
+            "--room",
+            "Exit codes:",
+            "Examples:",
+            "NO_COLOR",
+            "default: lobby",
+            "config.toml",
+            "DISTCHAT_ROOM",
+            "distchat config",
+        ] {
             assert!(help.contains(word), "{word}");
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Messages, nicks and errors may hold terminal commands, characters that reorder a line and characters that are not
 //! there to the eye. Whatever is shown goes through [`visible`], which leaves none of them: what does not show is shown
-//! as what it is. JSON keeps every character, but writes those as escapes, by [`json`].
+//! as what it is. JSON and TOML keep every character, but write those as escapes, by [`json()`] and [`toml()`].
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -147,6 +147,22 @@ pub(crate) fn json(text: String) -> String {
     escaped
 }
 
+/// A string of TOML, in quotes, with the same care.
+pub(crate) fn toml(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            // Writing to a string cannot fail.
+            c if hidden(c) => _ = write!(quoted, "\\U{:08x}", u32::from(c)),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,6 +257,20 @@ mod tests {
             let json = json(serde_json::to_string(text).unwrap());
             assert_eq!(json, expect);
             assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn toml_is_escaped_and_means_the_same() {
+        for (text, expect) in [
+            ("plain ä", r#""plain ä""#),
+            (r#"C:\x "y""#, r#""C:\\x \"y\"""#),
+            ("\u{1b}[0m\n", r#""\U0000001b[0m\U0000000a""#),
+            ("\u{202e}\u{e0041}", r#""\U0000202e\U000e0041""#),
+        ] {
+            assert_eq!(toml(text), expect);
+            let value = toml::de::DeValue::parse(expect).unwrap();
+            assert!(matches!(value.get_ref(), toml::de::DeValue::String(same) if same == text), "{expect}");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The command line: what is asked for, which of the three ways to talk suits it, and the exit code.
 //!
-//! `session` is the loop that all ways share. `input`, `command` and `execute` are its way in; `report` is what it has
-//! to say, `json` and `text` put that into words, `output`, `diagnostics` and `terminal` carry the words out.
+//! `settings` gathers the options of `args` from everywhere. `session` is the loop that all ways share. `input`, `command`
+//! and `execute` are its way in; `report` is what it has to say, `json` and `text` put that into words, `output`,
+//! `diagnostics` and `terminal` carry the words out.
 
 pub(crate) mod args;
 pub(crate) mod clock;
@@ -16,6 +17,7 @@ mod json;
 pub(crate) mod output;
 pub(crate) mod report;
 pub(crate) mod session;
+mod settings;
 pub(crate) mod signals;
 mod terminal;
 #[cfg(test)]
@@ -28,7 +30,7 @@ use std::process::ExitCode;
 use distchat_node::{Config, Node};
 use tokio::sync::mpsc;
 
-use self::args::Args;
+use self::args::{Args, Verb};
 use self::diagnostics::Diagnostics;
 use self::front::Front;
 use self::session::Session;
@@ -37,7 +39,7 @@ use crate::chat;
 
 /// Something went wrong that no other code stands for.
 const UNEXPECTED: u8 = 1;
-/// The command line cannot be understood.
+/// An option cannot be understood, wherever it was given.
 const USAGE: u8 = 2;
 
 /// How the program talks.
@@ -68,15 +70,15 @@ impl Mode {
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
-    let args = match args::parse(std::env::args_os()) {
-        Ok(args) => args,
-        Err(args::Refusal::Asked(text)) => {
-            // Nobody is left to tell if even that cannot be written.
-            let _ = std::io::stdout().lock().write_all(text.as_bytes());
-            return ExitCode::SUCCESS;
-        }
+    let settings = match settings::load(std::env::args_os(), &|name| std::env::var_os(name), settings::read) {
+        Ok(settings) => settings,
+        Err(args::Refusal::Asked(text)) => return answer(&text),
         Err(args::Refusal::Wrong(reason)) => return complain(&reason, USAGE),
     };
+    if let Some(Verb::Config) = settings.args.verb {
+        return answer(&settings.show());
+    }
+    let args = settings.args;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("the program cannot start its threads: {error}"), UNEXPECTED),
@@ -87,6 +89,17 @@ pub(crate) fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => complain(&failure.message, failure.code),
+    }
+}
+
+/// Says what was asked for instead of a chat.
+fn answer(text: &str) -> ExitCode {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever has closed the pipe has read enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => complain(&format!("the answer cannot be written: {error}"), UNEXPECTED),
     }
 }
 
@@ -157,7 +170,7 @@ fn config(args: &Args) -> Config {
     Config {
         profile: args.name.clone(),
         data_dir: args.data_dir.clone(),
-        run_dir: std::env::var_os("DISTCHAT_RUN_DIR").filter(|dir| !dir.is_empty()).map(Into::into),
+        run_dir: args.run_dir.clone(),
         memory: args.memory,
         nick: args.nick.clone(),
         listen: args.listen.clone(),

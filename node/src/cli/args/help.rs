@@ -1,0 +1,51 @@
+//! What `--help` says below the options.
+
+/// Where the file is unless something names another.
+const USUAL: &str = if cfg!(windows) {
+    r"%APPDATA%\distchat\config.toml"
+} else if cfg!(target_os = "macos") {
+    "~/Library/Application Support/distchat/config.toml"
+} else {
+    "$XDG_CONFIG_HOME/distchat/config.toml (~/.config/distchat/config.toml)"
+};
+
+const MORE: &str = "\
+Examples:
+  distchat --room general                  chat with everybody on this network
+  distchat --room general --name second    a second one on the same machine
+  distchat --room lobby --room rust        two rooms; what you type goes to the first
+  echo hello | distchat --room general     say one line and leave
+  distchat --json --stay < /dev/null       watch, for a program to read
+  distchat --connect /ip4/192.168.1.20/tcp/4001
+  distchat config                          what is in force, as a file to begin with
+
+Input:
+  Each line is a message to the current room. One that starts with / is a command
+  (/help lists them), // stands for a literal slash. In a terminal you get a prompt
+  with line editing; otherwise messages go to stdout and notices to stderr.
+
+Where options come from, the strongest first:
+  flags         --nick ana --room general --room rust
+  environment   DISTCHAT_NICK=ana DISTCHAT_ROOM=general,rust DISTCHAT_NO_MDNS=true
+                DISTCHAT_ and the option's name; what may be repeated takes a list with
+                commas or spaces between; an empty variable counts for nothing
+  file          nick = \"ana\"
+                room = [\"general\", \"rust\"]
+                TOML, the keys are the options' names; it is the one that --config names,
+                else {file}
+  distchat config prints what is in force, and where each option comes from.
+  NO_COLOR, if set and not empty: no colours.
+
+Exit codes:
+  0  normal, also after Ctrl-C, SIGTERM or a closed pipe
+  1  unexpected error
+  2  an option is wrong: on the command line, in the environment or in the file
+  3  the profile is in use by another process
+  4  the author's key cannot be read or written
+  5  the store is damaged, too new or cannot be opened
+  6  an address cannot be listened on or connected to";
+
+/// The text, with the file's place on this system.
+pub(super) fn more() -> String {
+    MORE.replace("{file}", USUAL)
+}
