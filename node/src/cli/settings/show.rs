@@ -63,7 +63,10 @@ impl Setting {
         };
         let values: Vec<String> = self.values.iter().map(value).collect();
         let values = if self.kind == Kind::List { format!("[{}]", values.join(", ")) } else { values.concat() };
-        if self.is_unicode() {
+        if self.source == Source::Default {
+            // Written out it would stay as it is when a later version has a better one.
+            format!("# {key} = {values}  # {source}")
+        } else if self.is_unicode() {
             format!("{key} = {values}  # {source}")
         } else {
             format!("# {key} = {values} is not Unicode and cannot be in a file  # {source}")

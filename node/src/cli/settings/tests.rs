@@ -38,7 +38,7 @@ fn shown(settings: &Settings, key: &str) -> String {
 #[test]
 fn the_strongest_layer_counts() {
     for (line, variables, file, expect) in [
-        ("", "", "", "linger = 3  # default"),
+        ("", "", "", "# linger = 3  # default"),
         ("", "", "\n\nlinger = 4", "linger = 4  # file, line 3"),
         ("", "DISTCHAT_LINGER=5", "linger = 4", "linger = 5  # environment: DISTCHAT_LINGER"),
         ("--linger 6", "DISTCHAT_LINGER=5", "linger = 4", "linger = 6  # flag"),
@@ -47,13 +47,13 @@ fn the_strongest_layer_counts() {
         ("", "", "linger = '.5'", "linger = \".5\"  # file, line 1"),
         ("", "", "linger = 0x10", "linger = 16  # file, line 1"),
         ("", "", "linger = 1_000", "linger = 1000  # file, line 1"),
-        ("", "", "", "room = [\"lobby\"]  # default"),
+        ("", "", "", "# room = [\"lobby\"]  # default"),
         ("", "", "room = 'a'", "room = [\"a\"]  # file, line 1"),
         ("", "", "room = [\n'a',\n'b']", "room = [\"a\", \"b\"]  # file, line 1"),
         ("", "DISTCHAT_ROOM=c,,d,", "room = 'a'", "room = [\"c\", \"d\"]  # environment: DISTCHAT_ROOM"),
         ("", "DISTCHAT_ROOM=,", "room = 'a'", "room = [\"a\"]  # file, line 1"),
         ("--room e --room f", "DISTCHAT_ROOM=c,d", "room = 'a'", "room = [\"e\", \"f\"]  # flag"),
-        ("", "", "", "no-mdns = false  # default"),
+        ("", "", "", "# no-mdns = false  # default"),
         ("", "", "no-mdns = true", "no-mdns = true  # file, line 1"),
         ("", "", "no-mdns = false", "no-mdns = false  # file, line 1"),
         ("", "DISTCHAT_NO_MDNS=0", "no-mdns = true", "no-mdns = false  # environment: DISTCHAT_NO_MDNS"),
@@ -219,7 +219,7 @@ fn what_is_shown_is_a_file_that_means_the_same() {
     let second = loaded("config", "", Some(&text)).unwrap();
     for (a, b) in first.options.iter().zip(&second.options) {
         assert_eq!((&a.key, &a.values), (&b.key, &b.values));
-        let expect = if a.source == Source::Unset { 0 } else { 1 };
+        let expect = if matches!(a.source, Source::Unset | Source::Default) { 0 } else { 1 };
         assert_eq!(text.lines().filter(|line| line.starts_with(&format!("{} = ", a.key))).count(), expect, "{text}");
     }
     assert!(loaded("config", "", None).unwrap().show().starts_with(&format!("# {USUAL} (not there)\n\n")));
