@@ -6,13 +6,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Clear, Widget};
 
 use super::app::App;
 use super::lines::Look;
 use super::names::Names;
 use super::page;
-use super::popup::Popup;
 use super::status;
 use super::transcript::Transcript;
 use super::wrap::{columns, fit, wrap};
@@ -82,7 +80,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App) {
     let shown = app.editor.shown(usize::from(area.width).saturating_sub(columns(PROMPT)));
     let input_rows = shown.rows.len().clamp(1, INPUT);
     let notices: Vec<(String, bool)> =
-        app.fresh_notices().rev().take(NOTICES).map(|notice| (notice.text.clone(), notice.error)).collect();
+        app.notices.fresh(app.now()).take(NOTICES).map(|notice| (notice.text.clone(), notice.error)).collect();
 
     // From the bottom up.
     let mut left = area;
@@ -113,7 +111,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App) {
         }
     }
     draw_notices(buffer, &mut left, app, &notices);
-    if let Some(text) = app.future_line() {
+    if let Some(text) = status::future(app) {
         let row = cut_bottom(&mut left, 1);
         buffer.set_string(row.x, row.y, fit(&text, row.width.into()), app.theme.warning);
     }
@@ -137,7 +135,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App) {
     let (row, column) = (shown.cursor.0 - first, shown.cursor.1 + columns(PROMPT));
     let cursor = (input.x + u16::try_from(column).unwrap_or(0), input.y + u16::try_from(row).unwrap_or(0));
     match &app.popup {
-        Some(popup) => draw_popup(buffer, area, app, popup),
+        Some(popup) => popup.draw(buffer, area, app),
         None => frame.set_cursor_position(cursor),
     }
 }
@@ -225,7 +223,10 @@ fn draw_topic(buffer: &mut Buffer, area: Rect, app: &App, targets: &mut Vec<(Rec
 }
 
 fn draw_rooms(buffer: &mut Buffer, area: Rect, app: &App, targets: &mut Vec<(Rect, Target)>) {
-    for (number, (room, y)) in app.rooms.iter().zip(area.top()..area.bottom()).enumerate() {
+    // The current one stays in sight.
+    let current = app.rooms.iter().position(|room| Some(&room.name) == app.current.as_ref()).unwrap_or(0);
+    let first = (current + 1).saturating_sub(area.height.into());
+    for ((number, room), y) in app.rooms.iter().enumerate().skip(first).zip(area.top()..area.bottom()) {
         let current = Some(&room.name) == app.current.as_ref();
         let count = match (room.mentions, room.unread) {
             (_, 0) => String::new(),
@@ -266,7 +267,7 @@ fn draw_members(buffer: &mut Buffer, area: Rect, app: &App, targets: &mut Vec<(R
         if member.own {
             name = name.add_modifier(Modifier::BOLD);
         }
-        let text = fit(&app.member_name(member.author, &member.nick), usize::from(area.width).saturating_sub(3));
+        let text = fit(&names.shown(member.author, &member.nick), usize::from(area.width).saturating_sub(3));
         let fork = if member.forked { "⑂" } else { "" };
         let line =
             Line::from(vec![Span::styled(dot, style), Span::styled(text, name), Span::styled(fork, app.theme.warning)]);
@@ -298,56 +299,4 @@ fn draw_bar(buffer: &mut Buffer, area: Rect, app: &App, targets: &mut Vec<(Rect,
     }
     let line = status::line(app, narrow);
     buffer.set_line(area.x, area.y, &line, right - area.x);
-}
-
-fn draw_popup(buffer: &mut Buffer, area: Rect, app: &App, popup: &Popup) {
-    let (title, lines, at): (String, Vec<Line<'_>>, Option<usize>) = match popup {
-        Popup::Text { title, lines, top } => {
-            (title.clone(), lines.iter().skip(*top).map(|line| Line::raw(&**line)).collect(), None)
-        }
-        Popup::Paste { text } => {
-            let count = text.lines().count();
-            let mut lines = vec![Line::raw(format!("Paste {count} lines? They become one message.")), Line::raw("")];
-            lines.extend(text.lines().take(8).map(|line| Line::styled(visible_start(line, 200), app.theme.dim)));
-            lines.extend((count > 8).then(|| Line::styled("…", app.theme.dim)));
-            lines.push(Line::raw(""));
-            lines.push(Line::raw("Enter pastes them, Esc does not."));
-            ("paste".to_owned(), lines, None)
-        }
-        Popup::Found { words, hits, at } => {
-            let lines = hits.iter().map(|(room, message)| {
-                let day = app.clock.date(message.time.millis());
-                let time = app.clock.time(message.time.millis());
-                Line::from(vec![
-                    Span::styled(format!("{day} {time} {} ", visible(room.as_str())), app.theme.dim),
-                    Span::styled(visible_start(&message.nick, 32), app.theme.nick(message.author)),
-                    Span::raw(format!(" {}", visible_start(message.text.lines().next().unwrap_or_default(), 300))),
-                ])
-            });
-            (format!("found: {}", visible(words)), lines.collect(), Some(*at))
-        }
-    };
-    let widest = lines.iter().map(Line::width).max().unwrap_or(0).max(columns(&title) + 4);
-    let width = u16::try_from(widest + 4).unwrap_or(u16::MAX).clamp(20.min(area.width), area.width);
-    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).min(area.height);
-    let window = Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
-    Clear.render(window, buffer);
-    let inside = usize::from(width).saturating_sub(2);
-    let head = fit(&format!("─ {title} "), inside);
-    let rest = inside.saturating_sub(columns(&head));
-    buffer.set_string(window.x, window.y, format!("┌{head}{}┐", "─".repeat(rest)), app.theme.dim);
-    buffer.set_string(window.x, window.bottom() - 1, format!("└{}┘", "─".repeat(inside)), app.theme.dim);
-    let rows = usize::from(height).saturating_sub(2);
-    // The one that is pointed at stays in sight.
-    let first = at.map_or(0, |at| (at + 1).saturating_sub(rows));
-    for (number, y) in (first..first + rows).zip(window.y + 1..) {
-        buffer.set_string(window.x, y, "│", app.theme.dim);
-        buffer.set_string(window.right() - 1, y, "│", app.theme.dim);
-        if let Some(line) = lines.get(number) {
-            buffer.set_line(window.x + 2, y, line, width.saturating_sub(4));
-        }
-        if at == Some(number) {
-            buffer.set_style(Rect { x: window.x + 1, y, width: width - 2, height: 1 }, app.theme.selected);
-        }
-    }
 }

@@ -126,7 +126,8 @@ impl Editor {
         let alt = key.modifiers.contains(KeyModifiers::ALT);
         let area = &mut self.area;
         match (key.code, control, alt) {
-            (KeyCode::Char(c), false, false) => area.insert_char(c),
+            // With both it is the right Alt key of many a keyboard, which makes other characters.
+            (KeyCode::Char(c), false, false) | (KeyCode::Char(c), true, true) => area.insert_char(c),
             (KeyCode::Left, false, false) | (KeyCode::Char('b'), true, false) => self.back(self.chars_before()),
             (KeyCode::Right, false, false) | (KeyCode::Char('f'), true, false) => self.forward(self.chars_after()),
             (KeyCode::Left, ..) | (KeyCode::Char('b'), false, true) => area.move_cursor(CursorMove::WordBack),

@@ -2,7 +2,8 @@
 
 use distchat_node::{Key, Node, Room, RoomError, RoomName};
 
-use super::app::{Done, Say};
+use super::app::Say;
+use super::done::Done;
 use super::transcript::{Load, Loaded};
 
 /// How many future-dated messages are looked at.

@@ -1,16 +1,13 @@
 //! What keys, the mouse and pastes do.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
-use distchat_node::Key;
 
-use super::app::{App, Effect, Say};
+use super::app::{App, Effect};
 use super::completion::{Completion, Known};
 use super::draw::{self, Target};
-use super::names;
 use super::page;
 use super::popup::Popup;
-use crate::cli::clock;
-use crate::cli::command::{self, Command, HELP, Typed};
+use crate::cli::command::{Command, HELP};
 use crate::cli::escape::{visible, visible_start};
 
 /// How many rows the wheel moves.
@@ -66,7 +63,7 @@ impl App {
             (KeyCode::F(1), ..) => self.help(),
             (KeyCode::F(2), ..) => self.show_members = !self.show_members,
             (KeyCode::F(3), ..) => {
-                let lines = self.notices.iter().map(|notice| notice.text.clone()).collect();
+                let lines = self.notices.all().map(|notice| notice.text.clone()).collect();
                 self.popup = Some(Popup::text("notices", lines));
             }
             (KeyCode::PageUp, ..) => self.scroll(-self.screenful()),
@@ -101,7 +98,8 @@ impl App {
         }
     }
 
-    fn go(&mut self, to: impl FnOnce(&mut super::room::RoomView)) {
+    /// The reader goes elsewhere.
+    pub(super) fn go(&mut self, to: impl FnOnce(&mut super::room::RoomView)) {
         let focused = self.focused;
         if let Some(room) = self.room_mut() {
             to(room);
@@ -113,7 +111,7 @@ impl App {
 
     /// Puts away whatever is on top.
     fn escape(&mut self) {
-        self.dismiss_notices();
+        self.notices.dismiss();
         if let Some(room) = self.room_mut()
             && room.selected.take().is_none()
         {
@@ -212,105 +210,6 @@ impl App {
         self.completion = completion;
     }
 
-    /// Sends what was typed, or does what it says.
-    fn enter(&mut self) {
-        if self.editor.text().trim().is_empty() {
-            return self.toggle_selected();
-        }
-        if self.leaving {
-            return self.notice("you are leaving: nothing is sent any more; Ctrl-C leaves at once", true);
-        }
-        let text = self.editor.take();
-        self.dismiss_notices();
-        self.history.add(&text);
-        match command::read(text) {
-            Typed::Nothing => {}
-            Typed::Text(text) => self.say(Say::Text(text)),
-            Typed::Wrong(complaint) => self.notice(&complaint.message, true),
-            Typed::Command(command) => self.command(command),
-        }
-    }
-
-    fn toggle_selected(&mut self) {
-        if let Some(room) = self.room_mut()
-            && let Some(selected) = room.selected
-            && !room.transcript.expanded.remove(&selected)
-        {
-            room.transcript.expanded.insert(selected);
-        }
-    }
-
-    fn say(&mut self, what: Say) {
-        let Some(room) = self.room_mut() else {
-            return self.notice("no room is open; /join ROOM opens one", true);
-        };
-        let name = room.name.clone();
-        room.selected = None;
-        room.read_line = None;
-        self.go(|room| room.transcript.follow());
-        self.effects.push(Effect::Say { room: name, what });
-    }
-
-    fn command(&mut self, command: Command) {
-        match command {
-            Command::Me(text) => self.say(Say::Action(text)),
-            Command::Reply(text) => {
-                if let Some(to) = self.subject() {
-                    self.say(Say::Reply(to, text));
-                }
-            }
-            Command::React(emoji) => {
-                if let Some(to) = self.subject() {
-                    self.say(Say::React(to, emoji));
-                }
-            }
-            Command::Help => self.help(),
-            Command::Search(words) => self.effects.push(Effect::Search(words)),
-            Command::Mute(None) => {
-                let muted = self.room().map(|room| room.transcript.muted.clone()).unwrap_or_default();
-                let muted: Vec<String> = muted.iter().map(|author| author.short()).collect();
-                let list = if muted.is_empty() { "nobody".to_owned() } else { muted.join(", ") };
-                self.notice(&format!("muted here: {list}"), false);
-            }
-            Command::Mute(Some(who)) => self.mute(&who, true),
-            Command::Unmute(who) => self.mute(&who, false),
-            other => self.effects.push(Effect::Command(other)),
-        }
-    }
-
-    /// The message that a reply or a reaction is about.
-    fn subject(&mut self) -> Option<Key> {
-        let subject = self.room().and_then(|room| {
-            let newest = || room.transcript.entries().values().rfind(|entry| !entry.message.own);
-            room.selected.or_else(|| newest().map(|entry| entry.message.key))
-        });
-        if subject.is_none() {
-            self.notice("there is no message to answer: select one with Ctrl-Up", true);
-        }
-        subject
-    }
-
-    fn mute(&mut self, who: &str, mute: bool) {
-        let Some(room) = self.room_mut() else { return };
-        let found: Vec<_> = room.names.find(who).into_iter().map(|member| (member.author, member.own)).collect();
-        let text = match found.as_slice() {
-            [] => format!("nobody here is called {who}; /who lists everybody"),
-            [(_, true)] => "that is you".to_owned(),
-            [(author, _)] => {
-                let changed =
-                    if mute { room.transcript.muted.insert(*author) } else { room.transcript.muted.remove(author) };
-                room.transcript.refresh();
-                let what = if mute { "not shown any more" } else { "shown again" };
-                if changed { format!("what {who} writes is {what}") } else { "nothing changes by that".to_owned() }
-            }
-            several => {
-                let keys: Vec<String> = several.iter().map(|(author, _)| author.short()).collect();
-                format!("there is more than one {who}: name the key, one of {}", keys.join(", "))
-            }
-        };
-        self.notice(&text, found.len() != 1);
-    }
-
     /// A key while something lies over the chat; whether that took it.
     fn popup_key(&mut self, key: KeyEvent) -> bool {
         let page = self.screenful();
@@ -392,35 +291,6 @@ impl App {
                 }
             }
             _ => {}
-        }
-    }
-
-    /// What is about the future-dated messages of the room, in one line.
-    pub(super) fn future_line(&self) -> Option<String> {
-        let room = self.room()?;
-        let first = room.future.values().next()?;
-        let count = room.future.len() as u64 + room.more_future;
-        let mut from: Vec<&str> = room.future.values().map(|message| &*message.nick).collect();
-        from.sort_unstable();
-        from.dedup();
-        let more = from.len().saturating_sub(3);
-        let mut from: Vec<String> = from.into_iter().take(3).map(|nick| visible_start(nick, 16)).collect();
-        if more > 0 {
-            from.push(format!("{more} more"));
-        }
-        let messages = if count == 1 { "1 message".to_owned() } else { format!("{count} messages") };
-        let ahead = first.time.millis().saturating_sub(self.now());
-        Some(format!("{messages} dated in the future, from {}: shown in {}", from.join(", "), clock::about(ahead)))
-    }
-
-    /// Who is mentioned and by which key, for a list.
-    pub(super) fn member_name(&self, author: distchat_node::AuthorId, nick: &str) -> String {
-        let doubtful = self.room().is_some_and(|room| room.names.is_doubtful(author, nick));
-        let mark = if doubtful { "≈" } else { "" };
-        if *nick == author.short() {
-            nick.to_owned()
-        } else {
-            format!("{mark}{}·{}", visible_start(nick, 32), names::tag(author, doubtful))
         }
     }
 }

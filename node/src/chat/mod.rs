@@ -1,14 +1,18 @@
 //! The chat on a terminal, full screen: a client of the library, which it knows by [`Node`], rooms and events alone.
 //!
-//! [`app`] is what the chat is: a state machine that takes events and keys and says what is to be done. [`transcript`] is the
-//! part of the history that is at hand, [`page`] what of it is on the screen, [`lines`] how a message looks, [`draw`] where
-//! everything is. [`screen`] is the terminal, [`effects`] the library's side; here is the loop that joins them.
+//! [`app`] is what the chat is: a state machine that takes what happens ([`events`], [`keys`], [`typed`]) and says what is to
+//! be done ([`effects`], and what comes of them, [`done`]). [`transcript`] is the part of the history that is at hand,
+//! [`page`] what of it is on the screen, [`lines`] how a message looks, [`mod@draw`] where everything is. [`screen`] is the
+//! terminal; [`driver`] is the loop that joins them all.
 
 mod app;
 mod completion;
+mod done;
 mod draw;
+mod driver;
 mod editor;
 mod effects;
+mod events;
 mod gate;
 mod history;
 mod keys;
@@ -16,94 +20,36 @@ mod lines;
 mod log;
 mod memory;
 mod names;
+mod notices;
 pub(crate) mod notify;
 mod page;
 mod popup;
 mod room;
+mod rooms;
 pub(crate) mod screen;
 mod status;
 #[cfg(test)]
 mod tests;
 pub(crate) mod theme;
 mod transcript;
+mod typed;
 mod wrap;
 
 use std::path::Path;
-use std::time::Duration;
 
-use crossterm::event::EventStream;
-use distchat_node::{Events, Node, RoomName};
-use futures::FutureExt;
-use futures::StreamExt;
-use futures::future::BoxFuture;
-use futures::stream::{FuturesOrdered, FuturesUnordered};
+use distchat_node::Node;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior};
 
-use self::app::{App, Done, Effect};
+use self::app::App;
+use self::driver::Chat;
 use self::log::LogFile;
 use self::memory::Memory;
-use self::notify::{Desktop, Notify};
 use self::screen::Screen;
 use self::theme::{Ground, Theme};
 use crate::cli::Failure;
 use crate::cli::args::Args;
-use crate::cli::clock::{self, Clock};
-use crate::cli::execute::{self, Context};
-use crate::cli::session;
+use crate::cli::clock::Clock;
 use crate::cli::signals::Signals;
-
-/// How many events are taken in before anything else gets its turn.
-const BATCH: usize = 256;
-/// How long after a frame the next one comes if nobody has pressed a key.
-const FRAME: Duration = Duration::from_millis(33);
-/// How many messages may be on their way to the disk.
-const IN_FLIGHT: usize = 256;
-/// How often what is to be remembered is written down.
-const REMEMBER: Duration = Duration::from_secs(20);
-/// How long the node may take to stop.
-const STOPPING: Duration = Duration::from_secs(10);
-
-/// The chat and everything around it.
-struct Chat {
-    node: Node,
-    events: Events,
-    app: App,
-    screen: Screen,
-    keys: EventStream,
-    signals: Signals,
-    logs: Option<mpsc::Receiver<String>>,
-    /// Where they go. In memory there is no file, and they become notices.
-    log: Option<LogFile>,
-    /// What is remembered on disk.
-    memory: Memory,
-    notify: Notify,
-    desktop: Desktop,
-    /// Said in the order in which they were typed: the library stores them as they were first polled.
-    saying: FuturesOrdered<BoxFuture<'static, Option<Done>>>,
-    doing: FuturesUnordered<BoxFuture<'static, Option<Done>>>,
-    leaving: Option<BoxFuture<'static, ()>>,
-    linger: Duration,
-    /// The nick chosen since the start, which rooms opened later take on too.
-    nick: Option<String>,
-    /// The screen shows bare lines until a key is pressed.
-    bare: bool,
-    remembered: Instant,
-    frame_due: Option<Instant>,
-    drawn: Instant,
-}
-
-/// Something that happened.
-enum Step {
-    Signal,
-    Key(Option<std::io::Result<crossterm::event::Event>>),
-    Event(Option<distchat_node::Event>),
-    Done(Option<Done>),
-    Log(Option<String>),
-    Tick,
-    Frame,
-    Leave,
-}
 
 /// Runs the chat until its user leaves.
 pub(crate) async fn run(
@@ -125,28 +71,8 @@ pub(crate) async fn run(
             return Err(failed(error));
         }
     };
-    let chat = Chat {
-        events: node.events(),
-        node,
-        app,
-        screen,
-        keys: EventStream::new(),
-        signals,
-        logs,
-        log,
-        memory,
-        notify: args.notify,
-        desktop: Desktop::default(),
-        saying: FuturesOrdered::new(),
-        doing: FuturesUnordered::new(),
-        leaving: None,
-        linger: args.linger,
-        nick: None,
-        bare: false,
-        remembered: Instant::now(),
-        frame_due: Some(Instant::now()),
-        drawn: Instant::now(),
-    };
+    let mut chat = Chat::new(node, app, screen, signals, memory, args);
+    chat.log(logs, log);
     chat.run(args.rooms.clone()).await.map_err(failed)
 }
 
@@ -162,245 +88,4 @@ async fn remembered(node: &Node, app: &mut App) -> (Memory, Option<LogFile>) {
     app.remember(memory.clone());
     let log = log.map_err(|error| app.notice(&format!("there is no log: its file cannot be written ({error})"), true));
     (memory, log.ok())
-}
-
-impl Chat {
-    async fn run(mut self, rooms: Vec<RoomName>) -> std::io::Result<()> {
-        for warning in self.node.warnings().to_vec() {
-            self.app.notice(&warning, true);
-        }
-        let opening = session::open(self.node.clone(), rooms, 0).map(|outcome| Some(Done::Ran(outcome)));
-        self.doing.push(opening.boxed());
-        let mut ticks = tokio::time::interval(Duration::from_secs(1));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut result = Ok(());
-        loop {
-            let step = self.wait(&mut ticks).await;
-            match self.see_to(step) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    result = Err(error);
-                    break;
-                }
-            }
-        }
-        self.finish().await;
-        result
-    }
-
-    async fn wait(&mut self, ticks: &mut tokio::time::Interval) -> Step {
-        let frames = self.screen.frames();
-        let due = self.frame_due;
-        let frame = async {
-            match due {
-                Some(due) => {
-                    tokio::time::sleep_until(due).await;
-                    Screen::ready(&frames).await;
-                }
-                None => std::future::pending().await,
-            }
-        };
-        let log = async {
-            match &mut self.logs {
-                Some(logs) => logs.recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        let leaving = async {
-            match &mut self.leaving {
-                Some(leaving) => leaving.await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            () = self.signals.recv() => Step::Signal,
-            key = self.keys.next() => Step::Key(key),
-            () = frame => Step::Frame,
-            Some(done) = self.saying.next(), if !self.saying.is_empty() => Step::Done(done),
-            Some(done) = self.doing.next(), if !self.doing.is_empty() => Step::Done(done),
-            event = self.events.next() => Step::Event(event),
-            _ = ticks.tick() => Step::Tick,
-            line = log => Step::Log(line),
-            () = leaving => Step::Leave,
-        }
-    }
-
-    /// Sees to what happened; whether to go on.
-    fn see_to(&mut self, step: Step) -> std::io::Result<bool> {
-        let mut urgent = false;
-        match step {
-            Step::Signal | Step::Leave | Step::Event(None) => return Ok(false),
-            Step::Key(None) => return Ok(false),
-            Step::Key(Some(event)) => {
-                urgent = true;
-                self.input(event?)?;
-            }
-            Step::Event(Some(event)) => {
-                self.app.event(event);
-                for _ in 1..BATCH {
-                    // The end shows itself again.
-                    let Some(Some(event)) = self.events.next().now_or_never() else { break };
-                    self.app.event(event);
-                }
-            }
-            Step::Done(done) => done.into_iter().for_each(|done| self.take(done)),
-            Step::Log(Some(line)) => match &mut self.log {
-                Some(log) => log.write(&line),
-                None => self.app.notice(line.trim(), true),
-            },
-            Step::Log(None) => self.logs = None,
-            Step::Tick => {
-                self.app.tick();
-                self.remember_now_and_then();
-            }
-            Step::Frame => {
-                self.draw()?;
-                self.app.want();
-                return self.perform();
-            }
-        }
-        self.app.want();
-        if !self.bare {
-            let due = if urgent { Instant::now() } else { self.drawn + FRAME };
-            self.frame_due = Some(self.frame_due.map_or(due, |already| already.min(due)));
-        }
-        self.perform()
-    }
-
-    fn draw(&mut self) -> std::io::Result<()> {
-        self.frame_due = None;
-        self.drawn = Instant::now();
-        self.app.look(self.node.rooms(), self.node.peers().len(), clock::now_millis());
-        self.screen.draw(|frame| draw::draw(frame, &mut self.app))
-    }
-
-    fn take(&mut self, done: Done) {
-        if let Done::Ran(outcome) = &done
-            && outcome.nick.is_some()
-        {
-            self.nick.clone_from(&outcome.nick);
-        }
-        self.app.done(done);
-    }
-
-    fn input(&mut self, event: crossterm::event::Event) -> std::io::Result<()> {
-        use crossterm::event::Event;
-        if self.bare && matches!(event, Event::Key(_) | Event::Resize(..)) {
-            self.bare = false;
-            return self.screen.resume();
-        }
-        match event {
-            Event::Key(key) => self.app.key(key),
-            Event::Mouse(mouse) => self.app.mouse(mouse),
-            Event::Paste(text) => self.app.paste(&text),
-            Event::FocusGained => self.app.focus(true),
-            Event::FocusLost => self.app.focus(false),
-            // The next frame looks how large the terminal is.
-            Event::Resize(..) => {}
-        }
-        Ok(())
-    }
-
-    /// Does what the chat wants; whether to go on.
-    fn perform(&mut self) -> std::io::Result<bool> {
-        for effect in std::mem::take(&mut self.app.effects) {
-            let node = self.node.clone();
-            match effect {
-                Effect::Load { room, number, load, horizon } => {
-                    self.doing.push(effects::load(node, room, number, load, horizon).map(Some).boxed());
-                }
-                Effect::Members(room) => self.doing.push(effects::members(node, room).boxed()),
-                Effect::Look { room, horizon } => self.doing.push(effects::look(node, room, horizon).boxed()),
-                Effect::Say { room, what } if self.saying.len() < IN_FLIGHT => {
-                    // Out of tokio's co-operative budget, which may turn a first poll away before the room has seen it,
-                    // and so let the next line pass.
-                    let mut saying = tokio::task::unconstrained(effects::say(node, room, what)).boxed();
-                    if let Some(done) = (&mut saying).now_or_never() {
-                        self.saying.push_back(futures::future::ready(done).boxed());
-                    } else {
-                        self.saying.push_back(saying);
-                    }
-                }
-                Effect::Say { room, what } => {
-                    let why = "the disk has not taken yet what you said before".to_owned();
-                    self.app.done(Done::NotSaid { room, what, why });
-                }
-                Effect::Command(command) => {
-                    let (current, nick) = (self.app.current.clone(), self.nick.clone());
-                    let context = Context { node, current, nick, newest: 0 };
-                    self.doing.push(execute::execute(context, command).map(|outcome| Some(Done::Ran(outcome))).boxed());
-                }
-                Effect::Search(_) => self.app.notice("searching comes later", true),
-                Effect::Notify { title, text } => match self.notify {
-                    Notify::Off => {}
-                    Notify::Bell => self.screen.ring()?,
-                    Notify::Desktop => {
-                        let shown = self.desktop.clone().show(title, text);
-                        self.doing.push(shown.map(|shown| shown.err().map(Done::Failed)).boxed());
-                    }
-                },
-                Effect::Redraw => self.screen.redraw()?,
-                Effect::Bare(lines) => {
-                    self.bare = true;
-                    self.frame_due = None;
-                    self.screen.show_bare(&lines)?;
-                }
-                Effect::LeaveNow => return Ok(false),
-                Effect::Leave if self.leaving.is_some() => return Ok(false),
-                Effect::Leave => {
-                    self.app.leaving = true;
-                    let (linger, delivered) = (self.linger, session::delivered(node));
-                    let waiting = async move {
-                        // Either way the messages are on the disk, and go out when this profile runs again.
-                        let _ = tokio::time::timeout(linger, delivered).await;
-                    };
-                    self.leaving = Some(waiting.boxed());
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    /// Stops the node, and gives the terminal back.
-    async fn finish(mut self) {
-        self.app.notice("closing", false);
-        // Only a terminal that is gone fails here, and it is given back all the same.
-        let _ = self.draw();
-        tokio::select! {
-            () = self.node.shutdown() => {}
-            () = self.signals.recv() => {}
-            () = tokio::time::sleep(STOPPING) => {}
-        }
-        if let Some(remembering) = self.remember() {
-            remembering.await;
-        }
-        if let Some(log) = &self.log {
-            log.finish().await;
-        }
-        self.screen.close().await;
-    }
-
-    fn remember_now_and_then(&mut self) {
-        if self.remembered.elapsed() >= REMEMBER
-            && let Some(remembering) = self.remember()
-        {
-            self.doing.push(remembering);
-        }
-    }
-
-    /// Writes down what is to be remembered, if that has changed.
-    fn remember(&mut self) -> Option<BoxFuture<'static, Option<Done>>> {
-        let directory = self.node.directory()?.to_owned();
-        let memory = self.app.memory();
-        if *memory == self.memory {
-            return None;
-        }
-        self.remembered = Instant::now();
-        self.memory = memory.clone();
-        let memory = memory.clone();
-        let written = tokio::task::spawn_blocking(move || memory.write(&directory));
-        Some(written.map(|written| written.ok()?.err().map(Done::Failed)).boxed())
-    }
 }

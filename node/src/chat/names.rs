@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use distchat_node::{AuthorId, Member};
 use unicode_security::confusable_detection::skeleton;
 
+use crate::cli::escape::visible_start;
+
 /// The names that people go by in a room.
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -45,6 +47,17 @@ impl Names {
     /// Whether somebody else goes by a name that looks like this one.
     pub(super) fn is_doubtful(&self, author: AuthorId, nick: &str) -> bool {
         self.by_look.get(&look(nick)).is_some_and(|others| others.iter().any(|other| *other != author))
+    }
+
+    /// A name with the digits that tell its author apart.
+    pub(super) fn shown(&self, author: AuthorId, nick: &str) -> String {
+        let doubtful = self.is_doubtful(author, nick);
+        let mark = if doubtful { "≈" } else { "" };
+        if nick == author.short() {
+            nick.to_owned()
+        } else {
+            format!("{mark}{}·{}", visible_start(nick, 32), tag(author, doubtful))
+        }
     }
 
     /// The author of that name, or whose key begins with these digits; all of them if there are several.

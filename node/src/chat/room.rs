@@ -107,7 +107,8 @@ impl RoomView {
     fn first_look(&mut self, loaded: &Loaded) {
         let newest = loaded.messages.last().map(|message| message.key);
         match self.read {
-            None => self.read = newest,
+            // An empty one will be new from its first message on.
+            None => self.read = newest.or(Some(Key::MIN)),
             Some(read) => {
                 let new = loaded.messages.iter().filter(|message| message.key > read && !message.own);
                 self.unread = new.count() as u64;

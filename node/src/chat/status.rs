@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 use super::app::App;
 use super::room::RoomView;
 use crate::cli::clock;
-use crate::cli::escape::visible;
+use crate::cli::escape::{visible, visible_start};
 
 /// Fewer messages than that on their way are not worth a word.
 const FEW: u64 = 50;
@@ -69,6 +69,24 @@ fn room_state(room: &RoomView, theme: &super::theme::Theme, say: &mut impl FnMut
 
 fn peers(count: usize) -> String {
     if count == 1 { "1 peer".to_owned() } else { format!("{count} peers") }
+}
+
+/// What is about the future-dated messages of the room, in one line.
+pub(super) fn future(app: &App) -> Option<String> {
+    let room = app.room()?;
+    let first = room.future.values().next()?;
+    let count = room.future.len() as u64 + room.more_future;
+    let mut from: Vec<&str> = room.future.values().map(|message| &*message.nick).collect();
+    from.sort_unstable();
+    from.dedup();
+    let more = from.len().saturating_sub(3);
+    let mut from: Vec<String> = from.into_iter().take(3).map(|nick| visible_start(nick, 16)).collect();
+    if more > 0 {
+        from.push(format!("{more} more"));
+    }
+    let messages = if count == 1 { "1 message".to_owned() } else { format!("{count} messages") };
+    let ahead = first.time.millis().saturating_sub(app.now());
+    Some(format!("{messages} dated in the future, from {}: shown in {}", from.join(", "), clock::about(ahead)))
 }
 
 /// A number in few characters.

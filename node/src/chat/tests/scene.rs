@@ -11,7 +11,8 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::chat::app::{App, Done, Effect, Say};
+use crate::chat::app::{App, Effect, Say};
+use crate::chat::done::Done;
 use crate::chat::draw;
 use crate::chat::gate;
 use crate::chat::theme::{Ground, Theme};

@@ -102,7 +102,8 @@ fn what_could_not_be_said_is_given_back() {
     scene.types("hello");
     scene.press(KeyCode::Enter);
     let what = scene.said().remove(0);
-    let done = crate::chat::app::Done::NotSaid { room: room_name("general"), what, why: "the disk is full".to_owned() };
+    let done =
+        crate::chat::done::Done::NotSaid { room: room_name("general"), what, why: "the disk is full".to_owned() };
     scene.app.done(done);
     scene.draw();
     scene.shows("› hello");

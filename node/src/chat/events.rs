@@ -1,0 +1,134 @@
+//! What happens in the library, and what the chat makes of it.
+
+use distchat_node::{AuthorId, Event, Message, RoomName, RoomState};
+
+use super::app::{App, Effect};
+use super::names;
+use crate::cli::escape::{visible, visible_start};
+use crate::cli::report;
+
+impl App {
+    /// Something happened in the library.
+    pub(super) fn event(&mut self, event: Event) {
+        match event {
+            Event::Room { room, state, .. } => self.room_event(room, state),
+            Event::Message { room, message } => self.message(&room, message),
+            Event::Named { room, author, from, .. } => {
+                if let Some(room) = self.room_named(&room) {
+                    room.names_stale = true;
+                    room.transcript.named(author, from);
+                }
+            }
+            Event::Reacted { room, reaction } => {
+                if let Some(room) = self.room_named(&room) {
+                    room.transcript.reacted(reaction);
+                }
+            }
+            Event::Topic { room, topic } => {
+                if let Some(room) = self.room_named(&room)
+                    && room.topic.as_ref().is_none_or(|known| known.key <= topic.key)
+                    && topic.key < room.horizon()
+                {
+                    room.topic = Some(topic);
+                }
+            }
+            Event::Peer { .. } => self.rooms.iter_mut().for_each(|room| room.names_stale = true),
+            Event::Synced { room, .. } => {
+                if let Some(room) = self.room_named(&room) {
+                    room.names_stale = true;
+                }
+            }
+            Event::ClockOff { offset_ms } => {
+                self.clock_off = Some(offset_ms);
+                self.notice(&report::clock_off(offset_ms), true);
+            }
+            Event::Forked { room, author } => {
+                let who = self.who(&room, author);
+                self.notice(&report::forked(&room, &who), true);
+            }
+            // The screen shows what is, not what happened, so nothing is missed for good.
+            Event::Lagged { .. } => self.rooms.iter_mut().for_each(|room| {
+                room.transcript.refresh();
+                room.names_stale = true;
+            }),
+            Event::Warning { message, .. } => self.notice(&message, true),
+        }
+    }
+
+    fn who(&mut self, room: &RoomName, author: AuthorId) -> String {
+        let nick = self.room_named(room).and_then(|room| room.names.get(&author).map(|member| member.nick.clone()));
+        match nick {
+            Some(nick) if nick != author.short() => format!("{} ({})", visible_start(&nick, 32), author.short()),
+            _ => author.short(),
+        }
+    }
+
+    fn room_event(&mut self, name: RoomName, state: RoomState) {
+        match state {
+            RoomState::Open => self.open(name),
+            RoomState::Restarted => {
+                self.open(name.clone());
+                self.notice(&format!("{name} crashed and was started again; nothing was lost"), false);
+            }
+            RoomState::Failed => {
+                self.notice(&format!("{name} crashes again and again and has given up; /restart tries anew"), true);
+            }
+            RoomState::Left => {
+                self.rooms.retain(|room| room.name != name);
+                if self.current.as_ref() == Some(&name) {
+                    self.current = None;
+                    if let Some(room) = self.rooms.last().map(|room| room.name.clone()) {
+                        self.switch(&room);
+                    }
+                }
+            }
+        }
+    }
+
+    fn message(&mut self, name: &RoomName, message: Message) {
+        let looking = self.focused && self.current.as_ref() == Some(name);
+        let Some(room) = self.room_named(name) else { return };
+        if message.future && !message.own {
+            return room.hold(message);
+        }
+        room.names_stale |= room.names.get(&message.author).is_none();
+        room.transcript.arrived(&message);
+        if message.own || room.transcript.muted.contains(&message.author) {
+            if message.own && message.delay.is_none() {
+                // Whoever answers has read what is there.
+                room.read = room.read.max(Some(message.key));
+            }
+            return;
+        }
+        if room.read.is_none_or(|read| message.key <= read) {
+            return;
+        }
+        let mentioned = names::mentions(&message.text, room.own_nick());
+        if looking && room.transcript.is_following() {
+            room.read = Some(message.key);
+        } else {
+            room.unread += 1;
+            room.mentions += u64::from(mentioned);
+        }
+        if mentioned && !looking {
+            let title = format!("{} in {}", visible_start(&message.nick, 32), visible(name.as_str()));
+            let text = visible_start(&message.text, 200);
+            self.effects.push(Effect::Notify { title, text });
+        }
+    }
+
+    /// The user looks at this terminal again, or no longer.
+    pub(super) fn focus(&mut self, focused: bool) {
+        self.focused = focused;
+        if let Some(room) = self.room_mut()
+            && room.transcript.is_following()
+        {
+            // What comes while nobody looks stands below a line.
+            if !focused && room.unread == 0 {
+                room.read_line = room.read;
+            } else if focused {
+                room.read_all();
+            }
+        }
+    }
+}
