@@ -30,14 +30,16 @@ mod node;
 mod profile;
 pub mod restart;
 mod room;
+mod search;
 mod store;
 mod supervisor;
 
 pub use config::Config;
 pub use distchat_crdt::{AuthorId, Fingerprint, Key, MAX_BODY, MessageId, RoomId, RoomName, RoomNameError, Timestamp};
-pub use error::{NickError, RoomError, StartError};
+pub use error::{NickError, RoomError, SearchError, StartError};
 pub use event::{Event, Events, FingerprintInfo, Form, Message, PeerInfo, Reaction, RoomInfo, RoomState, RoomTopic};
 pub use libp2p::{Multiaddr, PeerId};
 pub use net::{ConnectError, Counters};
 pub use node::Node;
 pub use room::Room;
+pub use search::{Found, Hit, Indexing};

@@ -63,7 +63,7 @@ impl Shared {
         self.proven.lock().unwrap_or_else(PoisonError::into_inner).remove(peer)
     }
 
-    pub(super) fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now { mono: self.epoch.elapsed(), wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) }
     }
