@@ -119,3 +119,42 @@ impl From<StoreError> for RoomError {
         }
     }
 }
+
+/// Why nothing could be looked for. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SearchError {
+    /// Nothing to look for.
+    #[error("there is no word to look for: give at least one with a letter or a digit in it")]
+    Empty,
+    /// Too much to look for.
+    #[error("these are more than {max} words: look for fewer")]
+    TooMany {
+        /// The most words.
+        max: usize,
+    },
+    /// The index's thread has crashed.
+    #[error("the search index has crashed: start the node again; no message is lost")]
+    Stopped,
+    /// The node has shut down.
+    #[error("the node has shut down")]
+    Closed,
+    /// The index or the history could not be read or written.
+    #[error(
+        "the search index cannot be used ({0}): check that there is space on the disk and that the files in the \
+             profile's directory belong to you; if search.sqlite3 is in the way, remove it, no message is lost"
+    )]
+    Failed(String),
+}
+
+impl SearchError {
+    /// A short name for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "no-words",
+            Self::TooMany { .. } => "too-many-words",
+            Self::Stopped => "search-crashed",
+            Self::Closed => "closed",
+            Self::Failed(_) => "search",
+        }
+    }
+}

@@ -30,6 +30,7 @@ mod node;
 mod profile;
 pub mod restart;
 mod room;
+mod search;
 mod store;
 mod supervisor;
 
@@ -37,7 +38,7 @@ pub use config::Config;
 pub use distchat_crdt::{
     AuthorId, Fingerprint, Key, MAX_BODY, MessageId, RoomId, RoomName, RoomNameError, Timestamp, sync::SyncState,
 };
-pub use error::{NickError, RoomError, StartError};
+pub use error::{NickError, RoomError, SearchError, StartError};
 pub use event::{
     Event, Events, FingerprintInfo, Form, Member, Message, PeerInfo, Reaction, RoomInfo, RoomState, RoomTopic,
 };
@@ -45,3 +46,4 @@ pub use libp2p::{Multiaddr, PeerId};
 pub use net::{ConnectError, Counters};
 pub use node::Node;
 pub use room::Room;
+pub use search::{Found, Hit, Indexing};

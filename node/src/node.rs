@@ -6,19 +6,20 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use distchat_crdt::{AuthorId, RoomName, Signer, Zip215};
+use distchat_crdt::{AuthorId, RoomName, Signer, Zip215, clock::Clocks};
 use libp2p::{Multiaddr, PeerId};
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, DEFAULT_PROFILE, default_run_dir},
-    error::{RoomError, StartError, StartErrorKind},
+    error::{RoomError, SearchError, StartError, StartErrorKind},
     event::{Event, EventHub, Events, PeerInfo, RoomInfo, RoomState},
     net::{self, ConnectError, Counters, NetConfig, NetEvent},
     profile::Profile,
     room::{Room, Shared, Slot, check_nick},
-    store::Store,
+    search::Found,
+    store::{Question, Store},
     supervisor::{Order, Supervisor},
 };
 
@@ -228,6 +229,47 @@ impl Node {
         slot.set_state(RoomState::Left);
         inner.shared.events.emit(slot.event());
         Ok(())
+    }
+
+    /// Looks for words in the texts, actions and replies of all rooms in the history, open or not: the newest `limit` lines
+    /// in which all of them occur, the newest first.
+    ///
+    /// A word is what stands between blanks; of the last one the beginning is enough. Upper and lower case and accents make
+    /// no difference, and no character has a meaning of its own. What a word has besides letters and digits only separates:
+    /// `don't` finds `don` and `t` side by side. Writing without blanks between words is found by its beginning.
+    ///
+    /// Whatever was on disk when this is called is found, unless the index is not complete: it is made while the node runs,
+    /// from the newest message on down, and [`Found::indexing`] says how far it is.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Node};
+    ///
+    /// # let config = Config { memory: true, mdns: false, same_machine: false, ..Config::default() };
+    /// let node = Node::start(config).await?;
+    /// node.open_room(&"general".parse()?).await?.broadcast("Meet me at the café").await?;
+    ///
+    /// let found = node.search("cafe MEE", 50).await?;
+    /// for hit in &found.hits {
+    ///     println!("{} <{}> {}", hit.room, hit.message.nick, hit.message.text);
+    /// }
+    /// if let Some(indexing) = found.indexing {
+    ///     println!("still being indexed: {} of {}", indexing.done, indexing.of);
+    /// }
+    /// # assert_eq!(found.hits.len(), 1);
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If there is no word, or more than 32, if the index cannot be used, or the node has shut down.
+    pub async fn search(&self, words: &str, limit: usize) -> Result<Found, SearchError> {
+        let question = Question::parse(words)?;
+        let shared = &self.0.shared;
+        let found = shared.store.find(question, limit).await?;
+        Ok(Found::new(found, self.0.author, Clocks::default().read(shared.now()).horizon))
     }
 
     /// Dials an address, and dials it again whenever the connection is lost.

@@ -1,10 +1,11 @@
 //! What came of what the chat wanted.
 
-use distchat_node::{Member, Message, RoomName, RoomTopic};
+use distchat_node::{Found, Indexing, Member, Message, RoomName, RoomTopic};
 
 use super::app::{App, Effect, Say};
 use super::names::Names;
 use super::popup::Popup;
+use super::status::thousands;
 use super::transcript::{Load, Loaded};
 use crate::cli::execute::Outcome;
 use crate::cli::report::{Line, Report};
@@ -41,8 +42,13 @@ pub(super) enum Done {
     Failed(String),
     Found {
         words: String,
-        result: Result<Vec<(RoomName, Message)>, String>,
+        result: Result<Found, String>,
     },
+}
+
+/// Why there may be more to find.
+pub(super) fn indexing(indexing: Indexing) -> String {
+    format!(" (still being indexed: {} of {})", thousands(indexing.done), thousands(indexing.of))
 }
 
 impl App {
@@ -77,9 +83,12 @@ impl App {
             Done::Ran { from, outcome } => self.ran(from, outcome),
             Done::Failed(problem) => self.notice(&problem, true),
             Done::Found { words, result } => match result {
-                Ok(hits) if hits.is_empty() => self.notice(&format!("nothing was found for {words}"), false),
-                Ok(hits) => self.popup = Some(Popup::found(words, hits)),
-                Err(problem) => self.notice(&format!("nothing could be found: {problem}"), true),
+                Ok(found) if found.hits.is_empty() => {
+                    let so_far = found.indexing.map(indexing).unwrap_or_default();
+                    self.notice(&format!("nothing was found for {words}{so_far}"), false);
+                }
+                Ok(found) => self.popup = Some(Popup::Found { words, found, at: 0 }),
+                Err(problem) => self.notice(&problem, true),
             },
         }
     }

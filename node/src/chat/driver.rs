@@ -283,7 +283,7 @@ impl Chat {
                         execute::execute(context, command).map(|outcome| Some(Done::Ran { from, outcome })).boxed(),
                     );
                 }
-                Effect::Search(_) => self.app.notice("searching comes later", true),
+                Effect::Search(words) => self.doing.push(effects::search(node, words).map(Some).boxed()),
                 Effect::Notify { title, text } => match self.notify {
                     Notify::Off => {}
                     Notify::Bell => self.screen.ring()?,

@@ -6,6 +6,8 @@ use super::app::Say;
 use super::done::Done;
 use super::transcript::{Load, Loaded};
 
+/// How many messages are found at most.
+const FOUND: usize = 200;
 /// How many future-dated messages are looked at.
 const FUTURE: usize = 200;
 
@@ -63,6 +65,12 @@ pub(super) async fn look(node: Node, name: RoomName, horizon: Key) -> Option<Don
     let future = room.messages_after(horizon, FUTURE).await.ok()?;
     let topic = room.topic().await.ok()?;
     Some(Done::Looked { room: name, topic, future })
+}
+
+/// Searches all rooms.
+pub(super) async fn search(node: Node, words: String) -> Done {
+    let result = node.search(&words, FOUND).await.map_err(|error| error.to_string());
+    Done::Found { words, result }
 }
 
 /// Says something. Nothing is to be told if that went well: it comes back as an event.

@@ -1,12 +1,13 @@
 //! What lies over the chat until it is closed: help, lists, what was found, and a question about a paste.
 
-use distchat_node::{Key, Message, RoomName};
+use distchat_node::{Found, Hit, Key, RoomName};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Widget};
 
 use super::app::App;
+use super::done::indexing;
 use super::wrap::{columns, fit};
 use crate::cli::escape::{visible, visible_start};
 
@@ -18,7 +19,7 @@ pub(super) enum Popup {
     /// Whether to paste so much.
     Paste { text: String },
     /// Messages that were found, and which of them is pointed at.
-    Found { words: String, hits: Vec<(RoomName, Message)>, at: usize },
+    Found { words: String, found: Found, at: usize },
 }
 
 impl Popup {
@@ -26,15 +27,13 @@ impl Popup {
         Self::Text { title: title.to_owned(), lines, top: 0 }
     }
 
-    pub(super) fn found(words: String, hits: Vec<(RoomName, Message)>) -> Self {
-        Self::Found { words, hits, at: 0 }
-    }
-
     /// Moves so many lines.
     pub(super) fn scroll(&mut self, step: isize) {
         match self {
             Self::Text { lines, top, .. } => *top = top.saturating_add_signed(step).min(lines.len().saturating_sub(1)),
-            Self::Found { hits, at, .. } => *at = at.saturating_add_signed(step).min(hits.len().saturating_sub(1)),
+            Self::Found { found, at, .. } => {
+                *at = at.saturating_add_signed(step).min(found.hits.len().saturating_sub(1))
+            }
             Self::Paste { .. } => {}
         }
     }
@@ -42,7 +41,7 @@ impl Popup {
     /// The message that is pointed at.
     pub(super) fn hit(&self) -> Option<(RoomName, Key)> {
         match self {
-            Self::Found { hits, at, .. } => hits.get(*at).map(|(room, message)| (room.clone(), message.key)),
+            Self::Found { found, at, .. } => found.hits.get(*at).map(|hit| (hit.room.clone(), hit.message.key)),
             _ => None,
         }
     }
@@ -63,8 +62,8 @@ impl Popup {
                 lines.push(Line::raw("Enter pastes them, Esc does not."));
                 ("paste".to_owned(), lines, None)
             }
-            Self::Found { words, hits, at } => {
-                let lines = hits.iter().map(|(room, message)| {
+            Self::Found { words, found, at } => {
+                let lines = found.hits.iter().map(|Hit { room, message }| {
                     let day = app.clock.date(message.time.millis());
                     let time = app.clock.time(message.time.millis());
                     Line::from(vec![
@@ -73,7 +72,8 @@ impl Popup {
                         Span::raw(format!(" {}", visible_start(message.text.lines().next().unwrap_or_default(), 300))),
                     ])
                 });
-                (format!("found: {}", visible(words)), lines.collect(), Some(*at))
+                let so_far = found.indexing.map(indexing).unwrap_or_default();
+                (format!("found: {}{so_far}", visible(words)), lines.collect(), Some(*at))
             }
         };
         let widest = lines.iter().map(Line::width).max().unwrap_or(0).max(columns(&title) + 4);

@@ -1,6 +1,6 @@
 //! Carrying out commands.
 
-use distchat_node::{ConnectError, Message, Multiaddr, Node, Room, RoomError, RoomName};
+use distchat_node::{ConnectError, Message, Multiaddr, Node, Room, RoomError, RoomName, SearchError};
 
 use super::command::Command;
 use super::report::Report;
@@ -49,6 +49,12 @@ impl Problem {
 
 impl From<RoomError> for Problem {
     fn from(error: RoomError) -> Self {
+        Self { code: error.code(), message: error.to_string() }
+    }
+}
+
+impl From<SearchError> for Problem {
+    fn from(error: SearchError) -> Self {
         Self { code: error.code(), message: error.to_string() }
     }
 }
@@ -110,11 +116,15 @@ async fn try_to(context: &Context, command: Command, outcome: &mut Outcome) -> R
                 None => format!("nobody has said yet what {} is about; /topic TEXT does", room.name()),
             }));
         }
+        Command::Search(words) => {
+            let found = context.node.search(&words, FOUND).await?;
+            reports.push(Report::Found(found));
+        }
         Command::Who => {
             let room = context.room(None)?;
             reports.push(Report::Members { room: room.name().clone(), members: room.members().await? });
         }
-        Command::Search(_) | Command::Mute(_) | Command::Unmute(_) => return Err(Problem::only_on_screen()),
+        Command::Mute(_) | Command::Unmute(_) => return Err(Problem::only_on_screen()),
         Command::Rooms => {
             reports.push(Report::Rooms { rooms: context.node.rooms(), current: context.current.clone() });
         }
@@ -177,6 +187,8 @@ async fn join(context: &Context, name: RoomName, outcome: &mut Outcome) -> Resul
     Ok(())
 }
 
+/// How many messages are found at most.
+const FOUND: usize = 200;
 /// How far back a message of somebody else is looked for.
 const LOOK_BACK: usize = 200;
 

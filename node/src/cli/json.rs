@@ -10,17 +10,62 @@ use super::{clock, escape};
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Object<'a> {
-    Ready { author: String, peer_id: String, name: &'a str, listen: Vec<String> },
-    Room { room: &'a str, messages: u64, fingerprint: String, state: &'static str },
+    Ready {
+        author: String,
+        peer_id: String,
+        name: &'a str,
+        listen: Vec<String>,
+    },
+    Room {
+        room: &'a str,
+        messages: u64,
+        fingerprint: String,
+        state: &'static str,
+    },
     Message(MessageObject<'a>),
-    Peer { peer_id: String, author: Option<String>, state: &'static str, address: String },
-    Synced { room: &'a str, peer_id: String, received: u64, sent: u64, fingerprint: String },
-    History { room: &'a str, messages: Vec<MessageObject<'a>> },
-    Fingerprint { room: &'a str, messages: u64, fingerprint: String, missing: u64 },
-    Peers { peers: Vec<PeerObject<'a>> },
-    Members { room: &'a str, members: Vec<MemberObject<'a>> },
-    Rooms { rooms: Vec<RoomObject<'a>> },
-    Error { code: &'static str, message: &'a str },
+    Peer {
+        peer_id: String,
+        author: Option<String>,
+        state: &'static str,
+        address: String,
+    },
+    Synced {
+        room: &'a str,
+        peer_id: String,
+        received: u64,
+        sent: u64,
+        fingerprint: String,
+    },
+    History {
+        room: &'a str,
+        messages: Vec<MessageObject<'a>>,
+    },
+    Fingerprint {
+        room: &'a str,
+        messages: u64,
+        fingerprint: String,
+        missing: u64,
+    },
+    Peers {
+        peers: Vec<PeerObject<'a>>,
+    },
+    Found {
+        messages: Vec<MessageObject<'a>>,
+        /// How many messages of how many are indexed so far, if not all are.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        indexed: Option<[u64; 2]>,
+    },
+    Members {
+        room: &'a str,
+        members: Vec<MemberObject<'a>>,
+    },
+    Rooms {
+        rooms: Vec<RoomObject<'a>>,
+    },
+    Error {
+        code: &'static str,
+        message: &'a str,
+    },
 }
 
 #[derive(Serialize)]
@@ -141,6 +186,10 @@ pub(crate) fn render(report: &Report) -> Vec<Line> {
                     clock_offset_ms: peer.clock_offset_ms,
                 })
                 .collect(),
+        },
+        Report::Found(found) => Object::Found {
+            messages: found.hits.iter().map(|hit| message(&hit.room, &hit.message)).collect(),
+            indexed: found.indexing.map(|indexing| [indexing.done, indexing.of]),
         },
         Report::Members { room, members } => Object::Members {
             room: room.as_str(),

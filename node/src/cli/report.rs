@@ -1,7 +1,8 @@
 //! What the session has to say, before anybody has put it into words.
 
 use distchat_node::{
-    AuthorId, Event, FingerprintInfo, Member, Message, Multiaddr, PeerId, PeerInfo, RoomInfo, RoomName, RoomState,
+    AuthorId, Event, FingerprintInfo, Found, Member, Message, Multiaddr, PeerId, PeerInfo, RoomInfo, RoomName,
+    RoomState,
 };
 
 use super::clock;
@@ -22,6 +23,8 @@ pub(crate) enum Report {
     Peers { peers: Vec<PeerInfo>, listen: Vec<Multiaddr> },
     /// Who is in a room, and who was.
     Members { room: RoomName, members: Vec<Member> },
+    /// What was searched for.
+    Found(Found),
     /// The open rooms.
     Rooms { rooms: Vec<RoomInfo>, current: Option<RoomName> },
     /// The current room is now this one, which was open before.

@@ -137,6 +137,26 @@ impl TextView {
                 }
                 lines.extend(listen.iter().map(|address| self.notice(&format!("your address: {address}"))));
             }
+            Report::Found(found) => {
+                // As in the transcript, the newest last.
+                for hit in found.hits.iter().rev() {
+                    let millis = hit.message.time.millis();
+                    let when = format!(
+                        "{} [{} {}]",
+                        visible(hit.room.as_str()),
+                        self.clock.date(millis),
+                        self.clock.time(millis)
+                    );
+                    let who = format!("<{} {}>", name(&hit.message.nick), hit.message.author.short());
+                    lines.push(Line::Data(format!("{when} {who} {}", visible(&hit.message.text))));
+                }
+                if let Some(indexing) = found.indexing {
+                    let (done, of) = (indexing.done, indexing.of);
+                    lines.push(self.notice(&format!("there may be more: {done} of {of} messages are indexed so far")));
+                } else if found.hits.is_empty() {
+                    lines.push(self.notice("nothing was found"));
+                }
+            }
             Report::Members { members, .. } => {
                 let mut members: Vec<&Member> = members.iter().collect();
                 members.sort_by_key(|member| (!member.online, member.nick.to_lowercase(), member.author));

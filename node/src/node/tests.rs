@@ -132,6 +132,37 @@ async fn the_newest_messages_are_read_while_the_history_is_loaded() {
     node.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rooms_that_are_not_open_are_searched_too() {
+    let temp = tempfile::tempdir().unwrap();
+    let config = || Config { memory: false, data_dir: Some(temp.path().to_owned()), ..config("alice") };
+    let node = Node::start(config()).await.unwrap();
+    let names: [RoomName; 2] = ["general", "rust"].map(|name| name.parse().unwrap());
+    let mut said = Vec::new();
+    for name in &names {
+        let room = node.open_room(name).await.unwrap();
+        let first = room.broadcast("hello world").await.unwrap();
+        room.act("waves hello").await.unwrap();
+        said.push(room.reply(first.key, "hello again").await.unwrap());
+    }
+    node.shutdown().await;
+    assert_eq!(node.search("hello", 9).await, Err(SearchError::Closed));
+    assert_eq!(node.search(" ", 9).await, Err(SearchError::Empty));
+
+    let node = Node::start(config()).await.unwrap();
+    let found = node.search("HELLO aga", 9).await.unwrap();
+    assert_eq!(found.indexing, None);
+    let expect: Vec<_> =
+        names.iter().cloned().zip(said).map(|(room, message)| crate::Hit { room, message }).rev().collect();
+    assert_eq!(found.hits, expect);
+    let found = node.search("hello", 9).await.unwrap();
+    assert_eq!(found.hits.len(), 6);
+    assert!(found.hits.iter().all(|hit| hit.message.nick == "alice" && hit.message.own && !hit.message.future));
+    let forms: Vec<_> = found.hits.iter().map(|hit| hit.message.form).collect();
+    assert!(matches!(forms[..3], [crate::Form::Reply(_), crate::Form::Action, crate::Form::Text]), "{forms:?}");
+    node.shutdown().await;
+}
+
 fn before_all() -> distchat_crdt::Key {
     distchat_crdt::Key::MIN
 }

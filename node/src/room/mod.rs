@@ -19,7 +19,7 @@ use crate::{
 };
 pub(crate) use slot::{Command, Slot};
 pub(crate) use task::{RoomFailure, Shared, run};
-pub(crate) use view::MAX_NICK;
+pub(crate) use view::{MAX_NICK, shown};
 
 /// How often something is tried again that a crash of the room's task interrupted before it was done.
 const TRIES: usize = 3;

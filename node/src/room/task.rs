@@ -63,7 +63,7 @@ impl Shared {
         self.proven.lock().unwrap_or_else(PoisonError::into_inner).remove(peer)
     }
 
-    pub(super) fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         Now { mono: self.epoch.elapsed(), wall_ms: wall_ms() }
     }
 }

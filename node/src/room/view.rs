@@ -161,6 +161,17 @@ impl View {
     }
 }
 
+/// A message from the store, by the name that its author had chosen last before it. Others' names are not known.
+pub(crate) fn shown(
+    own: AuthorId,
+    message: &StoredMessage,
+    nick: Option<(Key, Vec<u8>)>,
+    horizon: Timestamp,
+) -> Message {
+    let nick = nick.into_iter().map(|(key, body)| (message.author, key, body)).collect();
+    View::new(own, nick, Key::MIN).stored(message, horizon)
+}
+
 /// How much later than it was written a message came.
 fn delay(key: Key, arrived_ms: u64) -> Duration {
     Duration::from_millis(arrived_ms.saturating_sub(key.time.millis()))

@@ -98,6 +98,56 @@ fn add_run(index: &mut Index, run: &mut Vec<Key>) {
     run.clear();
 }
 
+/// Goes through all of a room's keys; those of the pages, or, if it has none, those of the messages.
+pub(super) fn each(conn: &Connection, room: RoomNo, mut take: impl FnMut(Key)) -> Result<(), StoreError> {
+    let mut statement = conn.prepare_cached("SELECT keys FROM key_page WHERE room = ?")?;
+    let mut rows = statement.query([room.0])?;
+    let mut paged = false;
+    while let Some(row) = rows.next()? {
+        paged = true;
+        decode(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?.for_each(&mut take);
+    }
+    if !paged {
+        let mut statement = conn.prepare_cached("SELECT time, id FROM message WHERE room = ?")?;
+        let mut rows = statement.query([room.0])?;
+        while let Some(row) = rows.next()? {
+            take(begin(row)?);
+        }
+    }
+    Ok(())
+}
+
+/// How many pages, or as many keys, are read at once on the way down.
+const DOWN_PAGES: usize = if cfg!(test) { 1 } else { 16 };
+
+/// A room's pages below a key, and its keys, if it has no pages there.
+pub(super) const BELOW: &str = "SELECT time, id, keys FROM key_page
+    WHERE room = ? AND (time, id) < (?, ?) ORDER BY time DESC, id DESC LIMIT ?";
+pub(super) const BELOW_UNPAGED: &str = "SELECT time, id FROM message
+    WHERE room = ? AND (time, id) < (?, ?) ORDER BY time DESC, id DESC LIMIT ?";
+
+/// Some of a room's keys, descending from that one, and from where on to go down further. None at the end.
+pub(super) fn below(conn: &Connection, room: RoomNo, from: Key) -> Result<(Vec<Key>, Key), StoreError> {
+    let from = from.min(Key::last_of(Timestamp::MAX));
+    let (time, id) = (from.time.0.cast_signed(), from.id.0);
+    let (mut keys, mut next) = (Vec::new(), from);
+    let mut statement = conn.prepare_cached(BELOW)?;
+    let mut rows = statement.query(params![room.0, time, id, DOWN_PAGES as i64])?;
+    while let Some(row) = rows.next()? {
+        next = begin(row)?;
+        let page = keys.len();
+        keys.extend(decode(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)?);
+        keys.get_mut(page..).unwrap_or_default().reverse();
+    }
+    if keys.is_empty() {
+        let mut statement = conn.prepare_cached(BELOW_UNPAGED)?;
+        let limit = (DOWN_PAGES * MAX_KEYS) as i64;
+        keys = statement.query_map(params![room.0, time, id, limit], begin)?.collect::<Result<_, _>>()?;
+        next = keys.last().copied().unwrap_or(from);
+    }
+    Ok((keys, next))
+}
+
 /// Whether a room has at least so many keys, or a few thousand fewer. Stops counting there.
 pub(super) fn are_at_least(conn: &Connection, room: RoomNo, count: usize) -> Result<bool, StoreError> {
     let pages = count.div_ceil(MAX_KEYS) as i64;

@@ -1,6 +1,6 @@
 //! The history on disk: every room's messages and what a room starts from, in one SQLite database.
 //!
-//! One thread writes, in groups; two read. All are reached through bounded queues, in which callers wait for a place.
+//! One thread writes, in groups; two read; one keeps an index of the words. All are reached through bounded queues, in which callers wait for a place.
 
 mod apply;
 mod error;
@@ -9,11 +9,13 @@ mod query;
 mod ranges;
 mod reader;
 mod schema;
+mod search;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
@@ -23,8 +25,12 @@ use distchat_crdt::{AuthorId, Commit, Key, RoomName, Snapshot, Timestamp, index:
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::event::{Reaction, RoomTopic};
+use crate::{
+    error::SearchError,
+    event::{Reaction, RoomTopic},
+};
 pub(crate) use error::{Closed, StoreError};
+pub(crate) use search::{Found, Question};
 
 /// How many jobs wait for the writer, and for the readers, at most. Further callers wait for a place.
 const QUEUE: usize = 256;
@@ -117,7 +123,8 @@ struct Inner {
     readers: Option<mpsc::Sender<reader::Task>>,
     places: Arc<Semaphore>,
     loading: tokio::sync::Mutex<()>,
-    /// The writer's, then the readers'.
+    search: search::Search,
+    /// The writer's, then the others'.
     threads: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
     path: Option<PathBuf>,
 }
@@ -125,17 +132,18 @@ struct Inner {
 impl Store {
     /// Opens the history, or creates it. `None`: in memory, until the store is closed. Blocks.
     pub(crate) fn open(path: Option<&Path>) -> Result<Self, StoreError> {
-        Self::open_at(path).map_err(|error| error.at(path))
+        Self::open_at(path, search::Pace::default()).map_err(|error| error.at(path))
     }
 
-    fn open_at(path: Option<&Path>) -> Result<Self, StoreError> {
+    fn open_at(path: Option<&Path>, pace: search::Pace) -> Result<Self, StoreError> {
         let failed = |error| StoreError::io(path.unwrap_or(Path::new("-")), &error);
         let mut threads = Vec::new();
 
         let conn = schema::open_writer(path)?;
         let reading = path.map(|path| [(); READERS].map(|()| schema::open_reader(path)));
         let (writer, queue) = mpsc::channel(QUEUE);
-        let work = writer::Writer::new(conn, path);
+        let (search, search_thread) = start_search(path, &writer, pace)?;
+        let work = writer::Writer::new(conn, path, search.clone());
         threads.push(thread::Builder::new().name("store-writer".into()).spawn(|| work.run(queue)).map_err(failed)?);
 
         let mut readers = None;
@@ -149,11 +157,16 @@ impl Store {
             }
             readers = Some(sender);
         }
+        match search_thread {
+            Ok(thread) => threads.push(thread),
+            Err(error) => tracing::error!(%error, "the search index cannot be kept"),
+        }
         Ok(Self(Arc::new(Inner {
             writer,
             readers,
             places: Arc::new(Semaphore::new(QUEUE_KIB)),
             loading: tokio::sync::Mutex::new(()),
+            search,
             threads: threads.into(),
             path: path.map(Path::to_owned),
         })))
@@ -242,10 +255,28 @@ impl Store {
         self.on_reader(move |conn| query::nicks(conn, room)).await
     }
 
+    /// The newest lines with these words, over all rooms, the newest first.
+    pub(crate) async fn find(&self, question: Question, limit: usize) -> Result<Found, SearchError> {
+        let found = self.0.search.find(question, limit).await;
+        if self.0.writer.is_closed() { Err(SearchError::Closed) } else { found }
+    }
+
     /// For each key whether its message is held, in a state that outlasts a power cut.
     #[cfg(test)]
     pub(crate) async fn holds(&self, room: RoomNo, keys: Vec<Key>) -> Result<Vec<bool>, StoreError> {
         self.on_reader(move |conn| query::holds(conn, room, &keys)).await
+    }
+
+    /// Opens a store whose index is only worked on when it is asked to be.
+    #[cfg(test)]
+    pub(crate) fn open_waiting(path: Option<&Path>) -> Self {
+        Self::open_at(path, search::Pace::when_asked()).unwrap()
+    }
+
+    /// The thread that keeps the index.
+    #[cfg(test)]
+    fn indexer(&self) -> &search::Search {
+        &self.0.search
     }
 
     /// Runs a script behind everything that is queued: what happens to disks, told to the database.
@@ -286,15 +317,15 @@ impl Store {
     /// later gets [`Closed`]. A second call waits for the first.
     pub(crate) async fn close(&self) {
         let mut threads = self.0.threads.lock().await;
-        // The readers go first, so that the writer is the last one out and tidies up. A queue that takes nothing any
-        // more is ending already.
+        // The writer is the last one out and tidies up. A queue that takes nothing any more is ending already.
         let writing = 1.min(threads.len());
-        let reading = threads.split_off(writing);
+        let others = threads.split_off(writing);
         if let Some(readers) = &self.0.readers {
             // Here and below: a thread that has ended needs not be told to.
             let _ = readers.send(reader::Task::Close).await;
         }
-        join(reading).await;
+        self.0.search.close().await;
+        join(others).await;
         let _ = self.0.writer.send(writer::Task::Close).await;
         join(std::mem::take(&mut *threads)).await;
     }
@@ -334,6 +365,24 @@ impl Store {
         });
         (job, answer)
     }
+}
+
+/// Starts what keeps the index of the words, beside the history.
+fn start_search(
+    path: Option<&Path>,
+    writer: &mpsc::Sender<writer::Task>,
+    pace: search::Pace,
+) -> Result<(search::Search, io::Result<JoinHandle<()>>), StoreError> {
+    let history = match path {
+        Some(path) => {
+            let conn = schema::open_reader(path)?;
+            // It reads everything once and little twice.
+            conn.pragma_update(None, "cache_size", -1024)?;
+            search::History::Own(conn)
+        }
+        None => search::History::Writer(writer.downgrade()),
+    };
+    Ok(search::Search::start(path.map(|path| path.with_file_name("search.sqlite3")), history, pace))
 }
 
 async fn join(threads: Vec<JoinHandle<()>>) {

@@ -220,7 +220,7 @@ fn version_of(conn: &Connection, path: Option<&Path>) -> Result<usize, StoreErro
 }
 
 /// Creates the file if it is not there, for the user's eyes only. SQLite gives its other files the same mode.
-fn create_private(path: &Path) -> std::io::Result<()> {
+pub(super) fn create_private(path: &Path) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]

@@ -10,7 +10,7 @@ use std::{
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::{CommitJob, Job, RoomNo, apply, error::StoreError};
+use super::{CommitJob, Job, RoomNo, apply, error::StoreError, search::Search};
 
 /// A transaction takes no more jobs once it holds that many message bytes. Larger ones gain nothing, and keep the first
 /// job waiting.
@@ -49,11 +49,13 @@ pub(super) struct Writer {
     /// Rooms of which a commit failed. What they submitted behind it builds on it: written without it, a room would
     /// come back with messages whose history it never asks for. So they write nothing until they are loaded again.
     stale: HashSet<RoomNo>,
+    /// Whom to tell of what is on disk.
+    search: Search,
 }
 
 impl Writer {
-    pub(super) fn new(conn: Connection, path: Option<&Path>) -> Self {
-        Self { conn, path: path.map(Path::to_owned), stale: HashSet::new() }
+    pub(super) fn new(conn: Connection, path: Option<&Path>, search: Search) -> Self {
+        Self { conn, path: path.map(Path::to_owned), stale: HashSet::new(), search }
     }
 
     /// Works until the queue is closed and empty.
@@ -134,7 +136,12 @@ impl Writer {
             apply::apply(&tx, group.iter().map(|queued| &queued.job))?;
             Ok(tx.commit()?)
         };
-        write(&mut self.conn).map_err(|error| error.at(self.path.as_deref()))
+        write(&mut self.conn).map_err(|error| error.at(self.path.as_deref()))?;
+        // Before anybody learns that it is on disk: then whoever does finds it.
+        for Queued { job, .. } in group {
+            self.search.committed(job.room, &job.commit.messages);
+        }
+        Ok(())
     }
 
     /// Brings everything into the one file, so that a person can copy it.

@@ -48,8 +48,9 @@ async fn many_rooms_commit_at_once() {
     store.close().await;
     store.close().await;
     assert_eq!(store.room(&name("late")).await, Err(StoreError::Closed));
-    let files: Vec<_> = fs::read_dir(temp.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(files, ["h"], "nothing but the one file is left");
+    let mut files: Vec<_> = fs::read_dir(temp.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["h", "search.sqlite3"], "nothing but the one file and the index is left");
 }
 
 /// A process that writes as fast as it can and prints what it was told is saved, until it is killed.
@@ -384,6 +385,10 @@ fn the_indexes_are_used() {
         (query::LINES_AFTER, "USING PRIMARY KEY (room=? AND (time,id)>(?,?))"),
         (query::REACTIONS, "USING INDEX message_reaction (room=? AND <expr>=? AND time<?)"),
         (query::TOPICS, "USING INDEX message_topic (room=? AND time<?)"),
+        (keys::BELOW, "USING PRIMARY KEY (room=? AND (time,id)<(?,?))"),
+        (keys::BELOW_UNPAGED, "USING PRIMARY KEY (room=? AND (time,id)<(?,?))"),
+        (super::super::search::HIT, "USING PRIMARY KEY (room=? AND time=? AND id=?)"),
+        (super::super::search::NICK_BEFORE, "USING INDEX message_nick (room=? AND <expr>=? AND (time,id)<(?,?))"),
         ("SELECT nick FROM chat", "USING INDEX message_nick (room=? AND <expr>=? AND (time,id)<(?,?))"),
     ] {
         let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();

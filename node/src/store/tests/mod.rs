@@ -2,6 +2,8 @@
 
 mod faults;
 mod model;
+mod search;
+mod search_faults;
 mod shown;
 
 use std::sync::Arc;
