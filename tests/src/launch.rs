@@ -20,6 +20,8 @@ pub struct Launch {
     json: bool,
     bare: bool,
     listens: bool,
+    terminal: bool,
+    environment: Vec<(String, String)>,
 }
 
 /// What is left of a program that has ended.
@@ -44,6 +46,8 @@ impl Launch {
             json: true,
             bare: false,
             listens: false,
+            terminal: false,
+            environment: Vec::new(),
         }
     }
 
@@ -95,6 +99,19 @@ impl Launch {
     /// Line mode for people: without `--json`, so that every line on standard output is an event that is a string.
     pub fn plain(mut self) -> Self {
         self.json = false;
+        self
+    }
+
+    /// A variable of the program's environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// For people at a terminal; see [`crate::Terminal::start`].
+    pub(crate) fn on_terminal(mut self) -> Self {
+        self.json = false;
+        self.terminal = true;
         self
     }
 
@@ -183,6 +200,14 @@ impl Launch {
             .env("XDG_RUNTIME_DIR", machine.run_dir())
             .env("DISTCHAT_RUN_DIR", machine.run_dir())
             .env_remove("RUST_LOG");
+        if self.terminal {
+            // The terminal that the tests are run on is not the one that the program gets.
+            for name in ["COLORTERM", "NO_COLOR", "TERM_PROGRAM", "COLUMNS", "LINES"] {
+                command.env_remove(name);
+            }
+            command.env("TERM", "xterm-256color").env("TZ", "UTC");
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(offset) = &self.clock {
             command.envs(clock::environment(offset));
         }
