@@ -7,6 +7,7 @@
 //! * [`Machine`] is a place to run it: a directory of its own and, maybe, a network namespace;
 //! * [`Launch`] is a command line, [`Chat`] is the running program;
 //! * [`Terminal`] is the program on a terminal of its own, with keys to press and a [`Screen`] to read;
+//! * [`escapes`] and [`tame`] look at every byte that a program says to its terminal;
 //! * [`Lan`] is a network of machines whose cables can be pulled;
 //! * [`converge`] waits until several chats show one and the same history;
 //! * [`transcript`] has lines that people really typed;
@@ -30,6 +31,7 @@ pub mod binary;
 pub mod clock;
 pub mod converge;
 mod emulator;
+pub mod escapes;
 mod event;
 pub mod keys;
 mod lan;
@@ -40,6 +42,7 @@ mod process;
 mod pty;
 mod screen;
 pub mod skip;
+pub mod tame;
 mod terminal;
 pub mod transcript;
 
