@@ -8,6 +8,7 @@
 //! * [`Launch`] is a command line, [`Chat`] is the running program;
 //! * [`Terminal`] is the program on a terminal of its own, with keys to press and a [`Screen`] to read;
 //! * [`escapes`] and [`tame`] look at every byte that a program says to its terminal;
+//! * [`picture`] makes a picture of a screen;
 //! * [`Lan`] is a network of machines whose cables can be pulled;
 //! * [`converge`] waits until several chats show one and the same history;
 //! * [`transcript`] has lines that people really typed;
@@ -38,6 +39,7 @@ mod lan;
 mod launch;
 mod log;
 mod machine;
+pub mod picture;
 mod process;
 mod pty;
 mod screen;
