@@ -21,6 +21,7 @@ pub struct Launch {
     json: bool,
     bare: bool,
     listens: bool,
+    terminal: bool,
 }
 
 /// What is left of a program that has ended.
@@ -46,6 +47,7 @@ impl Launch {
             json: true,
             bare: false,
             listens: false,
+            terminal: false,
         }
     }
 
@@ -103,6 +105,13 @@ impl Launch {
     /// Line mode for people: without `--json`, so that every line on standard output is an event that is a string.
     pub fn plain(mut self) -> Self {
         self.json = false;
+        self
+    }
+
+    /// For people at a terminal; see [`crate::Terminal::start`].
+    pub(crate) fn on_terminal(mut self) -> Self {
+        self.json = false;
+        self.terminal = true;
         self
     }
 
@@ -197,8 +206,15 @@ impl Launch {
             .env("XDG_CONFIG_HOME", machine.config_home())
             .env("XDG_RUNTIME_DIR", machine.run_dir())
             .env("DISTCHAT_RUN_DIR", machine.run_dir())
-            .env_remove("RUST_LOG")
-            .envs(self.variables.iter().map(|(name, value)| (name, value)));
+            .env_remove("RUST_LOG");
+        if self.terminal {
+            // The terminal that the tests are run on is not the one that the program gets.
+            for name in ["COLORTERM", "NO_COLOR", "TERM_PROGRAM", "COLUMNS", "LINES"] {
+                command.env_remove(name);
+            }
+            command.env("TERM", "xterm-256color").env("TZ", "UTC");
+        }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         if let Some(offset) = &self.clock {
             command.envs(clock::environment(offset));
         }

@@ -6,6 +6,9 @@
 //! * [`binary`] builds the program under test and finds it;
 //! * [`Machine`] is a place to run it: a directory of its own and, maybe, a network namespace;
 //! * [`Launch`] is a command line, [`Chat`] is the running program;
+//! * [`Terminal`] is the program on a terminal of its own, with keys to press and a [`Screen`] to read;
+//! * [`escapes`] and [`tame`] look at every byte that a program says to its terminal;
+//! * [`picture`] makes a picture of a screen;
 //! * [`Lan`] is a network of machines whose cables can be pulled;
 //! * [`converge`] waits until several chats show one and the same history;
 //! * [`transcript`] has lines that people really typed;
@@ -28,21 +31,32 @@
 pub mod binary;
 pub mod clock;
 pub mod converge;
+mod emulator;
+pub mod escapes;
 mod event;
+pub mod keys;
 mod lan;
 mod launch;
 mod log;
 mod machine;
+pub mod picture;
 mod process;
+mod pty;
+mod screen;
 pub mod skip;
+pub mod tame;
+mod terminal;
 pub mod transcript;
 
 pub use event::{Fingerprint, Message, is, is_message, is_room};
+pub use keys::{Key, Modifier, Mouse};
 pub use lan::Lan;
 pub use launch::{Finished, Launch};
 pub use log::Mark;
 pub use machine::Machine;
 pub use process::Chat;
+pub use screen::Screen;
+pub use terminal::{Signal, Terminal};
 
 /// How long a test waits for what should happen at once, before it gives up: an upper bound for a busy machine,
 /// not an expectation.

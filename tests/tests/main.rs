@@ -11,6 +11,7 @@
 //! | `identity` | one key on two computers, a restored backup: both branches are kept, everywhere |
 //! | `input` | what bad input gets: lines, bytes, names |
 //! | `configuring` | options from the environment and from a file, and which of them counts |
+//! | `terminal` | what is on the screen of a terminal, what is not, and that it is given back as it was |
 //! | `refusals` | what keeps the program from starting, what it says then, and its exit code |
 //! | `leaving` | the end of input, signals, and what is safe when the program has ended |
 //! | `library` | what those who embed the library may rely on |
@@ -33,3 +34,4 @@ mod leaving;
 mod library;
 mod refusals;
 mod rooms;
+mod terminal;
