@@ -102,7 +102,8 @@ pub struct RoomInfo {
     pub state: RoomState,
     /// Equal to another node's if and only if the transcripts are.
     pub fingerprint: Fingerprint,
-    /// The name that the own author goes by here, once it has chosen one.
+    /// The name that the own author goes by here, or will once it says something; `None` if that is the first digits of
+    /// its key.
     pub nick: Option<String>,
     /// How it stands with the peers in it.
     pub sync: SyncState,

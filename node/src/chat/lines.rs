@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 use super::names::{self, Names};
 use super::page::{Block, Layout};
 use super::theme::Theme;
-use super::transcript::{Entry, Transcript};
+use super::transcript::{Entry, Transcript, lateness};
 use super::wrap::{Piece, columns, fit, wrap};
 use crate::cli::clock::{self, Clock};
 use crate::cli::escape::{visible, visible_start};
@@ -163,7 +163,7 @@ impl Look<'_> {
             pieces.push((" ".to_owned(), Style::new()));
         }
         self.highlighted(lines.join("\n").trim_end_matches('\n'), message.own, &mut pieces);
-        if let Some(delay) = message.delay {
+        if let Some(delay) = lateness(message) {
             let about = clock::about(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
             pieces.push((format!(" ({about} late)"), self.theme.warning));
         }

@@ -92,8 +92,8 @@ pub(super) fn future(app: &App) -> Option<String> {
 /// A number in few characters.
 pub(super) fn brief(count: u64) -> String {
     match count {
-        0..10_000 => count.to_string(),
-        10_000..1_000_000 => format!("{}k", count / 1_000),
+        0..1_000 => count.to_string(),
+        1_000..1_000_000 => format!("{}k", count / 1_000),
         _ => format!("{}M", count / 1_000_000),
     }
 }

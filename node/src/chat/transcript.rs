@@ -8,6 +8,7 @@
 //! waits in `held` until the reader moves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use distchat_node::{AuthorId, Key, Message, MessageId, Reaction, Timestamp};
 
@@ -21,6 +22,8 @@ const NEAR: usize = 100;
 const MEANWHILE: usize = 1_024;
 /// How many late arrivals are pointed out.
 const EARLIER: usize = 10_000;
+/// Less than that is not worth telling: messages overtake each other on the way.
+const LATE: Duration = Duration::from_secs(2);
 
 /// Behind every message.
 const END: Key = Key { time: Timestamp(u64::MAX), id: MessageId([0xff; 32]) };
@@ -99,6 +102,11 @@ pub(super) struct Transcript {
     pub(super) muted: BTreeSet<AuthorId>,
     /// Long messages that are shown whole.
     pub(super) expanded: BTreeSet<Key>,
+}
+
+/// How much later than it was written a message came, if that is worth telling.
+pub(super) fn lateness(message: &Message) -> Option<Duration> {
+    message.delay.filter(|delay| *delay >= LATE)
 }
 
 impl Default for Transcript {
@@ -265,7 +273,7 @@ impl Transcript {
         }
         let key = message.key;
         let looked_at = self.seen.is_some_and(|seen| seen.first <= key && key <= seen.last);
-        if message.delay.is_some() && !message.own && !self.muted.contains(&message.author) {
+        if lateness(message).is_some() && !message.own && !self.muted.contains(&message.author) {
             let above = self.seen.is_some_and(|seen| key < seen.first) || (looked_at && !self.is_following());
             if above && self.earlier.len() < EARLIER {
                 self.earlier.insert(key);

@@ -21,7 +21,12 @@ impl Task {
             here.iter().filter(|author| !room.authors().contains_key(author)).map(|author| (*author, 0, false));
         let authors = room.authors().iter().map(|(author, log)| (*author, log.count(), log.is_forked()));
         let member = |(author, messages, forked)| {
-            let (nick, nick_shared) = self.view.nick_now(&author);
+            let (mut nick, nick_shared) = self.view.nick_now(&author);
+            if author == own
+                && let Some(known) = self.own_nick()
+            {
+                known.clone_into(&mut nick);
+            }
             let missing = missing.get(&author).copied().unwrap_or(0);
             let (online, own) = (here.contains(&author), author == own);
             Member { author, nick, nick_shared, online, own, forked, messages, missing }

@@ -339,18 +339,20 @@ impl Task {
         Ok(())
     }
 
+    /// The name that the own author goes by, or will once it says something.
+    pub(super) fn own_nick(&self) -> Option<&str> {
+        let told = self.shared.nick.as_deref().filter(|_| !self.slot.is_introduced());
+        told.or(self.view.own_nick()).or(self.shared.default_nick.as_deref())
+    }
+
     /// Before its first text here, an author says by what name it goes, if that is not known yet.
     fn introduce(&mut self) {
         if self.slot.is_introduced() || std::mem::replace(&mut self.introducing, true) {
             return;
         }
-        let wanted = match (&self.shared.nick, self.view.own_nick()) {
-            (Some(told), known) if Some(told.as_str()) != known => Some(told),
-            (None, None) => self.shared.default_nick.as_ref(),
-            _ => None,
-        };
+        let wanted = self.own_nick().filter(|wanted| self.view.own_nick() != Some(*wanted)).map(str::to_owned);
         if let Some(nick) = wanted {
-            self.to_say.push(((kind::NICK, nick.clone().into_bytes()), None));
+            self.to_say.push(((kind::NICK, nick.into_bytes()), None));
         }
     }
 
@@ -380,7 +382,7 @@ impl Task {
             })
             .collect();
         let messages = room.index().len();
-        let own_nick = self.view.own_nick().map(str::to_owned);
+        let own_nick = self.own_nick().map(str::to_owned);
         let (sync, missing) = (self.replica.sync_state(), room.missing());
         let horizon = self.replica.clock(now).horizon.millis();
         let horizon_ms = i64::try_from(i128::from(horizon) - i128::from(now.wall_ms)).unwrap_or(0);

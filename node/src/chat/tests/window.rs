@@ -139,7 +139,7 @@ fn check_screen(scene: &Scene) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn the_screen_is_a_part_of_the_transcript(count in 0..1500_u64, acts in prop::collection::vec(act(), 1..60)) {
