@@ -215,21 +215,28 @@ impl App {
         let page = self.screenful();
         let Some(popup) = &mut self.popup else { return false };
         match (popup, key.code) {
+            (_, KeyCode::Esc) => self.popup = None,
+            (_, KeyCode::Char('c')) if key.modifiers.contains(KeyModifiers::CONTROL) => self.popup = None,
             (Popup::Paste { text }, KeyCode::Enter | KeyCode::Char('y')) => {
                 let text = std::mem::take(text);
                 self.editor.insert(&text);
                 self.popup = None;
             }
             (Popup::Found { .. }, KeyCode::Enter) => self.jump_to_hit(),
-            (_, KeyCode::Esc | KeyCode::F(_) | KeyCode::Enter | KeyCode::Char('q' | 'n' | ' ')) => self.popup = None,
+            (Popup::Paste { .. }, KeyCode::Char('n')) => self.popup = None,
+            (Popup::Paste { .. }, _) => {}
             (popup, KeyCode::Up) => popup.scroll(-1),
             (popup, KeyCode::Down) => popup.scroll(1),
             (popup, KeyCode::PageUp) => popup.scroll(-page),
             (popup, KeyCode::PageDown) => popup.scroll(page),
             (popup, KeyCode::Home) => popup.scroll(isize::MIN),
             (popup, KeyCode::End) => popup.scroll(isize::MAX),
-            (_, KeyCode::Char('c')) if key.modifiers.contains(KeyModifiers::CONTROL) => self.popup = None,
-            _ => {}
+            (_, KeyCode::Enter | KeyCode::F(_)) => self.popup = None,
+            // Whoever goes on does not read any more.
+            _ => {
+                self.popup = None;
+                return false;
+            }
         }
         true
     }

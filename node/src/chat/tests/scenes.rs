@@ -178,6 +178,20 @@ fn a_long_paste_asks_first() {
 }
 
 #[test]
+fn whoever_types_on_has_read_what_lay_over_the_chat() {
+    let mut scene = Scene::new(80, 24);
+    scene.press(KeyCode::F(1));
+    scene.shows("complete a name");
+    scene.press(KeyCode::PageDown);
+    scene.types("hello");
+    scene.shows_not("complete a name");
+    scene.shows("› hello");
+    scene.press(KeyCode::F(1));
+    scene.press(KeyCode::F(1));
+    scene.shows_not("complete a name");
+}
+
+#[test]
 fn names_are_completed() {
     let mut scene = Scene::new(80, 24).with_history([message(1, 3, "hi"), message(2, 2, "hi")]);
     scene.press(KeyCode::Char('c'));
