@@ -169,7 +169,7 @@ impl Chat {
         for warning in self.node.warnings().to_vec() {
             self.app.notice(&warning, true);
         }
-        let opening = session::open(self.node.clone(), rooms, 0).map(|outcome| Some(Done::Ran(outcome)));
+        let opening = session::open(self.node.clone(), rooms).map(|outcome| Some(Done::Ran(outcome)));
         self.doing.push(opening.boxed());
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -329,7 +329,7 @@ impl Chat {
                 }
                 Effect::Command(command) => {
                     let (current, nick) = (self.app.current.clone(), self.nick.clone());
-                    let context = Context { node, current, nick, newest: 0 };
+                    let context = Context { node, current, nick };
                     self.doing.push(execute::execute(context, command).map(|outcome| Some(Done::Ran(outcome))).boxed());
                 }
                 Effect::Search(_) => self.app.notice("searching comes later", true),

@@ -79,10 +79,6 @@ impl TextView {
         }
     }
 
-    pub(crate) fn style(&self) -> Style {
-        self.style
-    }
-
     /// Whether [`TextView::tick`] has something to do.
     pub(crate) fn needs_tick(&self) -> bool {
         !self.future.is_empty() || !self.flood.is_quiet()
@@ -119,7 +115,7 @@ impl TextView {
                 lines.extend(listen.iter().map(|address| self.notice(&format!("listening on {address}"))));
             }
             Report::Event(event) => self.event(event, &mut lines),
-            Report::History { room, messages, asked } => self.history(room, messages, *asked, &mut lines),
+            Report::History { room, messages } => self.history(room, messages, &mut lines),
             Report::Fingerprint { room, info } => {
                 let full = info.fingerprint.to_string();
                 lines.push(Line::Data(format!(
@@ -240,19 +236,17 @@ impl TextView {
         }
     }
 
-    fn history(&mut self, room: &RoomName, messages: &[Message], asked: bool, lines: &mut Vec<Line>) {
-        if messages.is_empty() && asked {
+    fn history(&mut self, room: &RoomName, messages: &[Message], lines: &mut Vec<Line>) {
+        if messages.is_empty() {
             lines.push(self.notice(&format!("{room} has no messages yet")));
         }
         for message in messages {
             self.remember(message);
             if message.future && !message.own {
                 self.future.hold(room, message);
-            } else if asked {
+            } else {
                 // Asked for, it is shown again, and in its place, so not as late.
                 self.shown.insert(message.id);
-                self.line(room, message, false, lines);
-            } else if self.shown.insert(message.id) {
                 self.line(room, message, false, lines);
             }
         }
