@@ -20,7 +20,7 @@ use crate::cli::escape::{visible, visible_start};
 use crate::cli::execute::Outcome;
 use crate::cli::report;
 use crate::cli::report::Line;
-use crate::cli::text::{Style, TextView};
+use crate::cli::text::TextView;
 
 /// How many notices are kept.
 const NOTICES: usize = 200;
@@ -137,7 +137,7 @@ impl App {
         Self {
             own,
             theme,
-            text: TextView::new(Style::PLAIN, clock.clone()),
+            text: TextView::new(clock.clone()),
             clock,
             rooms: Vec::new(),
             current: None,

@@ -6,7 +6,7 @@ use super::input::Stdin;
 use super::json;
 use super::output::Output;
 use super::report::{Line, Report};
-use super::text::{Style, TextView};
+use super::text::TextView;
 
 /// How reports are put into words.
 pub(crate) enum View {
@@ -17,7 +17,7 @@ pub(crate) enum View {
 impl View {
     /// For people, in their time zone.
     pub(crate) fn text() -> Self {
-        Self::Text(Box::new(TextView::new(Style::PLAIN, Clock::local())))
+        Self::Text(Box::new(TextView::new(Clock::local())))
     }
 }
 
