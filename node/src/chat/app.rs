@@ -15,7 +15,7 @@ use super::theme::Theme;
 use super::transcript::Load;
 use crate::cli::clock::Clock;
 use crate::cli::command::Command;
-use crate::cli::text::{Style, TextView};
+use crate::cli::text::TextView;
 
 /// What is to be done.
 #[derive(Debug, PartialEq)]
@@ -87,7 +87,7 @@ impl App {
         Self {
             own,
             theme,
-            text: TextView::new(Style::PLAIN, clock.clone()),
+            text: TextView::new(clock.clone()),
             clock,
             rooms: Vec::new(),
             current: None,

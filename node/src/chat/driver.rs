@@ -114,7 +114,7 @@ impl Chat {
         for warning in self.node.warnings().to_vec() {
             self.app.notice(&warning, true);
         }
-        let opening = session::open(self.node.clone(), rooms, 0).map(|outcome| Some(Done::Ran { from: None, outcome }));
+        let opening = session::open(self.node.clone(), rooms).map(|outcome| Some(Done::Ran { from: None, outcome }));
         self.doing.push(opening.boxed());
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -278,7 +278,7 @@ impl Chat {
                 Effect::Command(command) => {
                     let (current, nick) = (self.app.current.clone(), self.nick.clone());
                     let from = current.clone();
-                    let context = Context { node, current, nick, newest: 0 };
+                    let context = Context { node, current, nick };
                     self.doing.push(
                         execute::execute(context, command).map(|outcome| Some(Done::Ran { from, outcome })).boxed(),
                     );

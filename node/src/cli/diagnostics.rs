@@ -1,4 +1,4 @@
-//! Notices, logs and panics: what goes to stderr, or between the lines of the chat where that is the same terminal.
+//! Notices, logs and panics: what goes to stderr, or to the chat, where writing there would tear up its screen.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -31,8 +31,8 @@ struct Inner {
 enum Way {
     /// To stderr, by a thread of its own.
     Stderr(Pipe),
-    /// To the session, which knows where the prompt is.
-    Session(mpsc::Sender<String>),
+    /// To the chat, which has the terminal.
+    Chat(mpsc::Sender<String>),
 }
 
 impl Diagnostics {
@@ -41,7 +41,7 @@ impl Diagnostics {
     pub(crate) fn start(filter: &str, terminal: bool) -> std::io::Result<(Self, Option<mpsc::Receiver<String>>)> {
         let (way, lines) = if terminal && std::io::stderr().is_terminal() {
             let (sender, lines) = mpsc::channel(QUEUE);
-            (Way::Session(sender), Some(lines))
+            (Way::Chat(sender), Some(lines))
         } else {
             (Way::Stderr(Pipe::start("stderr", QUEUE, std::io::stderr())?), None)
         };
@@ -64,7 +64,7 @@ impl Diagnostics {
         text.push('\n');
         let sent = match &self.0.way {
             Way::Stderr(pipe) => pipe.try_send(text),
-            Way::Session(sender) => sender.try_send(text).is_ok(),
+            Way::Chat(sender) => sender.try_send(text).is_ok(),
         };
         if !sent {
             self.0.dropped.fetch_add(dropped + 1, Ordering::Relaxed);
@@ -80,12 +80,8 @@ impl Diagnostics {
     }
 }
 
-/// A crash of a task is an event that people are told of in one line; the usual dump would tear up the prompt.
+/// A crash of a task is an event that people are told of in one line; the usual dump would tear up the screen.
 fn panicked(info: &std::panic::PanicHookInfo<'_>) {
-    if info.location().is_some_and(|place| place.file().contains("rustyline-async")) {
-        // `terminal` catches these and says so.
-        return;
-    }
     let payload = info.payload();
     let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
     let text = text.unwrap_or("of unknown kind");
@@ -142,7 +138,7 @@ mod tests {
 
     fn diagnostics(size: usize) -> (Diagnostics, mpsc::Receiver<String>) {
         let (sender, lines) = mpsc::channel(size);
-        (Diagnostics(Arc::new(Inner { way: Way::Session(sender), dropped: AtomicU64::new(0) })), lines)
+        (Diagnostics(Arc::new(Inner { way: Way::Chat(sender), dropped: AtomicU64::new(0) })), lines)
     }
 
     #[test]

@@ -12,8 +12,6 @@ pub(crate) struct Context {
     pub(crate) current: Option<RoomName>,
     /// The nick chosen since the start, which rooms opened later take on too.
     pub(crate) nick: Option<String>,
-    /// How many messages to show of a room when it is opened.
-    pub(crate) newest: usize,
 }
 
 /// What a command came to.
@@ -135,7 +133,7 @@ async fn try_to(context: &Context, command: Command, outcome: &mut Outcome) -> R
         Command::History(newest) => {
             let room = context.room(None)?;
             let messages = room.messages(newest).await?;
-            reports.push(Report::History { room: room.name().clone(), messages, asked: true });
+            reports.push(Report::History { room: room.name().clone(), messages });
         }
         Command::Fingerprint => {
             let room = context.room(None)?;
@@ -183,7 +181,6 @@ async fn join(context: &Context, name: RoomName, outcome: &mut Outcome) -> Resul
     if let Some(nick) = &context.nick {
         room.set_nick(nick).await?;
     }
-    outcome.reports.extend(newest(&room, context.newest).await?);
     Ok(())
 }
 
@@ -205,13 +202,4 @@ async fn connect(context: &Context, address: Multiaddr, reports: &mut Vec<Report
     context.node.connect(address).await?;
     reports.push(Report::Notice(format!("connecting to {text}, again and again if need be")));
     Ok(())
-}
-
-/// The newest messages of a room that was just opened, if any are to be shown.
-pub(crate) async fn newest(room: &Room, newest: usize) -> Result<Option<Report>, RoomError> {
-    if newest == 0 {
-        return Ok(None);
-    }
-    let messages = room.messages(newest).await?;
-    Ok(Some(Report::History { room: room.name().clone(), messages, asked: false }))
 }

@@ -1,4 +1,4 @@
-//! What a person is spared: messages from the future, floods, and the same message twice.
+//! What a person is spared: messages from the future, and the same message twice.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
@@ -10,10 +10,6 @@ use super::escape;
 const HELD: usize = 500;
 /// How many authors a summary names.
 const NAMED: usize = 4;
-/// How many lines a second are shown before a flood is taken for one.
-const PACE: usize = 100;
-/// How many of the newest messages of a flood are shown.
-const TAIL: usize = 50;
 /// How many messages are remembered as shown.
 const REMEMBERED: usize = 1024;
 
@@ -114,46 +110,8 @@ pub(crate) fn name(nick: &str) -> String {
     escape::visible_start(nick, 32)
 }
 
-/// A terminal can show so many lines a second to a person; what a room's past sends beyond that is only counted, but
-/// for the newest of it.
-#[derive(Debug, Default)]
-pub(crate) struct Flood {
-    shown: usize,
-    skipped: u64,
-    tail: VecDeque<(RoomName, Message)>,
-}
-
-impl Flood {
-    /// Whether this message may be shown at once; else it is kept or counted.
-    pub(crate) fn lets_through(&mut self, room: &RoomName, message: &Message) -> bool {
-        if message.own || (self.shown < PACE && self.tail.is_empty()) {
-            self.shown += 1;
-            return true;
-        }
-        if message.late {
-            // It belongs somewhere further up, where it cannot be put.
-            self.skipped += 1;
-            return false;
-        }
-        self.tail.push_back((room.clone(), message.clone()));
-        if self.tail.len() > TAIL && self.tail.pop_front().is_some() {
-            self.skipped += 1;
-        }
-        false
-    }
-
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.shown == 0 && self.skipped == 0 && self.tail.is_empty()
-    }
-
-    /// A second is over: how many messages were skipped, and the newest of them.
-    pub(crate) fn tick(&mut self) -> (u64, VecDeque<(RoomName, Message)>) {
-        let Self { skipped, tail, .. } = std::mem::take(self);
-        (skipped, tail)
-    }
-}
-
-/// The messages shown last: a message may be in the history that opens a room and in an event as well.
+/// The messages shown last: one may be in a history that was asked for, or due after its time in the future, before the
+/// event tells of it.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
     order: VecDeque<MessageId>,
@@ -229,26 +187,6 @@ mod tests {
         assert!(news[0].starts_with("510 messages") && news[0].ends_with("10 not looked at"), "{news:?}");
         assert_eq!(future.due(u64::MAX).len(), HELD);
         assert!(future.is_empty());
-    }
-
-    #[test]
-    fn a_flood_leaves_its_newest() {
-        let room = room_name("general");
-        let mut flood = Flood::default();
-        let mut through = 0;
-        for n in 0..=255 {
-            let mut message = message(n, "ann", "x");
-            message.late = n >= 250;
-            through += usize::from(flood.lets_through(&room, &message));
-        }
-        assert_eq!(through, PACE);
-        let mut own = message(1, "me", "x");
-        own.own = true;
-        assert!(flood.lets_through(&room, &own));
-        let (skipped, tail) = flood.tick();
-        assert_eq!((skipped, tail.len()), (256 - 100 - 50, TAIL));
-        assert_eq!(tail.back().unwrap().1.seq, 249);
-        assert!(flood.is_quiet() && flood.lets_through(&room, &message(1, "ann", "x")));
     }
 
     #[test]

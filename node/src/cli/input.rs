@@ -24,10 +24,6 @@ pub(crate) enum Input {
     Replaced,
     /// Stdin cannot be read any further.
     Broken(String),
-    /// Ctrl-C at the prompt.
-    Interrupt,
-    /// The prompt had to be set up anew.
-    Redrawn,
 }
 
 /// Cuts a stream of bytes into lines, holding no more of a line than is of use.

@@ -165,8 +165,8 @@ pub(crate) fn render(report: &Report) -> Vec<Line> {
             listen: listen.iter().map(ToString::to_string).collect(),
         },
         Report::Event(event) => return of_event(event).into_iter().collect(),
-        Report::History { asked: false, .. } | Report::Missing { .. } => return Vec::new(),
-        Report::History { room, messages, asked: true } => {
+        Report::Missing { .. } => return Vec::new(),
+        Report::History { room, messages } => {
             Object::History { room: room.as_str(), messages: messages.iter().map(|each| message(room, each)).collect() }
         }
         Report::Fingerprint { room, info } => Object::Fingerprint {
@@ -345,7 +345,7 @@ mod tests {
         );
         let messages = vec![testing::message(5, "ann", "hello")];
         check(
-            Report::History { room: room.clone(), messages, asked: true },
+            Report::History { room: room.clone(), messages },
             json!({"event": "history", "room": "general", "messages": [message_value()]}),
         );
         check(

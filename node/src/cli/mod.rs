@@ -1,8 +1,8 @@
 //! The command line: what is asked for, which of the three ways to talk suits it, and the exit code.
 //!
-//! `settings` gathers the options of `args` from everywhere. `session` is the loop that all ways share. `input`, `command`
-//! and `execute` are its way in; `report` is what it has to say, `json` and `text` put that into words, `output`,
-//! `diagnostics` and `terminal` carry the words out.
+//! `settings` gathers the options of `args` from everywhere. In a terminal [`chat`] talks, which has commands and what they
+//! answer from here; else `session` does, in lines or in JSON. `input`, `command` and `execute` are its way in; `report` is
+//! what it has to say, `json` and `text` put that into words, `output` and `diagnostics` carry the words out.
 
 pub(crate) mod args;
 pub(crate) mod clock;
@@ -19,7 +19,6 @@ pub(crate) mod report;
 pub(crate) mod session;
 mod settings;
 pub(crate) mod signals;
-mod terminal;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod text;
@@ -32,7 +31,7 @@ use tokio::sync::mpsc;
 
 use self::args::{Args, Verb};
 use self::diagnostics::Diagnostics;
-use self::front::Front;
+use self::front::{Front, View};
 use self::session::Session;
 use self::signals::Signals;
 use crate::chat;
@@ -49,7 +48,7 @@ pub(crate) enum Mode {
     Json,
     /// One message a line.
     Lines,
-    /// A prompt, and the chat above it.
+    /// A full-screen chat.
     Terminal,
 }
 
@@ -58,7 +57,7 @@ impl Mode {
         if args.json {
             return Self::Json;
         }
-        // A dumb terminal cannot move its cursor, and the prompt has to.
+        // A dumb terminal cannot move its cursor, and the chat has to.
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         if !dumb && std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
             Self::Terminal
@@ -132,6 +131,7 @@ async fn run(args: Args) -> Result<(), Failure> {
     result
 }
 
+/// Starts the node, and talks. `logs` are the lines of the log where the chat has them.
 async fn start(
     args: &Args,
     mode: Mode,
@@ -147,18 +147,24 @@ async fn start(
         () = signals.recv() => return Ok(()),
     };
     let failure = match node {
-        Ok(Ok(node)) if mode == Mode::Terminal => return Box::pin(chat::run(node, args, signals, logs)).await,
-        Ok(Ok(node)) => match Front::open(mode, diagnostics, &mut logs) {
-            Ok(front) => return Box::pin(Session::new(node, front, signals, args).run(&args.rooms)).await,
-            Err(error) => {
-                node.shutdown().await;
-                Failure::unexpected(format!("the terminal cannot be used: {error}; without one, `| cat` helps"))
-            }
-        },
+        Ok(Ok(node)) => {
+            let view = match mode {
+                Mode::Json => View::Json,
+                Mode::Lines => View::text(),
+                Mode::Terminal => return Box::pin(chat::run(node, args, signals, logs)).await,
+            };
+            return match Front::open(view, diagnostics) {
+                Ok(front) => Box::pin(Session::new(node, front, signals, args).run(&args.rooms)).await,
+                Err(error) => {
+                    node.shutdown().await;
+                    Err(Failure::unexpected(format!("the program cannot start its threads: {error}")))
+                }
+            };
+        }
         Ok(Err(error)) => Failure { message: error.to_string(), code: error.exit_code() },
         Err(error) => Failure::unexpected(format!("starting failed: {error}; this is a fault of ours")),
     };
-    // What waits to be shown above a prompt that will not come may say more.
+    // What was kept for a chat that does not come may say more.
     while let Some(line) = logs.as_mut().and_then(|logs| logs.try_recv().ok()) {
         let _ = std::io::stderr().lock().write_all(line.as_bytes());
     }

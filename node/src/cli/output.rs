@@ -1,17 +1,14 @@
-//! Text on its way out, to a pipe or to the terminal.
+//! Text on its way out of the program, by threads that do nothing but write.
 //!
-//! Whoever reads may be slow. What is on the way is bounded, and the session takes in nothing new while it is full.
+//! Whoever reads may be slow, and a disk, too. What is on the way is bounded, and the session takes in nothing new while it
+//! is full.
 
 use std::io::{ErrorKind, Write};
-use std::time::Duration;
 
-use rustyline_async::SharedWriter;
 use tokio::sync::{mpsc, oneshot};
 
 /// How many pieces of text wait for the thread that writes to stdout.
 const QUEUE: usize = 16;
-/// When to try again what the terminal had no room for.
-const RETRY: Duration = Duration::from_millis(5);
 
 /// Why there is no more output.
 #[derive(Debug)]
@@ -104,37 +101,18 @@ fn write_all(mut stream: impl Write, mut queue: mpsc::Receiver<Item>) -> std::io
     Ok(())
 }
 
-/// Where the session writes.
+/// Stdout, where the session writes.
 pub(crate) struct Output {
     pending: String,
-    way: Way,
-}
-
-enum Way {
-    Pipe(Pipe),
-    /// `stuck` while the writer holds text that the prompt had no room for.
-    Terminal {
-        writer: SharedWriter,
-        stuck: bool,
-    },
+    pipe: Pipe,
 }
 
 impl Output {
-    /// To stdout.
-    pub(crate) fn stdout() -> std::io::Result<Self> {
+    /// Starts its thread.
+    pub(crate) fn start() -> std::io::Result<Self> {
         // Rust's own stdout would flush at every line.
         let stream = std::io::BufWriter::with_capacity(64 * 1024, std::io::stdout());
-        Ok(Self { pending: String::new(), way: Way::Pipe(Pipe::start("stdout", QUEUE, stream)?) })
-    }
-
-    /// To the terminal, above the prompt.
-    pub(crate) fn terminal(writer: SharedWriter) -> Self {
-        Self { pending: String::new(), way: Way::Terminal { writer, stuck: false } }
-    }
-
-    /// The prompt was set up anew.
-    pub(crate) fn replace(&mut self, writer: SharedWriter) {
-        self.way = Way::Terminal { writer, stuck: false };
+        Ok(Self { pending: String::new(), pipe: Pipe::start("stdout", QUEUE, stream)? })
     }
 
     /// Adds a line to what will be written.
@@ -145,40 +123,18 @@ impl Output {
 
     /// Whether something waits to be sent on its way.
     pub(crate) fn is_pending(&self) -> bool {
-        !self.pending.is_empty() || matches!(self.way, Way::Terminal { stuck: true, .. })
+        !self.pending.is_empty()
     }
 
     /// Sends what is pending on its way. Safe to cancel: nothing is lost or sent twice.
     pub(crate) async fn send(&mut self) -> Result<(), Closed> {
-        if !self.is_pending() {
-            return Ok(());
-        }
-        match &mut self.way {
-            Way::Pipe(pipe) => pipe.send(&mut self.pending).await,
-            Way::Terminal { writer, stuck } => loop {
-                // The writer takes hold of all it is given, even if it has no room to pass it on; that it does when
-                // asked again. Its asynchronous form would take the text twice (rustyline-async 0.4.9).
-                let text = std::mem::take(&mut self.pending);
-                match writer.write(text.as_bytes()) {
-                    Ok(_) => {
-                        *stuck = false;
-                        return Ok(());
-                    }
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => *stuck = true,
-                    Err(error) => return Err(error.into()),
-                }
-                tokio::time::sleep(RETRY).await;
-            },
-        }
+        if self.is_pending() { self.pipe.send(&mut self.pending).await } else { Ok(()) }
     }
 
     /// Writes everything to its end.
     pub(crate) async fn finish(&mut self) -> Result<(), Closed> {
         self.send().await?;
-        match &mut self.way {
-            Way::Pipe(pipe) if !pipe.drained().await => Err(pipe.why().await),
-            _ => Ok(()),
-        }
+        if self.pipe.drained().await { Ok(()) } else { Err(self.pipe.why().await) }
     }
 }
 
@@ -206,7 +162,7 @@ mod tests {
     }
 
     fn output(store: Store) -> Output {
-        Output { pending: String::new(), way: Way::Pipe(Pipe::start("test", QUEUE, store).unwrap()) }
+        Output { pending: String::new(), pipe: Pipe::start("test", QUEUE, store).unwrap() }
     }
 
     #[tokio::test]

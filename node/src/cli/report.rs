@@ -15,8 +15,8 @@ pub(crate) enum Report {
     Ready { author: AuthorId, peer_id: PeerId, name: String, listen: Vec<Multiaddr> },
     /// Something happened in the library.
     Event(Event),
-    /// The newest messages of a room. `asked` by a command, not shown on opening the room.
-    History { room: RoomName, messages: Vec<Message>, asked: bool },
+    /// The newest messages of a room.
+    History { room: RoomName, messages: Vec<Message> },
     /// A room's fingerprint.
     Fingerprint { room: RoomName, info: FingerprintInfo },
     /// Who is connected, and where this node can be reached.

@@ -1,4 +1,4 @@
-//! The loop that all ways to talk share: lines in, events out, until it is time to go.
+//! The loop of a chat in lines or in JSON: lines in, events out, until it is time to go.
 //!
 //! Nothing in it waits for one thing alone. While the reader of stdout is slow, nothing new is taken in: neither
 //! events, of which the library drops what is too old and says so, nor lines.
@@ -16,7 +16,9 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt};
 use tokio::time::{Interval, MissedTickBehavior};
 
+use super::Failure;
 use super::args::Args;
+use super::clock;
 use super::command::{self, Command, Complaint, Typed};
 use super::execute::{self, Context, Outcome};
 use super::front::Front;
@@ -24,7 +26,6 @@ use super::input::Input;
 use super::output::Closed;
 use super::report::Report;
 use super::signals::Signals;
-use super::{Failure, Mode, clock};
 
 /// How many messages may be on their way to the disk. In order: the library stores them as they were first polled.
 const IN_FLIGHT: usize = 256;
@@ -32,8 +33,6 @@ const IN_FLIGHT: usize = 256;
 const WAITING: usize = 256;
 /// How many events are put into words before anything else gets its turn.
 const BATCH: usize = 256;
-/// How many messages a terminal shows of a room that is opened.
-const NEWEST: usize = 50;
 
 /// A running chat.
 pub(crate) struct Session {
@@ -66,7 +65,7 @@ pub(crate) struct Session {
 enum Stop {
     /// All is said.
     Done,
-    /// By a signal or Ctrl-C, and so soon.
+    /// By a signal, and so soon.
     Asked,
     /// There is nobody to write to.
     Closed(Closed),
@@ -85,7 +84,6 @@ enum Step {
     Ran(Outcome),
     Input(Option<Input>),
     Missing(Option<Report>),
-    Log(String),
     Tick,
     TimeToGo,
 }
@@ -110,12 +108,11 @@ impl Session {
         Self {
             events: node.events(),
             node,
-            // Ctrl-D at a prompt is a person who wants to leave.
-            stay: args.stay && front.mode != Mode::Terminal,
             front,
             signals,
             current: None,
             nick: None,
+            stay: args.stay,
             linger: args.linger,
             lines: 0,
             waiting: VecDeque::new(),
@@ -140,7 +137,7 @@ impl Session {
         for warning in self.node.warnings().to_vec() {
             self.front.say(&Report::Error { code: "profile", message: warning });
         }
-        self.running = Some(Box::pin(open(self.node.clone(), rooms.to_vec(), self.newest())));
+        self.running = Some(Box::pin(open(self.node.clone(), rooms.to_vec())));
         let stop = loop {
             self.take_lines();
             self.leave_if_done();
@@ -152,14 +149,9 @@ impl Session {
         self.finish(stop).await
     }
 
-    /// How many messages to show of a room that is opened.
-    fn newest(&self) -> usize {
-        if self.front.mode == Mode::Terminal { NEWEST } else { 0 }
-    }
-
     /// Sees to the lines that wait, as far as it is their turn: a command's comes when all before it is on the disk.
     fn take_lines(&mut self) {
-        while self.running.is_none() && (!self.front.output.is_pending() || self.front.mode == Mode::Terminal) {
+        while self.running.is_none() && !self.front.stdout.is_pending() {
             match self.waiting.pop_front() {
                 Some((number, Typed::Text(text))) if self.in_flight.len() < IN_FLIGHT => self.broadcast(number, text),
                 Some((_, Typed::Nothing)) => {}
@@ -190,17 +182,11 @@ impl Session {
     }
 
     fn not_sent(&self, number: u64, code: &'static str, reason: &str) -> Complaint {
-        let what = if self.front.mode == Mode::Terminal { "that".to_owned() } else { format!("line {number}") };
-        Complaint { code, message: format!("{what} was not sent: {reason}") }
+        Complaint { code, message: format!("line {number} was not sent: {reason}") }
     }
 
     fn execute(&mut self, command: Command) {
-        let context = Context {
-            node: self.node.clone(),
-            current: self.current.clone(),
-            nick: self.nick.clone(),
-            newest: self.newest(),
-        };
+        let context = Context { node: self.node.clone(), current: self.current.clone(), nick: self.nick.clone() };
         self.running = Some(Box::pin(execute::execute(context, command)));
     }
 
@@ -219,17 +205,15 @@ impl Session {
 
     async fn wait(&mut self) -> Step {
         let ticking = self.front.needs_tick() || !self.synced.is_empty();
-        let (source, output, logs) = self.front.parts();
-        let pending = output.is_pending();
+        let pending = self.front.stdout.is_pending();
         tokio::select! {
             () = self.signals.recv() => Step::Signal,
-            sent = output.send(), if pending => Step::Sent(sent),
+            sent = self.front.stdout.send(), if pending => Step::Sent(sent),
             event = self.events.next(), if !pending => Step::Event(event),
             Some((number, result)) = self.in_flight.next(), if !self.in_flight.is_empty() => Step::Stored(number, result),
             outcome = maybe(&mut self.running) => Step::Ran(outcome),
-            input = source.next(), if self.waiting.len() < WAITING => Step::Input(input),
+            input = self.front.stdin.next(), if self.waiting.len() < WAITING => Step::Input(input),
             report = maybe(&mut self.missing) => Step::Missing(report),
-            line = Front::log(logs) => Step::Log(line),
             _ = self.ticks.tick(), if ticking && !pending => Step::Tick,
             () = maybe(&mut self.leaving) => Step::TimeToGo,
         }
@@ -244,9 +228,8 @@ impl Session {
             Step::Event(Some(event)) => self.see_to_events(event),
             Step::Stored(number, result) => self.see_to_stored(number, result),
             Step::Ran(outcome) => return self.see_to_outcome(outcome),
-            Step::Input(input) => return self.see_to_inputs(input),
+            Step::Input(input) => self.see_to_inputs(input),
             Step::Missing(Some(report)) => self.front.say(&report),
-            Step::Log(line) => self.front.output.push(line.trim_end()),
             Step::Tick => {
                 self.front.tick(clock::now_millis());
                 self.look_for_missing();
@@ -307,31 +290,26 @@ impl Session {
         for report in &outcome.reports {
             self.front.say(report);
         }
-        if outcome.current != self.current {
-            self.current = outcome.current;
-            self.front.prompt(self.current.as_ref().map(RoomName::as_str));
-        }
+        self.current = outcome.current;
         self.nick = outcome.nick.or(self.nick.take());
         if outcome.quit {
             self.stay = false;
             self.waiting.clear();
-            self.end();
+            self.ended = true;
         }
         outcome.failure.map(Stop::Failed)
     }
 
-    fn see_to_inputs(&mut self, first: Option<Input>) -> Option<Stop> {
+    fn see_to_inputs(&mut self, first: Option<Input>) {
         let mut next = Some(first);
         while let Some(input) = next {
             match input {
-                Some(Input::Interrupt) => return Some(Stop::Asked),
                 Some(input) => self.see_to_input(input),
-                None => self.end(),
+                None => self.ended = true,
             }
             let more = self.waiting.len() < WAITING;
-            next = if more { self.front.source.try_next() } else { None };
+            next = if more { self.front.stdin.next().now_or_never() } else { None };
         }
-        None
     }
 
     fn see_to_input(&mut self, input: Input) {
@@ -340,9 +318,6 @@ impl Session {
             Input::Line(_) | Input::TooLong(_) if self.ended => {}
             Input::Line(line) => {
                 self.lines += 1;
-                if line.starts_with('/') && !line.starts_with("//") {
-                    self.front.echo(&line);
-                }
                 self.waiting.push_back((self.lines, command::read(line)));
             }
             Input::TooLong(length) => {
@@ -355,38 +330,18 @@ impl Session {
             }
             Input::Broken(message) => {
                 self.front.say(&Report::Error { code: "input", message });
-                self.end();
-            }
-            Input::Interrupt => {}
-            Input::Redrawn => {
-                self.front.redrawn();
-                self.front
-                    .say(&Report::Notice("the prompt failed and is back: what you were typing is lost".to_owned()));
+                self.ended = true;
             }
         }
-    }
-
-    fn end(&mut self) {
-        if !self.ended && self.front.mode == Mode::Terminal && !self.linger.is_zero() {
-            self.front.say(&Report::Notice(
-                "leaving as soon as somebody has what you wrote; Ctrl-C leaves at once".to_owned(),
-            ));
-        }
-        self.ended = true;
     }
 }
 
 /// Opens the rooms of the command line; the first is the current one.
-pub(crate) async fn open(node: Node, rooms: Vec<RoomName>, newest: usize) -> Outcome {
+pub(crate) async fn open(node: Node, rooms: Vec<RoomName>) -> Outcome {
     let mut outcome = Outcome::default();
     for name in rooms {
-        let opened = async {
-            let room = node.open_room(&name).await?;
-            execute::newest(&room, newest).await
-        };
-        match opened.await {
-            Ok(history) => {
-                outcome.reports.extend(history);
+        match node.open_room(&name).await {
+            Ok(_) => {
                 outcome.current.get_or_insert(name);
             }
             Err(error) => {

@@ -1,51 +1,20 @@
-//! Reports as text, for people: plain lines, or a terminal's with time, colours and days.
+//! Reports as plain lines, for people: of a program behind a pipe, and of commands in the chat.
 
 use std::collections::{BTreeSet, HashMap};
 
 use distchat_node::{AuthorId, Event, Form, Member, Message, PeerId, PeerInfo, RoomInfo, RoomName, RoomState};
-use jiff::civil::Date;
 
-use super::clock::{self, Clock};
+use super::clock::Clock;
 use super::command::HELP;
 use super::escape::visible;
-use super::fold::{Flood, Future, Shown, name};
+use super::fold::{Future, Shown, name};
 use super::report::{self, Line, Report};
 
 /// How many authors' nicks are remembered for the notices.
 const NICKS: usize = 4096;
-/// A nick's colours: those that can be read on a dark and on a light ground alike.
-const COLOURS: [u8; 10] = [31, 32, 33, 34, 35, 36, 91, 92, 94, 95];
-
-/// How things look.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Style {
-    /// For a person at a terminal, rather than for a pipe.
-    pub(crate) terminal: bool,
-    /// With colours.
-    pub(crate) colour: bool,
-}
-
-impl Style {
-    /// Lines for a pipe.
-    pub(crate) const PLAIN: Self = Self { terminal: false, colour: false };
-
-    fn paint(self, code: u8, text: String) -> String {
-        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text }
-    }
-
-    pub(crate) fn dim(self, text: String) -> String {
-        self.paint(2, text)
-    }
-
-    fn nick(self, author: AuthorId, text: String) -> String {
-        let index = u32::from_str_radix(&author.short(), 16).unwrap_or(0) as usize % COLOURS.len();
-        self.paint(COLOURS.get(index).copied().unwrap_or(0), text)
-    }
-}
 
 /// Puts reports into lines, and remembers what it needs for the next ones.
 pub(crate) struct TextView {
-    style: Style,
     clock: Clock,
     /// How far this computer's clock is ahead of the others', as far as known.
     ahead_ms: i64,
@@ -54,38 +23,28 @@ pub(crate) struct TextView {
     peers: HashMap<PeerId, AuthorId>,
     rooms: BTreeSet<RoomName>,
     future: Future,
-    flood: Flood,
     shown: Shown,
-    /// The day of the newest message shown.
-    day: Option<Date>,
     /// The number of missing messages said last.
     missing: HashMap<RoomName, u64>,
 }
 
 impl TextView {
-    pub(crate) fn new(style: Style, clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         Self {
-            style,
             clock,
             ahead_ms: 0,
             nicks: HashMap::new(),
             peers: HashMap::new(),
             rooms: BTreeSet::new(),
             future: Future::default(),
-            flood: Flood::default(),
             shown: Shown::default(),
-            day: None,
             missing: HashMap::new(),
         }
     }
 
-    pub(crate) fn style(&self) -> Style {
-        self.style
-    }
-
     /// Whether [`TextView::tick`] has something to do.
     pub(crate) fn needs_tick(&self) -> bool {
-        !self.future.is_empty() || !self.flood.is_quiet()
+        !self.future.is_empty()
     }
 
     /// What a second's passing brings to light.
@@ -95,14 +54,7 @@ impl TextView {
         for (room, message) in self.future.due(now) {
             self.message(&room, &message, &mut lines);
         }
-        lines.extend(self.future.news().into_iter().map(|news| self.notice(&news)));
-        let (skipped, tail) = self.flood.tick();
-        if skipped > 0 {
-            lines.push(self.notice(&format!("{skipped} more messages came in; /history [N] shows them")));
-        }
-        for (room, message) in tail {
-            self.message(&room, &message, &mut lines);
-        }
+        lines.extend(self.future.news().into_iter().map(|news| notice(&news)));
         lines
     }
 
@@ -110,16 +62,12 @@ impl TextView {
     pub(crate) fn render(&mut self, report: &Report) -> Vec<Line> {
         let mut lines = Vec::new();
         match report {
-            Report::Ready { author, name, .. } if self.style.terminal => {
-                lines.push(self.notice(&format!("profile {name}, author {}", author.short())));
-                lines.push(self.notice("/help lists the commands, /peers who is here and your own addresses"));
-            }
             Report::Ready { author, peer_id, name, listen } => {
-                lines.push(self.notice(&format!("profile {name}, author {author}, peer {peer_id}")));
-                lines.extend(listen.iter().map(|address| self.notice(&format!("listening on {address}"))));
+                lines.push(notice(&format!("profile {name}, author {author}, peer {peer_id}")));
+                lines.extend(listen.iter().map(|address| notice(&format!("listening on {address}"))));
             }
             Report::Event(event) => self.event(event, &mut lines),
-            Report::History { room, messages, asked } => self.history(room, messages, *asked, &mut lines),
+            Report::History { room, messages } => self.history(room, messages, &mut lines),
             Report::Fingerprint { room, info } => {
                 let full = info.fingerprint.to_string();
                 lines.push(Line::Data(format!(
@@ -133,9 +81,9 @@ impl TextView {
             Report::Peers { peers, listen } => {
                 lines.extend(peers.iter().map(|peer| Line::Data(self.peer(peer))));
                 if peers.is_empty() {
-                    lines.push(self.notice("nobody is connected"));
+                    lines.push(notice("nobody is connected"));
                 }
-                lines.extend(listen.iter().map(|address| self.notice(&format!("your address: {address}"))));
+                lines.extend(listen.iter().map(|address| notice(&format!("your address: {address}"))));
             }
             Report::Found(found) => {
                 // As in the transcript, the newest last.
@@ -152,9 +100,9 @@ impl TextView {
                 }
                 if let Some(indexing) = found.indexing {
                     let (done, of) = (indexing.done, indexing.of);
-                    lines.push(self.notice(&format!("there may be more: {done} of {of} messages are indexed so far")));
+                    lines.push(notice(&format!("there may be more: {done} of {of} messages are indexed so far")));
                 } else if found.hits.is_empty() {
-                    lines.push(self.notice("nothing was found"));
+                    lines.push(notice("nothing was found"));
                 }
             }
             Report::Members { members, .. } => {
@@ -162,28 +110,28 @@ impl TextView {
                 members.sort_by_key(|member| (!member.online, member.nick.to_lowercase(), member.author));
                 lines.extend(members.into_iter().map(|member| Line::Data(self::member(member))));
             }
-            Report::Rooms { rooms, .. } if rooms.is_empty() => lines.push(self.notice("no room is open")),
+            Report::Rooms { rooms, .. } if rooms.is_empty() => lines.push(notice("no room is open")),
             Report::Rooms { rooms, current } => {
                 lines.extend(rooms.iter().map(|info| Line::Data(room(info, current.as_ref() == Some(&info.name)))));
             }
             Report::Switched(info) => {
-                lines.push(self.notice(&format!("what you type goes to {} now", info.name)));
+                lines.push(notice(&format!("what you type goes to {} now", info.name)));
             }
             Report::Missing { room, missing } => {
                 let before = self.missing.insert(room.clone(), *missing).unwrap_or(0);
                 if *missing == before {
                 } else if *missing == 0 {
-                    lines.push(self.notice(&format!("{room}: nothing is missing any more")));
+                    lines.push(notice(&format!("{room}: nothing is missing any more")));
                 } else {
-                    lines.push(self.notice(&format!("{room}: {} known, not here yet", count(*missing, "message"))));
+                    lines.push(notice(&format!("{room}: {} known, not here yet", count(*missing, "message"))));
                 }
             }
             Report::Help => {
                 lines.extend(HELP.iter().map(|(usage, what)| Line::Data(format!("  {usage:16} {what}"))));
                 lines.push(Line::Data("  Anything else is a message; // stands for a slash at its start.".to_owned()));
             }
-            Report::Notice(text) => lines.push(self.notice(text)),
-            Report::Error { message, .. } => lines.push(self.error(message)),
+            Report::Notice(text) => lines.push(notice(text)),
+            Report::Error { message, .. } => lines.push(error(message)),
         }
         lines
     }
@@ -195,10 +143,8 @@ impl TextView {
                 self.remember(message);
                 if message.future && !message.own {
                     self.future.hold(room, message);
-                    return;
-                }
-                self.future.release(room, message.key);
-                if !self.style.terminal || self.flood.lets_through(room, message) {
+                } else {
+                    self.future.release(room, message.key);
                     self.message(room, message, lines);
                 }
             }
@@ -207,12 +153,12 @@ impl TextView {
                 if let Some(author) = author
                     && self.peers.insert(*peer_id, *author).is_none()
                 {
-                    lines.push(self.notice(&format!("{} is here", self.who(*author))));
+                    lines.push(notice(&format!("{} is here", self.who(*author))));
                 }
             }
             Event::Peer { peer_id, .. } => {
                 if let Some(author) = self.peers.remove(peer_id) {
-                    lines.push(self.notice(&format!("{} has left", self.who(author))));
+                    lines.push(notice(&format!("{} has left", self.who(author))));
                 }
             }
             // A line says by what name it was written.
@@ -223,15 +169,15 @@ impl TextView {
             Event::Synced { room, peer_id, received, sent, .. } => {
                 let who = self.peers.get(peer_id).map_or_else(|| format!("peer {peer_id}"), |author| self.who(*author));
                 let text = format!("{room}: synced with {who}, {} received, {sent} sent", count(*received, "message"));
-                lines.push(self.notice(&text));
+                lines.push(notice(&text));
             }
             Event::ClockOff { offset_ms } => {
                 self.ahead_ms = *offset_ms;
-                lines.push(self.error(&report::clock_off(*offset_ms)));
+                lines.push(error(&report::clock_off(*offset_ms)));
             }
-            Event::Forked { room, author } => lines.push(self.error(&report::forked(room, &self.who(*author)))),
-            Event::Lagged { missed } => lines.push(self.error(&report::lagged(*missed))),
-            Event::Warning { message, .. } => lines.push(self.error(message)),
+            Event::Forked { room, author } => lines.push(error(&report::forked(room, &self.who(*author)))),
+            Event::Lagged { missed } => lines.push(error(&report::lagged(*missed))),
+            Event::Warning { message, .. } => lines.push(error(message)),
         }
     }
 
@@ -240,40 +186,38 @@ impl TextView {
         match state {
             RoomState::Open => {
                 self.rooms.insert(room.clone());
-                lines.push(self.notice(&format!("{room} is open, {messages}")));
+                lines.push(notice(&format!("{room} is open, {messages}")));
             }
             RoomState::Restarted => {
                 self.rooms.insert(room.clone());
-                lines.push(self.notice(&format!("{room} was started again, {messages}")));
+                lines.push(notice(&format!("{room} was started again, {messages}")));
             }
             RoomState::Failed => {
-                lines.push(
-                    self.error(&format!("{room} crashes again and again and has given up; /restart {room} tries anew")),
-                );
+                lines.push(error(&format!(
+                    "{room} crashes again and again and has given up; /restart {room} tries anew"
+                )));
             }
             RoomState::Left => {
                 self.rooms.remove(room);
                 self.future.forget(room);
                 self.missing.remove(room);
-                lines.push(self.notice(&format!("you have left {room}; /join {room} opens it again")));
+                lines.push(notice(&format!("you have left {room}; /join {room} opens it again")));
             }
         }
     }
 
-    fn history(&mut self, room: &RoomName, messages: &[Message], asked: bool, lines: &mut Vec<Line>) {
-        if messages.is_empty() && asked {
-            lines.push(self.notice(&format!("{room} has no messages yet")));
+    fn history(&mut self, room: &RoomName, messages: &[Message], lines: &mut Vec<Line>) {
+        if messages.is_empty() {
+            lines.push(notice(&format!("{room} has no messages yet")));
         }
         for message in messages {
             self.remember(message);
             if message.future && !message.own {
                 self.future.hold(room, message);
-            } else if asked {
-                // Asked for, it is shown again, and in its place, so not as late.
+            } else {
+                // Asked for, it is shown again.
                 self.shown.insert(message.id);
-                self.line(room, message, false, lines);
-            } else if self.shown.insert(message.id) {
-                self.line(room, message, false, lines);
+                lines.push(self.line(room, message));
             }
         }
     }
@@ -281,35 +225,22 @@ impl TextView {
     /// A message that has come in.
     fn message(&mut self, room: &RoomName, message: &Message, lines: &mut Vec<Line>) {
         if self.shown.insert(message.id) {
-            self.line(room, message, message.late, lines);
+            lines.push(self.line(room, message));
         }
     }
 
-    fn line(&mut self, room: &RoomName, message: &Message, late: bool, lines: &mut Vec<Line>) {
-        let millis = message.time.millis();
-        let mut time = self.clock.time(millis);
-        if self.style.terminal {
-            let date = self.clock.date(millis);
-            if late {
-                let before = if self.day == Some(date) { String::new() } else { format!("{date} ") };
-                time = format!("{before}{time} late");
-            } else if self.day != Some(date) {
-                self.day = Some(date);
-                lines.push(Line::Notice(self.style.dim(format!("— {} —", clock::day(date)))));
-            }
-        }
+    fn line(&self, room: &RoomName, message: &Message) -> Line {
+        let time = self.clock.time(message.time.millis());
         let mut nick = name(&message.nick);
         if message.nick_shared {
             nick = format!("{nick} {}", message.author.short());
         }
-        let room = if self.rooms.len() > 1 { format!("{} ", visible(room.as_str())) } else { String::new() };
-        let time = self.style.dim(format!("{room}[{time}]"));
         let nick = match message.form {
             Form::Text | Form::Reply(_) => format!("<{nick}>"),
             Form::Action => format!("* {nick}"),
         };
-        let nick = self.style.nick(message.author, nick);
-        lines.push(Line::Data(format!("{time} {nick} {}", visible(&message.text))));
+        let room = if self.rooms.len() > 1 { format!("{} ", visible(room.as_str())) } else { String::new() };
+        Line::Data(format!("{room}[{time}] {nick} {}", visible(&message.text)))
     }
 
     fn remember(&mut self, message: &Message) {
@@ -336,15 +267,15 @@ impl TextView {
         let clock = peer.clock_offset_ms.map(|offset| format!(", clock {offset:+} ms")).unwrap_or_default();
         visible(&format!("{who} at {}, in {rooms}{clock}", peer.address)).into_owned()
     }
+}
 
-    /// A line about what goes on. The text may quote anybody.
-    pub(crate) fn notice(&self, text: &str) -> Line {
-        Line::Notice(self.style.dim(format!("* {}", visible(text))))
-    }
+/// A line about what goes on. The text may quote anybody.
+fn notice(text: &str) -> Line {
+    Line::Notice(format!("* {}", visible(text)))
+}
 
-    fn error(&self, text: &str) -> Line {
-        Line::Notice(self.style.paint(31, format!("* error: {}", visible(text))))
-    }
+fn error(text: &str) -> Line {
+    Line::Notice(format!("* error: {}", visible(text)))
 }
 
 fn room(info: &RoomInfo, current: bool) -> String {

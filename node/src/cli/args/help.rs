@@ -21,8 +21,9 @@ Examples:
 
 Input:
   Each line is a message to the current room. One that starts with / is a command
-  (/help lists them), // stands for a literal slash. In a terminal you get a prompt
-  with line editing; otherwise messages go to stdout and notices to stderr.
+  (/help lists them), // stands for a literal slash. In a terminal you get a
+  full-screen chat (F1 lists its keys); otherwise messages go to stdout and notices
+  to stderr.
 
 Where options come from, the strongest first:
   flags         --nick ana --room general --room rust

@@ -8,10 +8,9 @@ use futures::stream::FuturesOrdered;
 use tokio::time::Instant;
 
 use super::{Session, Stop, maybe};
-use crate::cli::input::Input;
+use crate::cli::Failure;
 use crate::cli::output::Closed;
 use crate::cli::report::Report;
-use crate::cli::{Failure, Mode};
 
 /// How often to ask whether what was written has arrived somewhere.
 const DELIVERY: Duration = Duration::from_millis(50);
@@ -38,17 +37,15 @@ impl Session {
         // Lines on their way that were not acknowledged are no longer waited for.
         self.running = None;
         self.in_flight = FuturesOrdered::new();
-        let prompt = self.front.mode == Mode::Terminal;
         let node = self.node.clone();
         let mut shutdown = Some(async move { node.shutdown().await }.boxed());
         let mut events = true;
-        while shutdown.is_some() || events || (readable && self.front.output.is_pending()) {
+        while shutdown.is_some() || events || (readable && self.front.stdout.is_pending()) {
             let until = Instant::now() + if shutdown.is_some() { NODE } else { READER };
-            let (source, output, _) = self.front.parts();
-            let pending = readable && output.is_pending();
+            let pending = readable && self.front.stdout.is_pending();
             tokio::select! {
                 () = maybe(&mut shutdown) => {}
-                sent = output.send(), if pending => if let Err(closed) = sent {
+                sent = self.front.stdout.send(), if pending => if let Err(closed) = sent {
                     readable = false;
                     result = result.and(ended_by(closed));
                 },
@@ -58,11 +55,6 @@ impl Session {
                     Some(event) if readable => self.front.say(&Report::Event(event)),
                     Some(_) => {}
                     None => events = false,
-                },
-                // A prompt draws what is written above it while it is waited for.
-                input = source.next(), if prompt => if input == Some(Input::Interrupt) {
-                    readable = false;
-                    break;
                 },
                 () = self.signals.recv() => {
                     readable = false;
@@ -80,14 +72,13 @@ impl Session {
         }
         if readable {
             tokio::select! {
-                finished = self.front.output.finish() => if let Err(closed) = finished {
+                finished = self.front.stdout.finish() => if let Err(closed) = finished {
                     result = result.and(ended_by(closed));
                 },
                 () = self.signals.recv() => {}
                 () = tokio::time::sleep(READER), if hurried => {}
             }
         }
-        self.front.close();
         result
     }
 }
