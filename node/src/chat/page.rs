@@ -120,6 +120,12 @@ pub(super) fn page(transcript: &mut Transcript, layout: &impl Layout, height: us
     let rows = page.unwrap_or_default();
     let ends = rows.first().zip(rows.last());
     let seen = ends.map(|(top, end)| Seen { first: top.key, last: end.key, behind: top.behind });
+    if let (Position::At { top, .. }, Some(Seen { first, behind, .. })) = (position, seen)
+        && transcript.covers(top)
+    {
+        // The row that is held is the one on the screen: what comes before it does not move it.
+        position = Position::At { top: first, behind };
+    }
     transcript.shown(seen, position);
     Page { blank: height.saturating_sub(rows.len()), rows }
 }

@@ -162,6 +162,11 @@ impl Transcript {
         self.covered.is_some()
     }
 
+    /// Whether the window holds that place, or the next one behind it.
+    pub(super) fn covers(&self, key: Key) -> bool {
+        self.covered.is_some_and(|(from, to)| from <= key && key <= to)
+    }
+
     /// How many messages arrived late, above what is looked at or held back from it.
     pub(super) fn earlier(&self) -> usize {
         self.earlier.len()
@@ -411,7 +416,7 @@ impl Transcript {
     /// The reader goes to that message.
     pub(super) fn jump(&mut self, to: Key) {
         self.look_at(Position::At { top: to, behind: -3 });
-        if !self.covered.is_some_and(|(from, end)| from <= to && to <= end) {
+        if !self.covers(to) {
             self.leave_window();
         }
     }

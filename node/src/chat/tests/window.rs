@@ -96,6 +96,20 @@ fn a_late_message_is_shown_in_its_place_to_whoever_follows() {
     scene.shows_not("earlier");
 }
 
+#[test]
+fn whoever_looks_at_the_start_is_not_moved_by_what_comes_before() {
+    let mut scene = scene(0);
+    scene.arrives(message(9_696, 2, "one"));
+    scene.arrives(message(9_700, 2, "two"));
+    scene.resize(20, 5);
+    scene.key(KeyCode::Home, KeyModifiers::CONTROL);
+    let before = scene.transcript();
+    scene.arrives(message(0, 3, "before all"));
+    assert_eq!(scene.transcript(), before);
+    scene.press(KeyCode::PageUp);
+    scene.shows("before all");
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     Arrive { second: u64, late: bool },
