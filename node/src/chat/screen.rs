@@ -7,7 +7,7 @@
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossterm::cursor::Show;
 use crossterm::event::{
@@ -31,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether the terminal has to be given back.
 static TAKEN: AtomicBool = AtomicBool::new(false);
+/// Whether a frame is being written. Whoever writes to the terminal then may wait for ever.
+static WRITING: AtomicBool = AtomicBool::new(false);
 
 /// Where a frame is put together.
 #[derive(Clone, Default)]
@@ -165,18 +167,31 @@ impl Drop for Screen {
 /// The thread's work.
 fn write(mut frames: mpsc::Receiver<Vec<u8>>) {
     while let Some(frame) = frames.blocking_recv() {
-        let mut screen = std::io::stdout().lock();
-        if screen.write_all(&frame).and_then(|()| screen.flush()).is_err() {
+        WRITING.store(true, Ordering::SeqCst);
+        let written = put(&frame);
+        WRITING.store(false, Ordering::SeqCst);
+        if written.is_err() {
             // Without a terminal there is nobody to tell; the loss of it comes as a signal, too.
             return;
         }
     }
 }
 
-/// Leaves the terminal as it was, if the chat has it. Called again it does nothing.
+fn put(bytes: &[u8]) -> std::io::Result<()> {
+    let mut screen = std::io::stdout().lock();
+    screen.write_all(bytes)?;
+    screen.flush()
+}
+
+/// Leaves the terminal as it was, if the chat has it. Called again it does nothing. Blocks for a moment if a frame is on its
+/// way; a terminal that does not take it is left as it is, but for its mode.
 pub(crate) fn restore() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
+    }
+    let until = Instant::now() + PATIENCE;
+    while WRITING.load(Ordering::SeqCst) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
     }
     let mut bytes = Vec::new();
     // Writing to memory cannot fail, and for the rest there is no other way left.
@@ -190,7 +205,8 @@ pub(crate) fn restore() {
         LeaveAlternateScreen,
         Show
     );
-    let mut screen = std::io::stdout().lock();
-    let _ = screen.write_all(&bytes).and_then(|()| screen.flush());
+    if !WRITING.load(Ordering::SeqCst) {
+        let _ = put(&bytes);
+    }
     let _ = disable_raw_mode();
 }
