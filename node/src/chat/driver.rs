@@ -326,7 +326,10 @@ impl Chat {
         if let Some(remembering) = self.remember() {
             remembering.await;
         }
-        if let Some(log) = &self.log {
+        if let Some(log) = &mut self.log {
+            while let Some(line) = self.logs.as_mut().and_then(|lines| lines.try_recv().ok()) {
+                log.write(&line);
+            }
             log.finish().await;
         }
         self.screen.close().await;

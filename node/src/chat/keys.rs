@@ -119,12 +119,13 @@ impl App {
         }
     }
 
-    fn screenful(&self) -> isize {
+    /// How many rows a page of the transcript is, with some of the last one still to be seen.
+    pub(super) fn screenful(&self) -> isize {
         isize::try_from(self.mouse_map.height).unwrap_or(0).saturating_sub(2).max(1)
     }
 
     /// Scrolls the transcript.
-    fn scroll(&mut self, step: isize) {
+    pub(super) fn scroll(&mut self, step: isize) {
         let (width, height) = (self.mouse_map.width, self.mouse_map.height);
         draw::with_look(self, width, |transcript, look| page::scroll(transcript, look, step, height));
         self.go(|_| {});

@@ -59,6 +59,10 @@ impl App {
                 }
             }
             Command::Help => self.help(),
+            Command::History(_) => {
+                self.scroll(-self.screenful());
+                self.notice("PageUp and PageDown read the history, Ctrl-Home goes to its start", false);
+            }
             Command::Search(words) => self.effects.push(Effect::Search(words)),
             Command::Mute(None) => {
                 let muted = self.room().map(|room| room.transcript.muted.clone()).unwrap_or_default();
