@@ -13,6 +13,8 @@ use crate::event::{Reaction, RoomTopic};
 /// How many rows that nobody asked for are stepped over before it is cheaper to look the next key up. Measured: a
 /// step costs 0.6 us, a lookup 3 to 9 us.
 const MAX_STEPS: usize = 8;
+/// How many bytes of a message come behind its body: its signature.
+const BEHIND_BODY: usize = 66;
 
 /// The greatest key that a message can have. A stranger may ask for greater ones, which the tables cannot express.
 const MAX_KEY: Key = Key { time: Timestamp::MAX, id: MessageId([0xff; 32]) };
@@ -21,7 +23,7 @@ const MAX_KEY: Key = Key { time: Timestamp::MAX, id: MessageId([0xff; 32]) };
 pub(super) const OWN: &str = "SELECT time, id, seq FROM message INDEXED BY message_own
     WHERE room = ? AND own = 1 AND substr(bytes, 39, 32) = ? ORDER BY time DESC, id DESC LIMIT ?";
 /// Everything from a key down.
-pub(super) const DOWN: &str = "SELECT time, id, bytes FROM message
+pub(super) const DOWN: &str = "SELECT time, id, bytes, kind, body_at FROM message
     WHERE room = ? AND (time, id) <= (?, ?) ORDER BY time DESC, id DESC";
 /// All messages in which somebody gave a name.
 pub(super) const NICKS: &str =
@@ -126,6 +128,17 @@ pub(super) fn read(
     keys: &[Key],
     max_bytes: usize,
 ) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
+    read_as(conn, room, keys, max_bytes, |bytes, _, _| bytes.to_vec())
+}
+
+/// The same, but of each what is made of its bytes, its kind and its body.
+pub(super) fn read_as<T>(
+    conn: &Connection,
+    room: RoomNo,
+    keys: &[Key],
+    max_bytes: usize,
+    of: impl Fn(&[u8], u32, &[u8]) -> T,
+) -> Result<Vec<(Key, T)>, StoreError> {
     let mut statement = conn.prepare_cached(DOWN)?;
     let mut found = Vec::new();
     let mut bytes_left = max_bytes;
@@ -146,7 +159,9 @@ pub(super) fn read(
                         break 'lookup;
                     }
                     bytes_left = bytes_left.saturating_sub(bytes.len());
-                    found.push((held, bytes.to_vec()));
+                    let body = row.get::<_, u32>(4)? as usize..bytes.len().saturating_sub(BEHIND_BODY);
+                    let body = bytes.get(body).unwrap_or_default();
+                    found.push((held, of(bytes, row.get(3)?, body)));
                     wanted.next();
                     steps = 0;
                 }

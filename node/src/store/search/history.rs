@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use distchat_crdt::{AuthorId, Content, Key, Message, MessageId, RoomName, Timestamp};
+use distchat_crdt::{AuthorId, Content, Key, MessageId, RoomName, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::{mpsc, oneshot};
 
@@ -90,8 +90,7 @@ impl History {
         keys: Vec<Key>,
         max_bytes: usize,
     ) -> Result<Vec<(Key, Option<String>)>, StoreError> {
-        let messages = self.read(move |conn| query::read(conn, room, &keys, max_bytes))?;
-        Ok(messages.into_iter().map(|(key, bytes)| (key, said(key, &bytes))).collect())
+        self.read(move |conn| query::read_as(conn, room, &keys, max_bytes, |_, kind, body| said(kind, body)))
     }
 
     /// The lines at these places, as far as they are there.
@@ -107,16 +106,10 @@ impl History {
 }
 
 /// What people can look for in a message.
-fn said(key: Key, bytes: &[u8]) -> Option<String> {
-    match Message::decode(bytes) {
-        Ok(message) => match Content::read(message.kind(), message.body())? {
-            Content::Text(text) | Content::Action(text) | Content::Reply { text, .. } => Some(text.to_owned()),
-            Content::Nick(_) | Content::Reaction { .. } | Content::Topic(_) => None,
-        },
-        Err(error) => {
-            tracing::warn!(id = %key.id, %error, "a message in the history cannot be read, so it is not found either");
-            None
-        }
+fn said(kind: u32, body: &[u8]) -> Option<String> {
+    match Content::read(kind, body)? {
+        Content::Text(text) | Content::Action(text) | Content::Reply { text, .. } => Some(text.to_owned()),
+        Content::Nick(_) | Content::Reaction { .. } | Content::Topic(_) => None,
     }
 }
 
