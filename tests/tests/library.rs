@@ -128,7 +128,9 @@ async fn actions_replies_reactions_and_topics_are_replicated() {
     assert_eq!(at_alice.info().sync, SyncState::Alone);
     meet((&alice, &at_alice), (&bob, &at_bob)).await;
     assert_eq!(at_alice.info().sync, SyncState::InSync);
-    let members = at_bob.members().await.unwrap();
+    let members = at_bob.members(9).await.unwrap();
+    assert_eq!(members[0].author, bob.author(), "oneself comes first");
+    assert_eq!(at_bob.members(1).await.unwrap(), members[..1]);
     let mut members: Vec<_> = members.iter().map(|member| (member.author, &*member.nick, member.online)).collect();
     let mut expect = [(alice.author(), "alice", true), (bob.author(), "bob", true)];
     members.sort_unstable();

@@ -1,12 +1,13 @@
 //! The program on a terminal: what is typed and said is on the screen, nothing said does anything to the terminal, and
 //! the terminal is given back as it was. How the screen is laid out is not asked here.
 
-use std::{fmt::Write as _, path::Path};
+use std::{fmt::Write as _, fs::File, path::Path};
 
 use distchat_tests::{
     Chat, Key, Machine, PATIENCE, Signal, Terminal, is_message, skip,
     tame::{Allowed, assert_tame},
 };
+use rustix::termios::{Action, tcflow};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 const SIZE: (u16, u16) = (80, 24);
@@ -81,6 +82,17 @@ fn a_signal_gives_the_terminal_back() {
         assert_eq!(ann.wait_exit(), Some(0), "{signal:?}: {}", ann.screen());
         ann.assert_restored();
     }
+}
+
+#[test]
+fn a_terminal_that_takes_nothing_does_not_keep_the_program() {
+    let mut ann = start(&Machine::loopback(), SIZE);
+    let terminal = File::options().write(true).open(format!("/proc/{}/fd/1", ann.pid())).unwrap();
+    tcflow(&terminal, Action::OOff).unwrap();
+    ann.type_text("a key, and a frame that is never taken");
+    ann.signal(Signal::TERM);
+    assert_eq!(ann.wait_exit(), Some(0));
+    tcflow(&terminal, Action::OOn).unwrap();
 }
 
 #[test]

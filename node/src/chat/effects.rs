@@ -8,6 +8,8 @@ use super::transcript::{Load, Loaded};
 
 /// How many messages are found at most.
 const FOUND: usize = 200;
+/// How many of those in a room are known by name.
+const MEMBERS: usize = 1_000;
 /// How many future-dated messages are looked at.
 const FUTURE: usize = 200;
 
@@ -55,7 +57,7 @@ async fn lines(node: &Node, name: &RoomName, load: Load, horizon: Key) -> Result
 
 /// Who is in a room.
 pub(super) async fn members(node: Node, name: RoomName) -> Option<Done> {
-    let members = room(&node, &name).ok()?.members().await.ok()?;
+    let members = room(&node, &name).ok()?.members(MEMBERS).await.ok()?;
     Some(Done::Members { room: name, members })
 }
 

@@ -18,8 +18,10 @@ const MOST: usize = 2_000;
 const LOAD: usize = 200;
 /// How near the reader comes to an end of the window before more is loaded, in lines.
 const NEAR: usize = 100;
-/// How many lines may arrive while others are loaded before the window is loaded anew.
+/// How many lines may arrive while others are loaded, or wait for the reader to move, before the window is loaded anew.
 const MEANWHILE: usize = 1_024;
+/// How many people's reactions to one message are looked at.
+const REACTIONS: usize = 500;
 /// How many late arrivals are pointed out.
 const EARLIER: usize = 10_000;
 /// Less than that is not worth telling: messages overtake each other on the way.
@@ -89,6 +91,8 @@ pub(super) struct Transcript {
     /// What arrived among the lines that are looked at.
     held: BTreeMap<Key, Message>,
     held_reactions: Vec<Reaction>,
+    /// More arrived there than is held back.
+    held_more: bool,
     /// Where messages arrived late that were not looked at yet.
     earlier: BTreeSet<Key>,
     /// How many messages came in behind what is looked at.
@@ -118,6 +122,7 @@ impl Default for Transcript {
             seen: None,
             held: BTreeMap::new(),
             held_reactions: Vec::new(),
+            held_more: false,
             earlier: BTreeSet::new(),
             unseen: 0,
             loading: None,
@@ -267,8 +272,8 @@ impl Transcript {
         }
     }
 
-    /// A message has come in; whether the reader can see it, or will once they move.
-    pub(super) fn arrived(&mut self, message: &Message) -> bool {
+    /// A message has come in.
+    pub(super) fn arrived(&mut self, message: &Message) {
         if self.loading.is_some() {
             if self.meanwhile.len() < MEANWHILE {
                 self.meanwhile.push(message.clone());
@@ -287,24 +292,26 @@ impl Transcript {
         if !self.is_following() && self.seen.is_some_and(|seen| key > seen.last) {
             self.unseen += 1;
         }
-        let placed = self.place(message.clone());
+        self.place(message.clone());
         self.forget_far();
-        placed
     }
 
-    fn place(&mut self, message: Message) -> bool {
+    /// Puts a message where it belongs, if that is in the window.
+    fn place(&mut self, message: Message) {
         let key = message.key;
-        let Some((from, to)) = self.covered else { return false };
-        if key < from || key > to {
-            return false;
+        if !self.covers(key) {
+            return;
         }
         let between = self.seen.is_some_and(|seen| seen.first < key && key < seen.last);
         if between && !self.is_following() && !self.entries.contains_key(&key) {
-            self.held.insert(key, message);
+            if self.held.len() < MEANWHILE {
+                self.held.insert(key, message);
+            } else {
+                self.held_more = true;
+            }
         } else {
             self.insert(message);
         }
-        true
     }
 
     fn insert(&mut self, message: Message) {
@@ -320,27 +327,30 @@ impl Transcript {
         let looked_at = self.seen.is_some_and(|seen| seen.first <= reaction.to && reaction.to <= seen.last);
         // The row it may need would move the ones below.
         if looked_at && !self.is_following() {
-            if self.held_reactions.len() < MEANWHILE {
-                self.held_reactions.push(reaction);
-            } else {
-                self.stale = true;
-            }
+            self.hold_reaction(reaction);
         } else {
             self.think(reaction);
         }
     }
 
+    fn hold_reaction(&mut self, reaction: Reaction) {
+        if self.held_reactions.len() < MEANWHILE {
+            self.held_reactions.push(reaction);
+        } else {
+            self.held_more = true;
+        }
+    }
+
     fn think(&mut self, reaction: Reaction) {
-        let message = self.held.contains_key(&reaction.to);
-        let Some(entry) = self.entries.get_mut(&reaction.to) else {
-            if message {
-                self.held_reactions.push(reaction);
-            }
-            return;
-        };
+        if self.held.contains_key(&reaction.to) {
+            return self.hold_reaction(reaction);
+        }
+        let Some(entry) = self.entries.get_mut(&reaction.to) else { return };
+        let full = entry.reactions.len() >= REACTIONS;
         match entry.reactions.iter_mut().find(|known| known.author == reaction.author) {
             Some(known) if known.key < reaction.key => *known = reaction,
             Some(_) => {}
+            None if full => {}
             None => entry.reactions.push(reaction),
         }
     }
@@ -390,6 +400,7 @@ impl Transcript {
 
     /// The reader moves: whatever was held back goes in where it belongs.
     fn release(&mut self) {
+        self.stale |= std::mem::take(&mut self.held_more);
         for message in std::mem::take(&mut self.held).into_values() {
             self.insert(message);
         }

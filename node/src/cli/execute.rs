@@ -120,7 +120,7 @@ async fn try_to(context: &Context, command: Command, outcome: &mut Outcome) -> R
         }
         Command::Who => {
             let room = context.room(None)?;
-            reports.push(Report::Members { room: room.name().clone(), members: room.members().await? });
+            reports.push(Report::Members { room: room.name().clone(), members: room.members(MEMBERS).await? });
         }
         Command::Mute(_) | Command::Unmute(_) => return Err(Problem::only_on_screen()),
         Command::Rooms => {
@@ -186,6 +186,8 @@ async fn join(context: &Context, name: RoomName, outcome: &mut Outcome) -> Resul
 
 /// How many messages are found at most.
 const FOUND: usize = 200;
+/// How many members are listed at most.
+const MEMBERS: usize = 1_000;
 /// How far back a message of somebody else is looked for.
 const LOOK_BACK: usize = 200;
 

@@ -8,8 +8,8 @@ use super::task::Task;
 use crate::event::Member;
 
 impl Task {
-    /// Everybody who wrote here, or is here.
-    pub(super) fn members(&self) -> Vec<Member> {
+    /// Those who wrote here, or are here, at most so many: those who are here before others, then those who wrote most.
+    pub(super) fn members(&self, at_most: usize) -> Vec<Member> {
         let room = self.replica.room();
         let own = self.shared.signer.author();
         let here: BTreeSet<AuthorId> = self.replica.peers().map(|(_, author)| author).chain([own]).collect();
@@ -20,6 +20,16 @@ impl Task {
         let silent =
             here.iter().filter(|author| !room.authors().contains_key(author)).map(|author| (*author, 0, false));
         let authors = room.authors().iter().map(|(author, log)| (*author, log.count(), log.is_forked()));
+        let mut all: Vec<(AuthorId, u64, bool)> = authors.chain(silent).collect();
+        let rank = |(author, messages, _): &(AuthorId, u64, bool)| {
+            (std::cmp::Reverse((*author == own, here.contains(author), *messages)), *author)
+        };
+        if all.len() > at_most {
+            // Anybody can make up any number of authors, so not all of them are sorted.
+            all.select_nth_unstable_by_key(at_most, rank);
+            all.truncate(at_most);
+        }
+        all.sort_unstable_by_key(rank);
         let member = |(author, messages, forked)| {
             let (mut nick, nick_shared) = self.view.nick_now(&author);
             if author == own
@@ -31,6 +41,6 @@ impl Task {
             let (online, own) = (here.contains(&author), author == own);
             Member { author, nick, nick_shared, online, own, forked, messages, missing }
         };
-        authors.chain(silent).map(member).collect()
+        all.into_iter().map(member).collect()
     }
 }

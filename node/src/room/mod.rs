@@ -180,12 +180,12 @@ impl Room {
         self.call(|reply| Command::Topic { reply }).await
     }
 
-    /// Everybody who wrote here, or is here. In no order that means anything.
+    /// Those who wrote here, or are here, at most so many: first oneself, then those who are here, then those who wrote most.
     ///
     /// # Errors
     /// As for [`Room::fingerprint`].
-    pub async fn members(&self) -> Result<Vec<Member>, RoomError> {
-        self.call(|reply| Command::Members { reply }).await
+    pub async fn members(&self, at_most: usize) -> Result<Vec<Member>, RoomError> {
+        self.call(|reply| Command::Members { at_most, reply }).await
     }
 
     /// What the room holds on disk, in 32 bytes.

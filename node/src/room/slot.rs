@@ -113,7 +113,7 @@ pub(crate) enum Command {
     Lines { lines: Lines, reply: Reply<Vec<event::Message>> },
     Reactions { to: Vec<Key>, reply: Reply<Vec<event::Reaction>> },
     Topic { reply: Reply<Option<event::RoomTopic>> },
-    Members { reply: Reply<Vec<event::Member>> },
+    Members { at_most: usize, reply: Reply<Vec<event::Member>> },
     Fingerprint { reply: Reply<FingerprintInfo> },
     Delivered { reply: Reply<bool> },
     Crash,

@@ -315,8 +315,8 @@ impl Task {
                 let topic = self.shared.store.topic(self.slot.number, horizon).await;
                 reply.send(topic.map_err(RoomError::from)).ok();
             }
-            Command::Members { reply } => {
-                reply.send(Ok(self.members())).ok();
+            Command::Members { at_most, reply } => {
+                reply.send(Ok(self.members(at_most))).ok();
             }
             Command::Fingerprint { reply } => {
                 let room = self.replica.room();

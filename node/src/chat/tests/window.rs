@@ -110,6 +110,26 @@ fn whoever_looks_at_the_start_is_not_moved_by_what_comes_before() {
     scene.shows("before all");
 }
 
+#[test]
+fn a_flood_among_what_is_read_is_not_held_back_without_end() {
+    let mut scene = scene(300);
+    for _ in 0..5 {
+        scene.press(KeyCode::PageUp);
+    }
+    let before = scene.transcript();
+    let first = on_screen(&scene)[0] * 10;
+    for n in 0..1_500 {
+        let mut message = message(first + 25, 5, "x");
+        message.key.id.0[8..16].copy_from_slice(&u64::to_be_bytes(n));
+        scene.comes(message);
+    }
+    scene.settle();
+    assert_eq!(scene.transcript(), before);
+    assert!(scene.app.room().unwrap().transcript.held().len() < 1_500);
+    scene.press(KeyCode::PageDown);
+    check_screen(&scene);
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     Arrive { second: u64, late: bool },
