@@ -245,8 +245,9 @@ impl Chat {
             Event::Paste(text) => self.app.paste(&text),
             Event::FocusGained => self.app.focus(true),
             Event::FocusLost => self.app.focus(false),
-            // The next frame looks how large the terminal is.
-            Event::Resize(..) => {}
+            // The next frame looks how large the terminal is. It may be as large as before, and yet have lost something
+            // in between.
+            Event::Resize(..) => self.screen.redraw(),
         }
         Ok(())
     }
@@ -292,7 +293,7 @@ impl Chat {
                         self.doing.push(shown.map(|shown| shown.err().map(Done::Failed)).boxed());
                     }
                 },
-                Effect::Redraw => self.screen.redraw()?,
+                Effect::Redraw => self.screen.redraw(),
                 Effect::Bare(lines) => {
                     self.bare = Some(lines);
                     self.frame_due = Some(Instant::now());

@@ -3,9 +3,10 @@
 //! [`app`] is what the chat is: a state machine that takes what happens ([`events`], [`keys`], [`typed`]) and says what is to
 //! be done ([`effects`], and what comes of them, [`done`]). [`transcript`] is the part of the history that is at hand,
 //! [`page`] what of it is on the screen, [`lines`] how a message looks, [`mod@draw`] where everything is. [`screen`] is the
-//! terminal; [`driver`] is the loop that joins them all.
+//! terminal, [`backend`] how it is written to; [`driver`] is the loop that joins them all.
 
 mod app;
+mod backend;
 mod completion;
 mod done;
 mod draw;

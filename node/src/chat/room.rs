@@ -112,9 +112,8 @@ impl RoomView {
             Some(read) => {
                 let new = loaded.messages.iter().filter(|message| message.key > read && !message.own);
                 self.unread = new.count() as u64;
-                if self.unread > 0 {
-                    self.read_line = Some(read);
-                }
+                // Also if nothing is: what was said meanwhile comes from others, who are not here yet.
+                self.read_line = Some(read);
             }
         }
     }

@@ -4,6 +4,7 @@
 //! written by a thread of their own, and a new one is only made when the last has been written. Whatever ends the program,
 //! the terminal is left as it was.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,11 +21,10 @@ use crossterm::terminal::{
     disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{QueueableCommand, queue};
-use ratatui::backend::CrosstermBackend;
 use ratatui::{Frame, Terminal};
 use tokio::sync::mpsc;
 
-use super::gate;
+use super::{backend, gate};
 
 /// How long a terminal that does not take what is written is waited for in the end.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -57,8 +57,12 @@ impl Write for Bytes {
 
 /// The terminal while the chat has it.
 pub(super) struct Screen {
-    terminal: Terminal<CrosstermBackend<Bytes>>,
+    terminal: Terminal<backend::Placing<Bytes>>,
     bytes: Bytes,
+    /// Whether the terminal may not show the last frame any more.
+    stale: bool,
+    /// See [`backend::write_doubtful_rows`].
+    doubtful: BTreeSet<usize>,
     frames: mpsc::Sender<Vec<u8>>,
     writer: Option<std::thread::JoinHandle<()>>,
     mouse: bool,
@@ -82,10 +86,11 @@ impl Screen {
         if mouse {
             bytes.queue(EnableMouseCapture)?;
         }
-        let terminal = Terminal::new(CrosstermBackend::new(bytes.clone()))?;
+        let terminal = Terminal::new(backend::Placing::new(bytes.clone()))?;
         let (frames, queue) = mpsc::channel(1);
         let writer = std::thread::Builder::new().name("screen".to_owned()).spawn(move || write(queue))?;
-        Ok(Self { terminal, bytes, frames, writer: Some(writer), mouse })
+        let (stale, doubtful) = (false, BTreeSet::new());
+        Ok(Self { terminal, bytes, stale, doubtful, frames, writer: Some(writer), mouse })
     }
 
     /// Waits until the last frame has been written. Safe to cancel; never done if the terminal is gone.
@@ -105,9 +110,14 @@ impl Screen {
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> std::io::Result<()> {
         let Ok(place) = self.frames.try_reserve() else { return Ok(()) };
         self.bytes.clone().queue(BeginSynchronizedUpdate)?;
+        if std::mem::take(&mut self.stale) {
+            self.terminal.clear()?;
+        }
+        let doubtful = &mut self.doubtful;
         self.terminal.draw(|frame| {
             draw(frame);
             gate::tame(frame.buffer_mut());
+            backend::write_doubtful_rows(frame.buffer_mut(), doubtful);
         })?;
         self.bytes.clone().queue(EndSynchronizedUpdate)?;
         place.send(self.bytes.take());
@@ -115,8 +125,8 @@ impl Screen {
     }
 
     /// Has the next frame draw everything, whatever the terminal shows now.
-    pub(super) fn redraw(&mut self) -> std::io::Result<()> {
-        self.terminal.clear()
+    pub(super) fn redraw(&mut self) {
+        self.stale = true;
     }
 
     /// Rings the bell with the next frame.
@@ -142,7 +152,8 @@ impl Screen {
         if self.mouse {
             self.bytes.clone().queue(EnableMouseCapture)?;
         }
-        self.redraw()
+        self.redraw();
+        Ok(())
     }
 
     /// Gives the terminal back, once it shows the last frame.

@@ -90,7 +90,15 @@ impl App {
 
     fn mute(&mut self, who: &str, mute: bool) {
         let Some(room) = self.room_mut() else { return };
-        let found: Vec<_> = room.names.find(who).into_iter().map(|member| (member.author, member.own)).collect();
+        let mut found: Vec<_> = room.names.find(who).into_iter().map(|member| (member.author, member.own)).collect();
+        if found.is_empty() {
+            // Who has just begun to talk is not among the names yet.
+            let messages = room.transcript.entries().values().map(|entry| &entry.message);
+            found =
+                messages.filter(|message| message.nick == who).map(|message| (message.author, message.own)).collect();
+            found.sort_unstable();
+            found.dedup();
+        }
         let text = match found.as_slice() {
             [] => format!("nobody here is called {who}; /who lists everybody"),
             [(_, true)] => "that is you".to_owned(),

@@ -11,8 +11,8 @@ use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCa
 
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
 const KEYCAP: char = '\u{20e3}';
-/// How many combining marks one character may bear. Tibetan and Hebrew have up to five; a heap of them covers the lines
-/// around it.
+/// How many combining marks one character may bear, those among them that take room. Tibetan and Hebrew have up to five,
+/// Burmese has six; a heap of them covers the lines around it.
 const MARKS: usize = 6;
 /// How many joiners one emoji may hold: a family of four has three.
 const JOINERS: usize = 3;
@@ -41,7 +41,7 @@ fn hidden(c: char) -> bool {
 }
 
 fn is_mark(c: char) -> bool {
-    !c.is_ascii() && matches!(c.general_category(), GeneralCategory::NonspacingMark | GeneralCategory::EnclosingMark)
+    !c.is_ascii() && c.general_category_group() == GeneralCategoryGroup::Mark
 }
 
 /// Whether more marks stand in a row than one character may bear.
@@ -198,6 +198,11 @@ mod tests {
             (
                 "a\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}\u{307}\u{308}b",
                 "a\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}\\u{+2 marks}b",
+            ),
+            ("က\u{103b}\u{103d}\u{103e}\u{102d}\u{102f}\u{1037}", "က\u{103b}\u{103d}\u{103e}\u{102d}\u{102f}\u{1037}"),
+            (
+                "ক\u{9be}\u{9be}\u{9be}\u{9be}\u{9be}\u{9be}\u{9be}",
+                "ক\u{9be}\u{9be}\u{9be}\u{9be}\u{9be}\u{9be}\\u{+1 marks}",
             ),
         ] {
             assert_eq!(visible(input), expect, "{input:?}");
