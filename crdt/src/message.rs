@@ -255,7 +255,7 @@ impl Message {
         self.0.prev.into_iter().chain(self.seen().iter().copied())
     }
 
-    /// What the body means; see [`kind`].
+    /// What the body means; see [`crate::kind`].
     pub fn kind(&self) -> u32 {
         self.0.kind
     }
