@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crossterm::event::EventStream;
 use distchat_node::{Events, Node, RoomName};
 use futures::FutureExt;
 use futures::StreamExt;
@@ -13,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::app::{App, Effect};
 use super::done::Done;
+use super::keyboard::Keyboard;
 use super::log::LogFile;
 use super::memory::Memory;
 use super::notify::{Desktop, Notify};
@@ -41,7 +41,7 @@ pub(super) struct Chat {
     events: Events,
     app: App,
     screen: Screen,
-    keys: EventStream,
+    keys: Keyboard,
     signals: Signals,
     logs: Option<mpsc::Receiver<String>>,
     /// Where they go. In memory there is no file, and they become notices.
@@ -78,14 +78,21 @@ enum Step {
 
 impl Chat {
     /// A chat that has not begun.
-    pub(super) fn new(node: Node, app: App, screen: Screen, signals: Signals, memory: Memory, args: &Args) -> Self {
+    pub(super) fn new(
+        node: Node,
+        app: App,
+        (screen, keys): (Screen, Keyboard),
+        signals: Signals,
+        memory: Memory,
+        args: &Args,
+    ) -> Self {
         let now = Instant::now();
         Self {
             events: node.events(),
             node,
             app,
             screen,
-            keys: EventStream::new(),
+            keys,
             signals,
             logs: None,
             log: None,

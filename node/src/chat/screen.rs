@@ -114,7 +114,11 @@ impl Screen {
 
     /// Has the next frame draw everything, whatever the terminal shows now.
     pub(super) fn redraw(&mut self) -> std::io::Result<()> {
-        self.terminal.clear()
+        // Not `Terminal::clear`: that asks where the cursor is, and waits for an answer that the keyboard's thread gets.
+        self.bytes.clone().queue(Clear(ClearType::All))?;
+        // What was drawn last is forgotten.
+        self.terminal.swap_buffers();
+        Ok(())
     }
 
     /// Rings the bell with the next frame.
