@@ -16,7 +16,12 @@ use tokio::{
 /// The CPU time of this process so far; zero where the system does not tell it in `/proc`. It counts in hundredths of a
 /// second.
 pub(crate) fn cpu() -> Duration {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    cpu_of(std::process::id())
+}
+
+/// The same of another process.
+pub(crate) fn cpu_of(process: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
@@ -41,7 +46,7 @@ pub(crate) fn loopback() -> (u64, u64) {
 /// The time below which so many percent are.
 pub(crate) fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times.sort_unstable();
-    times.get(times.len() * percent / 100).copied().unwrap_or_default()
+    times.get((times.len() * percent / 100).min(times.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
 /// How long it takes to overwrite a page of a file and have it on disk.

@@ -13,10 +13,12 @@
 //! | `joiner-three` | the same from three peers at once |
 //! | `joiner-death` | the same, and the first of the three goes away when half is there |
 //! | `opening` | a node is started on a room of `--messages`: first screen, fingerprint, memory |
+//! | `echo` | the program on a terminal, joining a node with `--messages` and then hearing 5,000 a second: from a key to its echo |
 //! | `idle` | 25 nodes in 10 rooms: CPU and bytes a second for each. Loopback's counters are the machine's, so run it with nothing else on it, or in a network namespace |
 
 #![allow(clippy::print_stdout, reason = "it prints figures")]
 
+mod echo;
 mod history;
 mod idle;
 mod joiner;
@@ -24,12 +26,13 @@ mod least;
 mod machine;
 mod opening;
 mod talk;
+mod typist;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-const ROWS: [&str; 7] = ["latency", "broadcasts", "joiner", "joiner-three", "joiner-death", "opening", "idle"];
+const ROWS: [&str; 8] = ["latency", "broadcasts", "joiner", "joiner-three", "joiner-death", "opening", "echo", "idle"];
 
 /// What the command line says.
 struct Options {
@@ -83,6 +86,7 @@ async fn main() -> Result<()> {
                 "joiner-three" => joiner::run(&history::of(kept, options.messages).await?, &empty, 3, false).await?,
                 "joiner-death" => joiner::run(&history::of(kept, options.messages).await?, &empty, 3, true).await?,
                 "opening" => opening::run(&history::of(kept, options.messages).await?).await?,
+                "echo" => echo::run(&history::of(kept, options.messages).await?, &empty).await?,
                 _ => idle::run().await?,
             }
             std::fs::remove_dir_all(&empty)?;

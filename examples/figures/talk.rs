@@ -138,15 +138,18 @@ pub(crate) async fn talk(nodes: &[Member], count: usize) -> Result<()> {
     Ok(())
 }
 
+/// What is said, with its number.
+pub(crate) fn line(number: usize) -> String {
+    format!("line {number}, and it goes on to be about as long as lines are in a chat")
+}
+
 async fn say(room: &Room, count: usize) -> Result<()> {
     let mut pending = FuturesOrdered::new();
     for n in 0..count {
         if pending.len() >= PIPELINE {
             pending.next().await.transpose()?;
         }
-        pending.push_back(async move {
-            room.broadcast(&format!("line {n}, and it goes on to be about as long as lines are in a chat")).await
-        });
+        pending.push_back(async move { room.broadcast(&line(n)).await });
     }
     while let Some(said) = pending.next().await {
         said?;

@@ -128,7 +128,7 @@ fn read(pty: &Pty, stopped: &PipeReader, output: &Output) {
         match line.read(&mut buffer) {
             Ok(0) => return,
             Ok(count) => {
-                let answers = output.feed(&buffer[..count]);
+                let answers = output.feed(&buffer[..count], Instant::now());
                 if let Err(why) = write(pty, &answers, crate::PATIENCE) {
                     output.state().broken = Some(why);
                 }
@@ -149,13 +149,16 @@ pub(crate) struct Output {
 pub(crate) struct State {
     pub(crate) emulator: Emulator,
     pub(crate) raw: Vec<u8>,
+    /// When the last of it came: to parse it takes time, too, which is not the program's.
+    pub(crate) came: Instant,
     ended: bool,
     broken: Option<String>,
 }
 
 impl Output {
     fn new(size: (u16, u16)) -> Self {
-        let state = State { emulator: Emulator::new(size), raw: Vec::new(), ended: false, broken: None };
+        let (emulator, came) = (Emulator::new(size), Instant::now());
+        let state = State { emulator, raw: Vec::new(), came, ended: false, broken: None };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -164,8 +167,9 @@ impl Output {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn feed(&self, bytes: &[u8]) -> Vec<u8> {
+    fn feed(&self, bytes: &[u8], came: Instant) -> Vec<u8> {
         let mut state = self.state();
+        state.came = came;
         if state.raw.len() + bytes.len() <= MOST_BYTES {
             state.raw.extend(bytes);
         } else {

@@ -191,22 +191,26 @@ impl Terminal {
         }
     }
 
-    /// Types so many characters, one after another, and measures for each how long it takes from the key to the screen
-    /// that shows it left of the cursor. They stay where they are typed: a line that has no room for them must scroll.
+    /// Types so many characters, one after another, and measures each as [`Terminal::echo_time`] does.
     pub fn echo_times(&self, count: usize) -> Vec<Duration> {
-        let output = self.line().output();
         // No two neighbours are the same, so one that is shown is not the one before.
         let first = usize::from(before_cursor(&self.screen().shown) == "a");
-        (first..first + count)
-            .map(|number| {
-                let letter = char::from(b'a' + (number % 26) as u8).to_string();
-                let start = Instant::now();
-                self.send_bytes(letter.as_bytes());
-                let shown = output
-                    .wait(PATIENCE, |state| (before_cursor(state.emulator.shown()) == letter).then(|| start.elapsed()));
-                shown.unwrap_or_else(|unmet| self.unmet(&format!("{letter:?} left of the cursor"), unmet))
-            })
-            .collect()
+        (first..first + count).map(|number| self.echo_time(char::from(b'a' + (number % 26) as u8))).collect()
+    }
+
+    /// Types a character, and measures how long it takes from there until the last byte has come of a frame that shows
+    /// it left of the cursor. What is left of the cursor before must be another one; and a character must stay where it
+    /// is typed: a line that has no room for it must scroll.
+    pub fn echo_time(&self, letter: char) -> Duration {
+        let output = self.line().output();
+        let mut buffer = [0; 4];
+        let letter = &*letter.encode_utf8(&mut buffer);
+        let start = Instant::now();
+        self.send_bytes(letter.as_bytes());
+        let shown = output.wait(PATIENCE, |state| {
+            (before_cursor(state.emulator.shown()) == letter).then(|| state.came.saturating_duration_since(start))
+        });
+        shown.unwrap_or_else(|unmet| self.unmet(&format!("{letter:?} left of the cursor"), unmet))
     }
 
     /// Fails the test, with what the screen shows.

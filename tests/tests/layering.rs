@@ -1,4 +1,4 @@
-//! Dependencies point one way: crdt <- node <- examples, tests; and crdt <- bench.
+//! Dependencies point one way: crdt <- node <- tests <- examples; and crdt <- bench.
 
 use std::{collections::BTreeMap, process::Command};
 
@@ -24,7 +24,7 @@ fn dependencies_point_one_way() {
         ("distchat-simulator", &["distchat-crdt", "distchat-node"]),
         ("distchat-crdt-planted", &[]),
         ("distchat-planted", &["distchat-crdt-planted", "distchat-node"]),
-        ("distchat-examples", &["distchat-crdt", "distchat-node", "distchat-simulator"]),
+        ("distchat-examples", &["distchat-crdt", "distchat-node", "distchat-simulator", "distchat-tests"]),
         ("distchat-tests", &["distchat-crdt", "distchat-node"]),
         ("distchat-bench", &["distchat-crdt"]),
     ]);

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crossterm::event::EventStream;
 use distchat_node::{Events, Node, RoomName};
 use futures::FutureExt;
 use futures::StreamExt;
@@ -13,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::app::{App, Effect};
 use super::done::Done;
+use super::keyboard::Keyboard;
 use super::log::LogFile;
 use super::memory::Memory;
 use super::notify::{Desktop, Notify};
@@ -24,8 +24,11 @@ use crate::cli::execute::{self, Context};
 use crate::cli::session;
 use crate::cli::signals::Signals;
 
-/// How many events are taken in before anything else gets its turn.
-const BATCH: usize = 256;
+/// How many events are taken in before anything else gets its turn: some milliseconds' work.
+const BATCH: usize = 4_096;
+/// How long events gather before more are taken in. While a long history comes in there is always one: to wake up for each
+/// would make the chat one of those that want the processor all the time, and then it has to wait for it with every key.
+const GATHER: Duration = Duration::from_millis(8);
 /// How long after a frame the next one comes if nobody has pressed a key.
 const FRAME: Duration = Duration::from_millis(33);
 /// How many messages may be on their way to the disk.
@@ -41,7 +44,7 @@ pub(super) struct Chat {
     events: Events,
     app: App,
     screen: Screen,
-    keys: EventStream,
+    keys: Keyboard,
     signals: Signals,
     logs: Option<mpsc::Receiver<String>>,
     /// Where they go. In memory there is no file, and they become notices.
@@ -60,6 +63,7 @@ pub(super) struct Chat {
     /// What the screen shows, and nothing else, until a key is pressed.
     bare: Option<Vec<String>>,
     remembered: Instant,
+    events_due: Instant,
     frame_due: Option<Instant>,
     drawn: Instant,
 }
@@ -78,14 +82,21 @@ enum Step {
 
 impl Chat {
     /// A chat that has not begun.
-    pub(super) fn new(node: Node, app: App, screen: Screen, signals: Signals, memory: Memory, args: &Args) -> Self {
+    pub(super) fn new(
+        node: Node,
+        app: App,
+        (screen, keys): (Screen, Keyboard),
+        signals: Signals,
+        memory: Memory,
+        args: &Args,
+    ) -> Self {
         let now = Instant::now();
         Self {
             events: node.events(),
             node,
             app,
             screen,
-            keys: EventStream::new(),
+            keys,
             signals,
             logs: None,
             log: None,
@@ -99,6 +110,7 @@ impl Chat {
             nick: None,
             bare: None,
             remembered: now,
+            events_due: now,
             frame_due: Some(now),
             drawn: now,
         }
@@ -146,6 +158,10 @@ impl Chat {
                 None => std::future::pending().await,
             }
         };
+        let event = async {
+            tokio::time::sleep_until(self.events_due).await;
+            self.events.next().await
+        };
         let log = async {
             match &mut self.logs {
                 Some(logs) => logs.recv().await,
@@ -165,7 +181,7 @@ impl Chat {
             () = frame => Step::Frame,
             Some(done) = self.saying.next(), if !self.saying.is_empty() => Step::Done(done),
             Some(done) = self.doing.next(), if !self.doing.is_empty() => Step::Done(done),
-            event = self.events.next() => Step::Event(event),
+            event = event => Step::Event(event),
             _ = ticks.tick() => Step::Tick,
             line = log => Step::Log(line),
             () = leaving => Step::Leave,
@@ -185,10 +201,12 @@ impl Chat {
             Step::Event(Some(event)) => {
                 self.app.event(event);
                 for _ in 1..BATCH {
-                    // The end shows itself again.
-                    let Some(Some(event)) = self.events.next().now_or_never() else { break };
+                    // Out of tokio's co-operative budget, which is used up long before. The end shows itself again.
+                    let next = tokio::task::unconstrained(self.events.next());
+                    let Some(Some(event)) = next.now_or_never() else { break };
                     self.app.event(event);
                 }
+                self.events_due = Instant::now() + GATHER;
             }
             Step::Done(done) => done.into_iter().for_each(|done| self.take(done)),
             Step::Log(Some(line)) => match &mut self.log {

@@ -2,8 +2,8 @@
 //!
 //! [`app`] is what the chat is: a state machine that takes what happens ([`events`], [`keys`], [`typed`]) and says what is to
 //! be done ([`effects`], and what comes of them, [`done`]). [`transcript`] is the part of the history that is at hand,
-//! [`page`] what of it is on the screen, [`lines`] how a message looks, [`mod@draw`] where everything is. [`screen`] is the
-//! terminal, [`backend`] how it is written to; [`driver`] is the loop that joins them all.
+//! [`page`] what of it is on the screen, [`lines`] how a message looks, [`mod@draw`] where everything is. [`screen`] and
+//! [`keyboard`] are the terminal, [`backend`] how it is written to; [`driver`] is the loop that joins them all.
 
 mod app;
 mod backend;
@@ -16,6 +16,7 @@ mod effects;
 mod events;
 mod gate;
 mod history;
+mod keyboard;
 mod keys;
 mod lines;
 mod log;
@@ -43,6 +44,7 @@ use tokio::sync::mpsc;
 
 use self::app::App;
 use self::driver::Chat;
+use self::keyboard::Keyboard;
 use self::log::LogFile;
 use self::memory::Memory;
 use self::screen::Screen;
@@ -65,14 +67,15 @@ pub(crate) async fn run(
     let ground = if plain { Ground::None } else { args.theme };
     let mut app = App::new(node.author(), Theme::new(ground), Clock::local());
     let (memory, log) = remembered(&node, &mut app).await;
-    let screen = match Screen::open(!args.no_mouse) {
-        Ok(screen) => screen,
+    let terminal = Screen::open(!args.no_mouse).and_then(|screen| Ok((screen, Keyboard::open()?)));
+    let terminal = match terminal {
+        Ok(terminal) => terminal,
         Err(error) => {
             node.shutdown().await;
             return Err(failed(error));
         }
     };
-    let mut chat = Chat::new(node, app, screen, signals, memory, args);
+    let mut chat = Chat::new(node, app, terminal, signals, memory, args);
     chat.log(logs, log);
     chat.run(args.rooms.clone()).await.map_err(failed)
 }
