@@ -57,6 +57,8 @@ pub use machine::Machine;
 pub use process::Chat;
 pub use screen::Screen;
 pub use terminal::{Signal, Terminal};
+/// What a [`Screen`]'s cells are coloured with.
+pub use vt100::Color;
 
 /// How long a test waits for what should happen at once, before it gives up: an upper bound for a busy machine,
 /// not an expectation.

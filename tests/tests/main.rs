@@ -12,6 +12,19 @@
 //! | `input` | what bad input gets: lines, bytes, names |
 //! | `configuring` | options from the environment and from a file, and which of them counts |
 //! | `terminal` | what is on the screen of a terminal, what is not, and that it is given back as it was |
+//! | `chat_screen` | what the tests of the full-screen chat have in common; each of those below shows one feature of it |
+//! | `chat_screen_typing` | editing, several lines, pastes, completion |
+//! | `chat_screen_memory` | typed lines, drafts, and what is new, over a restart |
+//! | `chat_screen_sizes` | windows made larger and smaller |
+//! | `chat_screen_late` | a late message while the history is read |
+//! | `chat_screen_long` | a long history read from its start |
+//! | `chat_screen_hostile` | text that is meant to do harm, wherever others can put text |
+//! | `chat_screen_names` | names that are the same, or look so |
+//! | `chat_screen_commands` | replies, reactions, topics, the muted, searching, help |
+//! | `chat_screen_rooms` | several rooms, what is new in them, the mouse |
+//! | `chat_screen_status` | the line that says how everything is; wrong clocks, crashed rooms |
+//! | `chat_screen_leaving` | the ways to leave, and where the log is |
+//! | `chat_screen_options` | colours, the mouse, the bell |
 //! | `refusals` | what keeps the program from starting, what it says then, and its exit code |
 //! | `leaving` | the end of input, signals, and what is safe when the program has ended |
 //! | `library` | what those who embed the library may rely on |
@@ -21,6 +34,19 @@
 //! so and pass where they may not; with `CI=true` they fail there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
+mod chat_screen;
+mod chat_screen_commands;
+mod chat_screen_hostile;
+mod chat_screen_late;
+mod chat_screen_leaving;
+mod chat_screen_long;
+mod chat_screen_memory;
+mod chat_screen_names;
+mod chat_screen_options;
+mod chat_screen_rooms;
+mod chat_screen_sizes;
+mod chat_screen_status;
+mod chat_screen_typing;
 mod clocks;
 mod common;
 mod configuring;
