@@ -97,7 +97,7 @@ fn everybody_can_be_listed() {
     enter(&ann, "/who");
     let list = |screen: &Screen| screen.rows().iter().filter(|row| row.contains("│ ann")).count();
     ann.wait("the list", |screen| screen.contains("┌─") && list(screen) > 0);
-    ann.key(Key::Char('q'));
+    ann.key(Key::Enter);
     wait_gone(&ann, "┌─");
     let members = bob.ask("/who", "members");
     assert_eq!(members["members"].as_array().map(Vec::len), Some(2), "{members}");

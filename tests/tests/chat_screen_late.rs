@@ -1,5 +1,7 @@
 //! Messages that arrive late, while the history is read: nothing moves under the reader's eyes.
 
+use std::time::{Duration, Instant};
+
 use distchat_tests::{Chat, Key, Launch, Machine, PATIENCE, Terminal, is_message};
 
 use crate::chat_screen::{SIZE, say_before_others, sit, stop, transcript};
@@ -21,6 +23,11 @@ fn apart() -> (Machine, Chat) {
         ann.say(&format!("line {number}."));
     }
     ann.wait_text("line 80.");
+    // What comes within two seconds is not told as late.
+    let said = Instant::now();
+    while said.elapsed() < Duration::from_millis(2_100) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
     ann.stop();
     bob.stop();
     (here, bob)

@@ -129,6 +129,12 @@ impl App {
             1 => self.notice(&data.concat(), false),
             _ => self.popup = Some(Popup::text("", data)),
         }
+        let failed = outcome.reports.iter().any(|report| matches!(report, Report::Error { .. }));
+        if failed && let Some(room) = self.room().filter(|room| room.info.is_none()) {
+            // It could not be opened.
+            let name = room.name.clone();
+            self.close(&name);
+        }
         // The user may have gone elsewhere meanwhile.
         if outcome.current != from {
             match &outcome.current {

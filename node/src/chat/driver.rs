@@ -1,5 +1,6 @@
 //! The loop that joins the chat, its terminal and the library.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use distchat_node::{Events, Node, RoomName};
@@ -10,7 +11,7 @@ use futures::stream::{FuturesOrdered, FuturesUnordered};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::app::{App, Effect};
+use super::app::{App, Effect, Say};
 use super::done::Done;
 use super::keyboard::Keyboard;
 use super::log::LogFile;
@@ -20,6 +21,7 @@ use super::screen::Screen;
 use super::{draw, effects};
 use crate::cli::args::Args;
 use crate::cli::clock;
+use crate::cli::command::Command;
 use crate::cli::execute::{self, Context};
 use crate::cli::session;
 use crate::cli::signals::Signals;
@@ -53,6 +55,10 @@ pub(super) struct Chat {
     memory: Memory,
     notify: Notify,
     desktop: Desktop,
+    /// What was typed and is not seen to yet.
+    turns: VecDeque<Turn>,
+    /// A command is being carried out.
+    commanding: bool,
     /// Said in the order in which they were typed: the library stores them as they were first polled.
     saying: FuturesOrdered<BoxFuture<'static, Option<Done>>>,
     doing: FuturesUnordered<BoxFuture<'static, Option<Done>>>,
@@ -66,6 +72,19 @@ pub(super) struct Chat {
     events_due: Instant,
     frame_due: Option<Instant>,
     drawn: Instant,
+}
+
+/// Something that was typed.
+enum Turn {
+    Say {
+        room: RoomName,
+        what: Say,
+    },
+    /// In that room.
+    Command {
+        from: Option<RoomName>,
+        command: Command,
+    },
 }
 
 /// Something that happened.
@@ -103,6 +122,9 @@ impl Chat {
             memory,
             notify: args.notify,
             desktop: Desktop::default(),
+            turns: VecDeque::new(),
+            // The rooms of the command line are opened first.
+            commanding: true,
             saying: FuturesOrdered::new(),
             doing: FuturesUnordered::new(),
             leaving: None,
@@ -243,10 +265,9 @@ impl Chat {
     }
 
     fn take(&mut self, done: Done) {
-        if let Done::Ran { outcome, .. } = &done
-            && outcome.nick.is_some()
-        {
-            self.nick.clone_from(&outcome.nick);
+        if let Done::Ran { outcome, .. } = &done {
+            self.commanding = false;
+            self.nick = outcome.nick.clone().or(self.nick.take());
         }
         self.app.done(done);
     }
@@ -280,27 +301,15 @@ impl Chat {
                 }
                 Effect::Members(room) => self.doing.push(effects::members(node, room).boxed()),
                 Effect::Look { room, horizon } => self.doing.push(effects::look(node, room, horizon).boxed()),
-                Effect::Say { room, what } if self.saying.len() < IN_FLIGHT => {
-                    // Out of tokio's co-operative budget, which may turn a first poll away before the room has seen it,
-                    // and so let the next line pass.
-                    let mut saying = tokio::task::unconstrained(effects::say(node, room, what)).boxed();
-                    if let Some(done) = (&mut saying).now_or_never() {
-                        self.saying.push_back(futures::future::ready(done).boxed());
-                    } else {
-                        self.saying.push_back(saying);
-                    }
+                Effect::Say { room, what } if self.turns.len() < IN_FLIGHT => {
+                    self.turns.push_back(Turn::Say { room, what });
                 }
                 Effect::Say { room, what } => {
                     let why = "the disk has not taken yet what you said before".to_owned();
                     self.app.done(Done::NotSaid { room, what, why });
                 }
                 Effect::Command(command) => {
-                    let (current, nick) = (self.app.current.clone(), self.nick.clone());
-                    let from = current.clone();
-                    let context = Context { node, current, nick };
-                    self.doing.push(
-                        execute::execute(context, command).map(|outcome| Some(Done::Ran { from, outcome })).boxed(),
-                    );
+                    self.turns.push_back(Turn::Command { from: self.app.current.clone(), command });
                 }
                 Effect::Search(words) => self.doing.push(effects::search(node, words).map(Some).boxed()),
                 Effect::Notify { title, text } => match self.notify {
@@ -317,24 +326,65 @@ impl Chat {
                     self.frame_due = Some(Instant::now());
                 }
                 Effect::LeaveNow => return Ok(false),
-                Effect::Leave if self.leaving.is_some() => return Ok(false),
-                Effect::Leave => {
-                    self.app.leaving = true;
-                    let (linger, delivered) = (self.linger, session::delivered(node));
-                    let waiting = async move {
-                        // Either way the messages are on the disk, and go out when this profile runs again.
-                        let _ = tokio::time::timeout(linger, delivered).await;
-                    };
-                    self.leaving = Some(waiting.boxed());
-                }
+                Effect::Leave if self.app.leaving => return Ok(false),
+                Effect::Leave => self.app.leaving = true,
             }
         }
+        self.take_turns();
+        if self.app.leaving && self.leaving.is_none() && self.is_done() {
+            let (linger, delivered) = (self.linger, session::delivered(self.node.clone()));
+            let waiting = async move {
+                // Either way the messages are on the disk, and go out when this profile runs again.
+                let _ = tokio::time::timeout(linger, delivered).await;
+            };
+            self.leaving = Some(waiting.boxed());
+        }
         Ok(true)
+    }
+
+    /// Whether all that was typed is stored or done.
+    fn is_done(&self) -> bool {
+        self.turns.is_empty() && self.saying.is_empty() && !self.commanding
+    }
+
+    /// Sees to what was typed, as far as it is its turn: a command's comes when all before it is on the disk, and what was
+    /// typed behind it waits until it is done.
+    fn take_turns(&mut self) {
+        while !self.commanding {
+            let (says, commands) = (self.saying.len() < IN_FLIGHT, self.saying.is_empty());
+            let may = |turn: &mut Turn| if matches!(turn, Turn::Say { .. }) { says } else { commands };
+            match self.turns.pop_front_if(may) {
+                Some(Turn::Say { room, what }) => self.say(room, what),
+                Some(Turn::Command { from, command }) => {
+                    let context = Context { node: self.node.clone(), current: from.clone(), nick: self.nick.clone() };
+                    let ran = execute::execute(context, command).map(|outcome| Some(Done::Ran { from, outcome }));
+                    self.doing.push(ran.boxed());
+                    self.commanding = true;
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn say(&mut self, room: RoomName, what: Say) {
+        // Out of tokio's co-operative budget, which may turn a first poll away before the room has seen it, and so let the
+        // next line pass.
+        let mut saying = tokio::task::unconstrained(effects::say(self.node.clone(), room, what)).boxed();
+        match (&mut saying).now_or_never() {
+            Some(done) => self.saying.push_back(futures::future::ready(done).boxed()),
+            None => self.saying.push_back(saying),
+        }
     }
 
     /// Stops the node, and gives the terminal back.
     async fn finish(mut self) {
         self.app.notice("closing", false);
+        // What was typed behind a command is given to the rooms, which take it up before they end.
+        for turn in std::mem::take(&mut self.turns) {
+            if let Turn::Say { room, what } = turn {
+                self.say(room, what);
+            }
+        }
         // Only a terminal that is gone fails here, and it is given back all the same.
         let _ = self.draw();
         tokio::select! {

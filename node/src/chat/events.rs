@@ -73,15 +73,7 @@ impl App {
             RoomState::Failed => {
                 self.notice(&format!("{name} crashes again and again and has given up; /restart tries anew"), true);
             }
-            RoomState::Left => {
-                self.rooms.retain(|room| room.name != name);
-                if self.current.as_ref() == Some(&name) {
-                    self.current = None;
-                    if let Some(room) = self.rooms.last().map(|room| room.name.clone()) {
-                        self.switch(&room);
-                    }
-                }
-            }
+            RoomState::Left => self.close(&name),
         }
     }
 

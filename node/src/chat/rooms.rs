@@ -23,6 +23,17 @@ impl App {
         }
     }
 
+    /// A room is not there any more.
+    pub(super) fn close(&mut self, name: &RoomName) {
+        self.rooms.retain(|room| room.name != *name);
+        if self.current.as_ref() == Some(name) {
+            self.current = None;
+            if let Some(room) = self.rooms.last().map(|room| room.name.clone()) {
+                self.switch(&room);
+            }
+        }
+    }
+
     /// Goes on from what a former run remembered. To be called before any room is open.
     pub(super) fn remember(&mut self, memory: Memory) {
         self.history = History::new(memory.typed.clone());

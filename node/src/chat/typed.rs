@@ -58,6 +58,11 @@ impl App {
                     self.say(Say::React(to, emoji));
                 }
             }
+            Command::Join(name) => {
+                // What is typed from now on is meant for that room.
+                self.effects.push(Effect::Command(Command::Join(name.clone())));
+                self.switch(&name);
+            }
             Command::Help => self.help(),
             Command::History(_) => {
                 self.scroll(-self.screenful());
