@@ -82,6 +82,7 @@ fn down<'a>(
 /// The row at the top of the screen, a step further up or down, and what that makes of the reader's position.
 pub(super) fn scroll(transcript: &mut Transcript, layout: &impl Layout, step: isize, height: usize) {
     let Some(Seen { first, behind, .. }) = transcript.seen() else { return };
+    transcript.release();
     let by = step.unsigned_abs();
     let target = if step < 0 {
         let above = up(transcript, layout, Some((first, behind))).take(by).last();

@@ -302,7 +302,13 @@ impl Transcript {
         if !self.covers(key) {
             return;
         }
-        let between = self.seen.is_some_and(|seen| seen.first < key && key < seen.last);
+        let between = self.seen.is_some_and(|seen| {
+            // The line of a new day, or of what is new, stands above the first message of that kind: where it is on the
+            // screen, another one before that message would take it away.
+            let takes_line =
+                seen.behind < 0 && key < seen.first && self.entries.range(key..seen.first).next().is_none();
+            takes_line || (seen.first < key && key < seen.last)
+        });
         if between && !self.is_following() && !self.entries.contains_key(&key) {
             if self.held.len() < MEANWHILE {
                 self.held.insert(key, message);
@@ -399,7 +405,7 @@ impl Transcript {
     }
 
     /// The reader moves: whatever was held back goes in where it belongs.
-    fn release(&mut self) {
+    pub(super) fn release(&mut self) {
         self.stale |= std::mem::take(&mut self.held_more);
         for message in std::mem::take(&mut self.held).into_values() {
             self.insert(message);

@@ -7,6 +7,7 @@ use distchat_node::Message;
 use proptest::prelude::*;
 
 use super::scene::{Scene, message};
+use crate::chat::transcript::Position;
 
 fn numbered(count: u64) -> impl Iterator<Item = Message> {
     // Every tenth second, so that others can arrive between.
@@ -108,6 +109,24 @@ fn whoever_looks_at_the_start_is_not_moved_by_what_comes_before() {
     assert_eq!(scene.transcript(), before);
     scene.press(KeyCode::PageUp);
     scene.shows("before all");
+}
+
+#[test]
+fn the_line_of_a_day_stays_where_it_is_read() {
+    let mut scene = scene(1);
+    for second in 17_846..17_866 {
+        scene.arrives(message(second, 2, "x"));
+    }
+    scene.resize(28, 6);
+    let top = message(17_846, 2, "").key;
+    scene.app.room_mut().unwrap().transcript.look_at(Position::At { top, behind: -1 });
+    scene.settle();
+    let before = scene.transcript();
+    assert!(before[0].contains("Wednesday"), "{}", scene.screen());
+    scene.arrives(message(6_400, 3, "early"));
+    assert_eq!(scene.transcript(), before);
+    scene.press(KeyCode::PageUp);
+    scene.shows("early");
 }
 
 #[test]
