@@ -221,3 +221,43 @@ pub(crate) fn restore() {
     }
     let _ = disable_raw_mode();
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::Read;
+    use std::process::Command;
+
+    use super::*;
+    use rustix::termios::{LocalModes, tcgetattr};
+
+    #[test]
+    #[ignore = "run by the test below, on a terminal of its own"]
+    fn panics() {
+        let _screen = Screen::open(true).unwrap();
+        panic!("as the test wants");
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back() {
+        let (mut pty, program_end) = pty_process::blocking::open().unwrap();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--exact", "chat::screen::tests::panics"]).env("RUST_BACKTRACE", "0");
+        let mut child = pty_process::blocking::Command::from(command).spawn(program_end).unwrap();
+        let mut written = Vec::new();
+        let mut buffer = [0; 4096];
+        // The kernel tells by an error that the other end is closed.
+        while let Ok(count @ 1..) = pty.read(&mut buffer) {
+            written.extend_from_slice(&buffer[..count]);
+        }
+        assert!(!child.wait().unwrap().success());
+        let written = String::from_utf8_lossy(&written);
+        let restored = written.find("\u{1b}[?1049l").unwrap_or_else(|| panic!("nothing is given back: {written:?}"));
+        for mode in ["1049", "2004", "1004", "1000", "1002", "1003", "1006"] {
+            let (on, off) = (format!("\u{1b}[?{mode}h"), format!("\u{1b}[?{mode}l"));
+            assert!(written.rfind(&on).is_none_or(|at| at < restored), "{mode}: {written:?}");
+            assert!(written.contains(&off), "{mode}: {written:?}");
+        }
+        let modes = tcgetattr(&pty).unwrap().local_modes;
+        assert!(modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG));
+    }
+}

@@ -214,14 +214,19 @@ impl Room {
         self.slot.give(Command::Crash).await
     }
 
-    /// Starts a failed room again. Does nothing to one that runs.
+    /// Starts a failed room again, and returns once it has been. Does nothing to one that runs.
     ///
     /// # Errors
     /// If the room was left or the node has shut down.
     pub async fn restart(&self) -> Result<(), RoomError> {
+        let mut state = self.slot.state.subscribe();
         match self.usable() {
             Ok(()) => Ok(()),
-            Err(RoomError::Failed(_)) => self.restart.send(self.slot.clone()).await.map_err(|_| RoomError::Closed),
+            Err(RoomError::Failed(_)) => {
+                self.restart.send(self.slot.clone()).await.map_err(|_| RoomError::Closed)?;
+                // Else what its user says next would still be refused. Whatever it changes to: it may have failed anew.
+                state.changed().await.map_err(|_| RoomError::Closed)
+            }
             Err(error) => Err(error),
         }
     }
