@@ -26,8 +26,9 @@ use crate::cli::execute::{self, Context};
 use crate::cli::session;
 use crate::cli::signals::Signals;
 
-/// How many events are taken in before anything else gets its turn: some milliseconds' work.
-const BATCH: usize = 4_096;
+/// How long events are taken in before anything else gets its turn. What is more than can be taken in is told of as missed,
+/// and the window loaded anew.
+const BATCH: Duration = Duration::from_millis(3);
 /// How long events gather before more are taken in. While a long history comes in there is always one: to wake up for each
 /// would make the chat one of those that want the processor all the time, and then it has to wait for it with every key.
 const GATHER: Duration = Duration::from_millis(8);
@@ -221,12 +222,16 @@ impl Chat {
                 self.input(event?)?;
             }
             Step::Event(Some(event)) => {
+                let begun = Instant::now();
                 self.app.event(event);
-                for _ in 1..BATCH {
+                loop {
                     // Out of tokio's co-operative budget, which is used up long before. The end shows itself again.
                     let next = tokio::task::unconstrained(self.events.next());
                     let Some(Some(event)) = next.now_or_never() else { break };
                     self.app.event(event);
+                    if begun.elapsed() >= BATCH {
+                        break;
+                    }
                 }
                 self.events_due = Instant::now() + GATHER;
             }
