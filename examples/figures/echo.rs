@@ -19,6 +19,7 @@ use distchat_tests::{Key, Launch, Machine, Screen, Terminal};
 use futures::{StreamExt, stream::FuturesOrdered};
 
 use crate::{
+    cores::Apart,
     machine,
     talk::line,
     typist::{Typed, Typist},
@@ -30,6 +31,8 @@ const KEYS: usize = 1_000;
 const LONGEST: Duration = Duration::from_secs(60);
 /// How long something may take that keys are not measured in.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How often it is caught up with a history at most, however few keys that lasts for.
+const CATCHING_UP: usize = 20;
 /// How many messages a second arrive, in how many steps.
 const RATE: usize = 5_000;
 const STEPS: usize = 100;
@@ -54,8 +57,8 @@ pub(crate) async fn run(history: &Path, empty: &Path) -> Result<()> {
     // It may have something left to do for its search, which is not to be measured.
     blocking(|| at_rest(std::process::id())).await??;
 
-    let launch = Machine::loopback().chat("ann").room("general");
-    let typist = catching_up(launch, room.clone(), address).await?;
+    all_catching_up(&room, &address, Apart::new()?).await?;
+    let typist = all_catching_up(&room, &address, None).await?;
     let typist = idle(typist).await?;
     let typist = arriving(typist, &room, false).await?;
     let typist = arriving(typist, &room, true).await?;
@@ -75,11 +78,41 @@ fn in_sync(screen: &Screen, room: &Room) -> bool {
     screen.contains(&format!("{} {}", &hex[..4], &hex[4..8]))
 }
 
+/// Catches up again and again, each time without any history, until enough keys have been pressed. Returns the last one.
+async fn all_catching_up(room: &Room, address: &str, apart: Option<Apart>) -> Result<Typist> {
+    let (mut all, mut times) = (Typed::default(), Vec::new());
+    let apart = apart.map(Arc::new);
+    loop {
+        let launch = Machine::loopback().chat("ann").room("general");
+        let (typist, keys, took) = catching_up(launch, room.clone(), address.to_owned(), apart.clone()).await?;
+        all.extend(keys);
+        times.push(took);
+        if all.keys.len() >= KEYS || times.len() >= CATCHING_UP {
+            let (shortest, longest) = (times.iter().min().copied(), times.iter().max().copied());
+            let (shortest, longest) = shortest.zip(longest).context("it has never caught up")?;
+            let (times, messages) = (times.len(), room.info().messages);
+            let cores = if apart.is_some() { "on a core of its own" } else { "on the cores that the other node is on" };
+            let what = format!("catching up with {messages} messages {cores}, {times} times in {shortest:.2?} to {longest:.2?}");
+            print(&what, &all);
+            return Ok(typist);
+        }
+        blocking(move || drop(typist)).await?;
+    }
+}
+
 /// Starts the program without any history, and types from the moment on at which it is told where there is one.
-async fn catching_up(launch: Launch, room: Room, address: String) -> Result<Typist> {
+async fn catching_up(
+    launch: Launch,
+    room: Room,
+    address: String,
+    apart: Option<Arc<Apart>>,
+) -> Result<(Typist, Typed, Duration)> {
     blocking(move || {
         let ann = Terminal::start(launch, SIZE);
         ann.wait_text("general");
+        if let Some(apart) = apart {
+            apart.other(ann.pid())?;
+        }
         ann.type_text(&format!("/connect {address}"));
         ann.wait_text(&address);
         let mut typist = Typist::new(ann)?;
@@ -90,9 +123,7 @@ async fn catching_up(launch: Launch, room: Room, address: String) -> Result<Typi
             took = in_sync(&ann.screen(), &room).then(|| start.elapsed());
             took.is_none() && start.elapsed() < PATIENCE
         })?;
-        let took = took.context("it has not caught up")?;
-        print(&format!("catching up with {} messages in {took:.2?}", room.info().messages), &keys);
-        Ok(typist)
+        Ok((typist, keys, took.context("it has not caught up")?))
     })
     .await?
 }

@@ -18,6 +18,7 @@
 
 #![allow(clippy::print_stdout, reason = "it prints figures")]
 
+mod cores;
 mod echo;
 mod history;
 mod idle;

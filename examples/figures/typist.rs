@@ -27,6 +27,14 @@ pub(crate) struct Typed {
     pub(crate) cat: Vec<Duration>,
 }
 
+impl Typed {
+    /// Adds what was measured another time.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.keys.extend(other.keys);
+        self.cat.extend(other.cat);
+    }
+}
+
 /// Somebody who types at a terminal.
 pub(crate) struct Typist {
     ann: Terminal,

@@ -1,5 +1,6 @@
 //! What a node tells its users, and how.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use distchat_crdt::{AuthorId, Fingerprint, Key, MessageId, RoomName, Timestamp, sync::SyncState};
@@ -178,8 +179,8 @@ pub enum Event {
     Message {
         /// Which room.
         room: RoomName,
-        /// The message.
-        message: Message,
+        /// The message, which all readers share.
+        message: Arc<Message>,
     },
     /// An author goes by a name from a place in the transcript on, which may be before messages that were shown already:
     /// a name can come later than what was said under it.

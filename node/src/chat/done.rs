@@ -1,5 +1,7 @@
 //! What came of what the chat wanted.
 
+use std::sync::Arc;
+
 use distchat_node::{Found, Indexing, Member, Message, RoomName, RoomTopic};
 
 use super::app::{App, Effect, Say};
@@ -76,7 +78,7 @@ impl App {
             Done::Looked { room, topic, future } => {
                 if let Some(room) = self.room_named(&room) {
                     room.topic = [room.topic.take(), topic].into_iter().flatten().max_by_key(|topic| topic.key);
-                    future.into_iter().for_each(|message| room.hold(message));
+                    future.into_iter().for_each(|message| room.hold(Arc::new(message)));
                 }
             }
             Done::NotSaid { room, what, why } => self.not_said(&room, what, &why),

@@ -175,7 +175,11 @@ impl Chat {
         let frame = async {
             match due {
                 Some(due) => {
-                    tokio::time::sleep_until(due).await;
+                    // What is due already must not wait until a worker of the runtime, which may have a lot to do, has
+                    // looked at the clock.
+                    if due > Instant::now() {
+                        tokio::time::sleep_until(due).await;
+                    }
                     Screen::ready(&frames).await;
                 }
                 None => std::future::pending().await,

@@ -1,5 +1,7 @@
 //! What happens in the library, and what the chat makes of it.
 
+use std::sync::Arc;
+
 use distchat_node::{AuthorId, Event, Message, RoomName, RoomState};
 
 use super::app::{App, Effect};
@@ -77,7 +79,7 @@ impl App {
         }
     }
 
-    fn message(&mut self, name: &RoomName, message: Message) {
+    fn message(&mut self, name: &RoomName, message: Arc<Message>) {
         let looking = self.focused && self.current.as_ref() == Some(name);
         let Some(room) = self.room_named(name) else { return };
         if message.future && !message.own {

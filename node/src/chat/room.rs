@@ -1,6 +1,7 @@
 //! A room as the chat holds it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use distchat_node::{Key, Message, MessageId, RoomInfo, RoomName, RoomTopic, Timestamp};
 
@@ -30,7 +31,7 @@ pub(super) struct RoomView {
     pub(super) unread: u64,
     pub(super) mentions: u64,
     /// Messages dated in the future, hidden until their time comes.
-    pub(super) future: BTreeMap<Key, Message>,
+    pub(super) future: BTreeMap<Key, Arc<Message>>,
     pub(super) more_future: u64,
     /// The message that a reply or a reaction is about.
     pub(super) selected: Option<Key>,
@@ -68,7 +69,7 @@ impl RoomView {
     }
 
     /// Hides a message until its time comes.
-    pub(super) fn hold(&mut self, message: Message) {
+    pub(super) fn hold(&mut self, message: Arc<Message>) {
         self.future.insert(message.key, message);
         if self.future.len() > FUTURE && self.future.pop_last().is_some() {
             self.more_future += 1;
@@ -76,11 +77,11 @@ impl RoomView {
     }
 
     /// Takes out the messages whose time has come.
-    pub(super) fn due(&mut self) -> Vec<Message> {
+    pub(super) fn due(&mut self) -> Vec<Arc<Message>> {
         let later = self.future.split_off(&self.horizon());
         std::mem::replace(&mut self.future, later)
             .into_values()
-            .map(|message| Message { future: false, ..message })
+            .map(|message| Arc::new(Message { future: false, ..Arc::unwrap_or_clone(message) }))
             .collect()
     }
 

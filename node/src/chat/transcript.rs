@@ -8,6 +8,7 @@
 //! waits in `held` until the reader moves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use distchat_node::{AuthorId, Key, Message, MessageId, Reaction, Timestamp};
@@ -33,7 +34,7 @@ const END: Key = Key { time: Timestamp(u64::MAX), id: MessageId([0xff; 32]) };
 /// A line of the window.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub(super) message: Message,
+    pub(super) message: Arc<Message>,
     /// What is thought of it: each author's last word, even if that takes back the one before.
     pub(super) reactions: Vec<Reaction>,
 }
@@ -89,7 +90,7 @@ pub(super) struct Transcript {
     position: Position,
     seen: Option<Seen>,
     /// What arrived among the lines that are looked at.
-    held: BTreeMap<Key, Message>,
+    held: BTreeMap<Key, Arc<Message>>,
     held_reactions: Vec<Reaction>,
     /// More arrived there than is held back.
     held_more: bool,
@@ -100,7 +101,7 @@ pub(super) struct Transcript {
     loading: Option<(u64, Load)>,
     loads: u64,
     /// What arrived while something is loaded: it may be missing there.
-    meanwhile: Vec<Message>,
+    meanwhile: Vec<Arc<Message>>,
     /// The window is not as the history any more.
     stale: bool,
     pub(super) muted: BTreeSet<AuthorId>,
@@ -265,7 +266,7 @@ impl Transcript {
         let to = if to_end { END } else { to };
         self.covered = (from <= to).then_some((from, to));
         for message in messages {
-            self.insert(message);
+            self.insert(Arc::new(message));
         }
         for reaction in reactions {
             self.think(reaction);
@@ -273,10 +274,10 @@ impl Transcript {
     }
 
     /// A message has come in.
-    pub(super) fn arrived(&mut self, message: &Message) {
+    pub(super) fn arrived(&mut self, message: &Arc<Message>) {
         if self.loading.is_some() {
             if self.meanwhile.len() < MEANWHILE {
-                self.meanwhile.push(message.clone());
+                self.meanwhile.push(Arc::clone(message));
             } else {
                 self.stale = true;
             }
@@ -292,12 +293,12 @@ impl Transcript {
         if !self.is_following() && self.seen.is_some_and(|seen| key > seen.last) {
             self.unseen += 1;
         }
-        self.place(message.clone());
+        self.place(Arc::clone(message));
         self.forget_far();
     }
 
     /// Puts a message where it belongs, if that is in the window.
-    fn place(&mut self, message: Message) {
+    fn place(&mut self, message: Arc<Message>) {
         let key = message.key;
         if !self.covers(key) {
             return;
@@ -320,7 +321,7 @@ impl Transcript {
         }
     }
 
-    fn insert(&mut self, message: Message) {
+    fn insert(&mut self, message: Arc<Message>) {
         if !self.muted.contains(&message.author) {
             let key = message.key;
             let reactions = self.entries.remove(&key).map(|entry| entry.reactions).unwrap_or_default();

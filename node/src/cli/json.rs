@@ -293,7 +293,7 @@ mod tests {
         let mut expect = message_value();
         expect["event"] = json!("message");
         let message = testing::message(5, "ann", "hello");
-        check(Report::Event(Event::Message { room: room.clone(), message }), expect);
+        check(Report::Event(Event::Message { room: room.clone(), message: message.into() }), expect);
         let (messages, fingerprint) = (9, fingerprint(3));
         for (state, word) in [
             (RoomState::Open, "open"),
@@ -381,7 +381,7 @@ mod tests {
     fn a_terminal_that_shows_it_is_safe() {
         let nasty = "\u{1b}[2J\r\n\u{9b}\u{202e}\u{200b}\u{2028}";
         let message = testing::message(1, nasty, nasty);
-        let lines = render(&Report::Event(Event::Message { room: room_name("general"), message }));
+        let lines = render(&Report::Event(Event::Message { room: room_name("general"), message: message.into() }));
         let [Line::Data(text)] = lines.as_slice() else { panic!("{lines:?}") };
         assert_eq!(*escape::visible(text), **text);
         let value: Value = serde_json::from_str(text).unwrap();

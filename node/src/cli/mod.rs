@@ -15,6 +15,7 @@ mod front;
 mod input;
 mod json;
 pub(crate) mod output;
+mod priority;
 pub(crate) mod report;
 pub(crate) mod session;
 mod settings;
@@ -78,7 +79,12 @@ pub(crate) fn main() -> ExitCode {
         return answer(&settings.show());
     }
     let args = settings.args;
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if Mode::of(&args) == Mode::Terminal {
+        // The chat itself runs on this thread, the node on those of the runtime.
+        priority::give_way(&mut builder);
+    }
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("the program cannot start its threads: {error}"), UNEXPECTED),
     };

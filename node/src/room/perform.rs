@@ -176,7 +176,7 @@ impl Task {
             let shown = self.view.arrived(message, horizon, commit.arrived_ms, commit.frontier);
             if let Some(shown) = shown {
                 self.shared.events.emit(match shown {
-                    Shown::Line(message) => Event::Message { room, message },
+                    Shown::Line(message) => Event::Message { room, message: Arc::new(message) },
                     Shown::Name { author, from, nick } => Event::Named { room, author, from, nick },
                     Shown::Reaction(reaction) => Event::Reacted { room, reaction },
                     Shown::Topic(topic) => Event::Topic { room, topic },

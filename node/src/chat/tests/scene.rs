@@ -1,6 +1,7 @@
 //! A chat on a screen in memory, with a history in the place of the library.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use distchat_node::{
@@ -135,7 +136,7 @@ impl Scene {
     fn comes_in(&mut self, room: &str, message: Message) {
         let room = room_name(room);
         self.history.entry(room.clone()).or_default().insert(message.key, message.clone());
-        self.app.event(Event::Message { room, message });
+        self.app.event(Event::Message { room, message: Arc::new(message) });
     }
 
     pub(super) fn arrives_in(&mut self, room: &str, message: Message) {

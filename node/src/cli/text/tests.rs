@@ -19,7 +19,7 @@ fn texts(lines: Vec<Line>) -> Vec<String> {
 }
 
 fn arrives(view: &mut TextView, room: &str, message: Message) -> Vec<String> {
-    shown(view, Report::Event(Event::Message { room: room_name(room), message }))
+    shown(view, Report::Event(Event::Message { room: room_name(room), message: message.into() }))
 }
 
 fn room(name: &str, state: RoomState) -> Report {
