@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use distchat_examples::local;
 use distchat_node::{Config, Node, Room};
 use distchat_tests::{Key, Launch, Machine, Screen, Terminal};
@@ -55,7 +55,7 @@ pub(crate) async fn run(history: &Path, empty: &Path) -> Result<()> {
     let address = node.listeners().into_iter().next().context("it does not listen")?.to_string();
 
     // It may have something left to do for its search, which is not to be measured.
-    blocking(|| at_rest(std::process::id())).await??;
+    machine::at_rest(std::process::id()).await?;
 
     all_catching_up(&room, &address, Apart::new()?).await?;
     let typist = all_catching_up(&room, &address, None).await?;
@@ -92,7 +92,9 @@ async fn all_catching_up(room: &Room, address: &str, apart: Option<Apart>) -> Re
             let (shortest, longest) = shortest.zip(longest).context("it has never caught up")?;
             let (times, messages) = (times.len(), room.info().messages);
             let cores = if apart.is_some() { "on a core of its own" } else { "on the cores that the other node is on" };
-            let what = format!("catching up with {messages} messages {cores}, {times} times in {shortest:.2?} to {longest:.2?}");
+            let what = format!(
+                "catching up with {messages} messages {cores}, {times} times in {shortest:.2?} to {longest:.2?}"
+            );
             print(&what, &all);
             return Ok(typist);
         }
@@ -128,23 +130,10 @@ async fn catching_up(
     .await?
 }
 
-/// Waits until a process has nothing left to do.
-fn at_rest(process: u32) -> Result<()> {
-    let start = Instant::now();
-    loop {
-        let before = machine::cpu_of(process);
-        std::thread::sleep(Duration::from_secs(2));
-        if machine::cpu_of(process).saturating_sub(before) <= Duration::from_millis(40) {
-            return Ok(());
-        }
-        ensure!(start.elapsed() < PATIENCE, "it is never at rest");
-    }
-}
-
 /// Waits until it has nothing left to do, and types.
 async fn idle(mut typist: Typist) -> Result<Typist> {
+    machine::at_rest(typist.ann().pid()).await?;
     blocking(move || {
-        at_rest(typist.ann().pid())?;
         let keys = measured(&mut typist)?;
         print("idle", &keys);
         Ok(typist)

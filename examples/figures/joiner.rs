@@ -23,6 +23,7 @@ pub(crate) async fn run(history: &Path, empty: &Path, peers: usize, death: bool)
     for n in 0..peers {
         old.push(member(history, &format!("node{n}")).await?);
     }
+    machine::at_rest(std::process::id()).await?;
     let expect = old.first().context("no peers")?.1.fingerprint().await?;
     let (new, joined, mut events) = member(empty, "new").await?;
 

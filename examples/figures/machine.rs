@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -25,6 +25,19 @@ pub(crate) fn cpu_of(process: u32) -> Duration {
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
+}
+
+/// Waits until a process has nothing left to do: a node takes what it holds into its search when nothing else is to be done.
+pub(crate) async fn at_rest(process: u32) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let before = cpu_of(process);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        if cpu_of(process).saturating_sub(before) <= Duration::from_millis(40) {
+            return Ok(());
+        }
+        ensure!(start.elapsed() < Duration::from_secs(120), "process {process} is never at rest");
+    }
 }
 
 /// The memory of this process that is in RAM, in bytes; zero where the system does not tell it in `/proc`.

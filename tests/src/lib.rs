@@ -9,7 +9,7 @@
 //! * [`Terminal`] is the program on a terminal of its own, with keys to press and a [`Screen`] to read;
 //! * [`escapes`] and [`tame`] look at every byte that a program says to its terminal;
 //! * [`picture`] makes a picture of a screen;
-//! * [`Lan`] is a network of machines whose cables can be pulled;
+//! * [`Lan`] is a network of machines whose cables can be pulled, [`Link`] a line that can be stopped half-way;
 //! * [`converge`] waits until several chats show one and the same history;
 //! * [`transcript`] has lines that people really typed;
 //! * [`skip`] decides what happens where this machine cannot run a test.
@@ -37,6 +37,7 @@ mod event;
 pub mod keys;
 mod lan;
 mod launch;
+mod link;
 mod log;
 mod machine;
 pub mod picture;
@@ -52,6 +53,7 @@ pub use event::{Fingerprint, Message, is, is_message, is_room};
 pub use keys::{Key, Modifier, Mouse};
 pub use lan::Lan;
 pub use launch::{Finished, Launch};
+pub use link::Link;
 pub use log::Mark;
 pub use machine::Machine;
 pub use process::Chat;

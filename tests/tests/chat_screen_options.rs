@@ -1,7 +1,15 @@
 //! Options for the chat on a terminal: colours, the mouse, and how to be called.
 
+use std::{
+    env,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    time::{Duration, Instant},
+};
+
 use distchat_tests::{
-    Color, Launch, Machine, Screen, Terminal,
+    Color, Launch, Machine, PATIENCE, Screen, Terminal,
     tame::{Allowed, assert_tame},
 };
 
@@ -62,4 +70,57 @@ fn the_bell_calls_whoever_is_spoken_to_and_does_not_look() {
     assert!(screen.contains("─ new ─"), "what came while she was away is below a line: {screen}");
     stop(&mut ann);
     assert_tame(&ann.raw(), &Allowed { bell: true, ..Allowed::default() });
+}
+
+#[test]
+fn the_desktop_calls_whoever_is_spoken_to() {
+    let machine = Machine::loopback();
+    // In the place of the desktop's own program, which would want a desktop.
+    let (programs, calls) = (machine.directory().join("programs"), machine.directory().join("calls"));
+    fs::create_dir(&programs).unwrap();
+    let program = programs.join("notify-send");
+    // It is whole once it has its name.
+    let script = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" > '{0}.part' && mv '{0}.part' '{0}'\n", calls.display());
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", programs.display(), env::var("PATH").unwrap());
+
+    let launch = machine.chat("ann").env("PATH", &path).options(["--memory", "--notify", "desktop"]);
+    let ann = sit(launch, SIZE);
+    let bob = machine.chat("bob").options(["--memory"]).start();
+    wait_company(&ann);
+    enter(&ann, "hello");
+    bob.wait_text("hello");
+    ann.focus(false);
+    // What looks like an option is none.
+    bob.say("--ann: $(are) `you` there?");
+    ann.wait_text("there?");
+    let told = wait_file(&calls);
+    assert_eq!(told, "--app-name=distchat\n--\nbob in lobby\n--ann: $(are) `you` there?\n");
+}
+
+#[test]
+fn a_desktop_that_cannot_be_called_is_told_of() {
+    let machine = Machine::loopback();
+    let launch = machine.chat("ann").env("PATH", "/nowhere").options(["--memory", "--notify", "desktop"]);
+    let ann = sit(launch, SIZE);
+    let bob = machine.chat("bob").options(["--memory"]).start();
+    wait_company(&ann);
+    enter(&ann, "hello");
+    bob.wait_text("hello");
+    ann.focus(false);
+    bob.say("ann: there?");
+    ann.wait_text("no notification could be shown");
+}
+
+/// What another program writes into a file that is not there yet.
+fn wait_file(path: &Path) -> String {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match fs::read_to_string(path) {
+            Ok(text) => return text,
+            Err(error) if Instant::now() > until => panic!("{}: {error}", path.display()),
+            Err(_) => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
 }

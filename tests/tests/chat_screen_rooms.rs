@@ -2,7 +2,7 @@
 
 use distchat_tests::{Chat, Key, Machine, Terminal};
 
-use crate::chat_screen::{SIZE, enter, sit, wait_company, wait_gone, wait_room};
+use crate::chat_screen::{SIZE, enter, sit, wait_company, wait_gone, wait_room, wait_typed};
 
 /// Ann at a terminal and bob with a pipe, both in two rooms; she looks at the first, he talks in the second.
 fn pair() -> (Terminal, Chat) {
@@ -75,6 +75,19 @@ fn a_click_goes_to_a_room_and_selects_a_message() {
     ann.wait("it selected", |screen| screen.cell(column, row).bgcolor() != screen.cell(column, row - 1).bgcolor());
     enter(&ann, "/reply that one");
     ann.wait_text("↪ bob: line 57.");
+}
+
+#[test]
+fn a_click_on_a_name_writes_it() {
+    let machine = Machine::loopback();
+    let ann = sit(machine.chat("ann").options(["--memory"]), (120, 24));
+    let bob = machine.chat("bob").options(["--memory"]).start();
+    bob.say("hello");
+    ann.wait_text("│ hello");
+    let (column, row) = ann.wait_text("● bob").find("● bob").expect("it was there");
+    ann.click(column + 2, row);
+    ann.type_text("are you there?");
+    wait_typed(&ann, "bob are you there?");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The line that says how everything is, and what has to be noticed.
 
-use distchat_tests::{Machine, skip};
+use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::chat_screen::{SIZE, bar, enter, sit, wait_company};
+use distchat_tests::{Link, Machine, skip};
+
+use crate::chat_screen::{SIZE, bar, enter, sit, wait_company, write_down};
 
 #[test]
 fn the_bar_tells_who_is_there_and_whether_all_is_here() {
@@ -19,6 +21,32 @@ fn the_bar_tells_who_is_there_and_whether_all_is_here() {
     ann.wait("the fingerprint", |screen| bar(screen).ends_with(&format!("in sync · {print}")));
     bob.stop();
     ann.wait("nobody", |screen| bar(screen).starts_with(" alone · "));
+}
+
+#[test]
+fn the_bar_tells_how_far_a_long_history_is_here() {
+    const LINES: usize = 6_000;
+    let launch = Machine::loopback().chat("bob");
+    write_down(launch.clone(), (1..=LINES).map(|number| format!("line {number}.")));
+    let bob = launch.start();
+    let address = bob.ready("listen")[0].as_str().expect("it listens somewhere").to_owned();
+    let port = address.split('/').nth(4).and_then(|port| port.parse().ok()).expect("a TCP port");
+    // A message takes some 250 bytes: about a half of them comes through.
+    let link = Link::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), 250 * LINES / 2);
+    let ann = sit(Machine::loopback().chat("ann").options(["--memory"]), SIZE);
+    enter(&ann, &format!("/connect /ip4/127.0.0.1/tcp/{}", link.address().port()));
+    let mut held = 0;
+    ann.wait("how far it is", |screen| {
+        let bar = bar(screen);
+        let Some((_, said)) = bar.split_once("1 peer · catching up ") else { return false };
+        let (here, rest) = said.split_once(" of ").expect("how many there are");
+        assert!(rest.starts_with("6,00"), "{bar}");
+        held = here.replace(',', "").parse().expect("a number");
+        held > 0
+    });
+    assert!(held < LINES, "{held}");
+    link.open();
+    ann.wait("all", |screen| screen.contains("│ line 6000.") && bar(screen).contains("1 peer · in sync"));
 }
 
 #[test]
