@@ -9,7 +9,7 @@ use std::{
 };
 
 use distchat_tests::{
-    Color, Launch, Machine, PATIENCE, Screen, Terminal,
+    Chat, Color, Launch, Machine, PATIENCE, Screen, Terminal,
     tame::{Allowed, assert_tame},
 };
 
@@ -48,14 +48,21 @@ fn the_mouse_can_be_left_to_the_terminal() {
     }
 }
 
-#[test]
-fn the_bell_calls_whoever_is_spoken_to_and_does_not_look() {
-    let machine = Machine::loopback();
-    let mut ann = sit(machine.chat("ann").options(["--memory", "--notify", "bell"]), SIZE);
+/// Ann at a terminal and bob with a pipe, who knows her: until she has said something nobody can speak to her.
+fn greeted(machine: &Machine, ann: Launch) -> (Terminal, Chat) {
+    let ann = sit(ann, SIZE);
     let bob = machine.chat("bob").options(["--memory"]).start();
     wait_company(&ann);
     enter(&ann, "hello");
     bob.wait_text("hello");
+    (ann, bob)
+}
+
+#[test]
+fn the_bell_calls_whoever_is_spoken_to_and_does_not_look() {
+    let machine = Machine::loopback();
+    let launch = machine.chat("ann").options(["--memory", "--notify", "bell"]);
+    let (mut ann, bob) = greeted(&machine, launch);
     let rings = |ann: &Terminal| ann.raw().iter().filter(|byte| **byte == 0x07).count();
     bob.say("ann: while you look");
     ann.wait_text("while you look");
@@ -86,11 +93,7 @@ fn the_desktop_calls_whoever_is_spoken_to() {
     let path = format!("{}:{}", programs.display(), env::var("PATH").unwrap());
 
     let launch = machine.chat("ann").env("PATH", &path).options(["--memory", "--notify", "desktop"]);
-    let ann = sit(launch, SIZE);
-    let bob = machine.chat("bob").options(["--memory"]).start();
-    wait_company(&ann);
-    enter(&ann, "hello");
-    bob.wait_text("hello");
+    let (ann, bob) = greeted(&machine, launch);
     ann.focus(false);
     // What looks like an option is none.
     bob.say("--ann: $(are) `you` there?");
@@ -103,11 +106,7 @@ fn the_desktop_calls_whoever_is_spoken_to() {
 fn a_desktop_that_cannot_be_called_is_told_of() {
     let machine = Machine::loopback();
     let launch = machine.chat("ann").env("PATH", "/nowhere").options(["--memory", "--notify", "desktop"]);
-    let ann = sit(launch, SIZE);
-    let bob = machine.chat("bob").options(["--memory"]).start();
-    wait_company(&ann);
-    enter(&ann, "hello");
-    bob.wait_text("hello");
+    let (ann, bob) = greeted(&machine, launch);
     ann.focus(false);
     bob.say("ann: there?");
     ann.wait_text("no notification could be shown");
