@@ -83,6 +83,9 @@ pub enum RoomError {
     /// The room's task crashed again and again while it did this.
     #[error("room `{0}` crashed over this: it was not done")]
     Crashed(RoomName),
+    /// A receipt was wanted for a message that was not said here since the node started.
+    #[error("receipts are kept for what was said here since the node started, and for this message there are none")]
+    NoReceipt,
     /// The node has shut down.
     #[error("the node has shut down")]
     Closed,
@@ -104,6 +107,7 @@ impl RoomError {
             Self::Failed(_) => "room-failed",
             Self::Left(_) => "room-not-open",
             Self::Crashed(_) => "room-crashed",
+            Self::NoReceipt => "no-receipt",
             Self::Closed => "closed",
             Self::Clock => "clock",
             Self::Store(_) => "store",

@@ -135,6 +135,16 @@ pub struct Member {
     pub missing: u64,
 }
 
+/// On whose disks a message is, besides the own: by what their nodes have answered, each bound to its author's key, and never
+/// by what was sent to them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Those who have it.
+    pub on: Vec<AuthorId>,
+    /// How many could: they, and those who are in the room now.
+    pub of: usize,
+}
+
 /// What a room holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FingerprintInfo {
@@ -193,6 +203,16 @@ pub enum Event {
         from: Key,
         /// The name. Never empty.
         nick: String,
+    },
+    /// A node of somebody else has answered that it has on its disk all that was said here since this node started, up to
+    /// that message. Comes only while somebody waits for receipts: see [`crate::Room::receipt`].
+    Receipt {
+        /// In which room.
+        room: RoomName,
+        /// Who.
+        author: AuthorId,
+        /// The place of the last message that they have.
+        through: Key,
     },
     /// Somebody thinks something of a message.
     Reacted {

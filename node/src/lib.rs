@@ -40,7 +40,7 @@ pub use distchat_crdt::{
 };
 pub use error::{NickError, RoomError, SearchError, StartError};
 pub use event::{
-    Event, Events, FingerprintInfo, Form, Member, Message, PeerInfo, Reaction, RoomInfo, RoomState, RoomTopic,
+    Event, Events, FingerprintInfo, Form, Member, Message, PeerInfo, Reaction, Receipt, RoomInfo, RoomState, RoomTopic,
 };
 pub use libp2p::{Multiaddr, PeerId};
 pub use net::{ConnectError, Counters};

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use distchat_node::{Config, Event, Events, Form, Key, Message, Node, Room, SyncState};
+use distchat_node::{Config, Event, Events, Form, Key, Message, Node, Receipt, Room, RoomError, SyncState};
 
 /// A node in memory that nobody else can find.
 async fn start(name: &str) -> Node {
@@ -115,6 +115,50 @@ async fn what_came_late_stays_marked_and_what_was_caught_up_with_is_not() {
     assert!(at_carol.messages(9).await.unwrap().iter().all(|message| message.delay.is_none()));
     alice.shutdown().await;
     carol.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_known_on_whose_disks_a_message_is() {
+    let [alice, bob, carol] = [start("alice").await, start("bob").await, start("carol").await];
+    let name = "general".parse().unwrap();
+    let (at_alice, at_bob) = (alice.open_room(&name).await.unwrap(), bob.open_room(&name).await.unwrap());
+    let at_carol = carol.open_room(&name).await.unwrap();
+    let first = at_alice.broadcast("first").await.unwrap().key;
+    assert_eq!(at_alice.receipt(first).await.unwrap(), Receipt { on: vec![], of: 0 });
+
+    let mut events = alice.events();
+    meet((&alice, &at_alice), (&bob, &at_bob)).await;
+    let expect = Receipt { on: vec![bob.author()], of: 1 };
+    assert_eq!(at_alice.on_disks(first, 1).await.unwrap(), expect);
+    let of_bob = |event: &Event| *event == Event::Receipt { room: name.clone(), author: bob.author(), through: first };
+    until(&mut events, of_bob).await;
+
+    // Whoever waits for two hears of the second who comes.
+    let waiting = tokio::spawn({
+        let at_alice = at_alice.clone();
+        async move { at_alice.on_disks(first, 2).await }
+    });
+    meet((&alice, &at_alice), (&carol, &at_carol)).await;
+    let mut both = waiting.await.unwrap().unwrap();
+    both.on.sort_unstable();
+    let mut expect = Receipt { on: vec![bob.author(), carol.author()], of: 2 };
+    expect.on.sort_unstable();
+    assert_eq!(both, expect);
+
+    // A crash of the room asks anew; one who is gone still has it.
+    at_alice.crash().await.unwrap();
+    let second = at_alice.broadcast("second").await.unwrap().key;
+    assert_eq!(at_alice.on_disks(second, 2).await.unwrap().of, 2);
+    carol.shutdown().await;
+    until(&mut events, |event| matches!(event, Event::Peer { connected: false, .. })).await;
+    assert_eq!(at_alice.receipt(second).await.unwrap().on.len(), 2);
+    let third = at_alice.broadcast("third").await.unwrap().key;
+    assert_eq!(at_alice.on_disks(third, 1).await.unwrap().on, [bob.author()]);
+
+    // Others may have receipts for their own only.
+    assert_eq!(at_bob.receipt(first).await, Err(RoomError::NoReceipt));
+    alice.shutdown().await;
+    bob.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

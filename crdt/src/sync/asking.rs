@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Blob, Greeting, Offer, Output, Page, Peer, Refusal, Replica, Request, Response, RoomGreeting,
+    receipts::AskedReceipts,
     replica::{Foreign, Gain, Origin},
     schedule::SOON,
     session::{self, Abort, Asked, Met, Session},
@@ -101,7 +102,7 @@ pub(super) enum InFlight {
     Session(Asked),
     /// Messages that others refer to, the greatest key first.
     Claims(Vec<Key>),
-    Have(usize),
+    Have(AskedReceipts),
 }
 
 /// The asking side's state besides that of each peer.

@@ -25,7 +25,6 @@ impl Replica {
         self.end_session(peer);
         self.pump();
         self.clocks.forget(peer);
-        self.receipts.forget(peer);
         self.asking.hole_asks.retain(|(_, asked, _)| asked != peer);
         let gone: Vec<u64> =
             self.asking.in_flight.iter().filter(|(_, (asked, ..))| asked == peer).map(|(id, _)| *id).collect();

@@ -148,6 +148,14 @@ pub enum Output {
         /// What both hold.
         fingerprint: Fingerprint,
     },
+    /// An author's node has answered that what was said here since the start is on its disk, up to and including that
+    /// message. It may be the own author's, at another place.
+    Receipt {
+        /// Whose node.
+        author: AuthorId,
+        /// The last message of which it said so.
+        through: Key,
+    },
     /// A peer broke the protocol.
     Offence {
         /// The peer.

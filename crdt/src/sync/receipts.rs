@@ -1,12 +1,15 @@
-//! Receipts: whether what was said here has arrived on another disk.
+//! Receipts: on whose disks, besides the own, is what was said here.
+//!
+//! What counts is an answer to a *have*, which is given from committed data only, and it counts for the author whose key has
+//! signed the peer's id on entering the room: several processes of one author are one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-use super::{Have, List, MAX_HAVE_KEYS, Peer, Replica, Request, asking::InFlight, short::bit};
-use crate::Key;
+use super::{Have, List, MAX_HAVE_KEYS, Output, Peer, Replica, Request, asking::InFlight, short::bit};
+use crate::{AuthorId, Key};
 
 /// How many own messages receipts are kept for. Whoever says more in one run waits out the linger time instead.
 pub const MAX_RECEIPTS: usize = 1 << 18;
@@ -19,14 +22,16 @@ const MAX_PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
-    /// What was said since the start, in that order.
+    /// What was said since the start, in that order, which is not that of the keys: a clock may have been put right since.
     said: Vec<Key>,
+    /// Where in `said` each is.
+    places: BTreeMap<Key, usize>,
     /// How many of them are on the own disk. Nobody has heard of the others.
     stored: usize,
     /// More was said than is kept.
     overflowed: bool,
-    /// How many of them each peer has confirmed, from the first.
-    confirmed: BTreeMap<Peer, usize>,
+    /// How many of them each author's node has confirmed, from the first.
+    confirmed: BTreeMap<AuthorId, usize>,
     watched_until: Duration,
     next: Duration,
     /// How often peers were asked in vain.
@@ -39,11 +44,13 @@ impl Receipts {
     /// Receipts for what was said before, and for what will be.
     pub(super) fn new(said: Vec<Key>) -> Self {
         let overflowed = said.len() > MAX_RECEIPTS;
-        Self { stored: said.len(), said, overflowed, ..Self::default() }
+        let places = said.iter().enumerate().map(|(place, key)| (*key, place)).collect();
+        Self { stored: said.len(), said, places, overflowed, ..Self::default() }
     }
 
     pub(super) fn said(&mut self, key: Key) {
         if self.said.len() < MAX_RECEIPTS {
+            self.places.insert(key, self.said.len());
             self.said.push(key);
         } else {
             self.overflowed = true;
@@ -62,20 +69,35 @@ impl Receipts {
         all == 0 || (!self.overflowed && self.confirmed.values().any(|confirmed| *confirmed == all))
     }
 
-    pub(super) fn forget(&mut self, peer: &Peer) {
-        // What it confirmed stays confirmed: it is on its disk.
-        if self.confirmed.get(peer) == Some(&0) {
-            self.confirmed.remove(peer);
-        }
+    /// Who has confirmed to have that message; `None` if it was not said here since the start.
+    pub(super) fn holders(&self, key: Key) -> Option<impl Iterator<Item = AuthorId> + '_> {
+        let at = *self.places.get(&key)?;
+        Some(self.confirmed.iter().filter(move |(_, confirmed)| **confirmed > at).map(|(author, _)| *author))
     }
 
-    /// When to ask again, if somebody wants to know.
-    pub(super) fn deadline(&self, now: Duration) -> Option<Duration> {
-        (now < self.watched_until && !self.delivered()).then_some(self.next)
+    fn confirmed(&self, author: &AuthorId) -> usize {
+        self.confirmed.get(author).copied().unwrap_or_default()
     }
 }
 
+/// What a peer was asked to confirm: so many of what was said, from there on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AskedReceipts {
+    author: AuthorId,
+    from: usize,
+    count: usize,
+}
+
 impl Replica {
+    /// When to ask again, if somebody wants to know and somebody could tell more.
+    pub(super) fn receipts_deadline(&self) -> Option<Duration> {
+        let receipts = &self.receipts;
+        let watched = self.now.mono < receipts.watched_until;
+        let open = |author: AuthorId| receipts.confirmed(&author) < receipts.stored;
+        (watched && self.peers().any(|(peer, author)| open(author) && !receipts.asked.contains(peer)))
+            .then_some(receipts.next)
+    }
+
     pub(super) fn watch_receipts(&mut self) {
         self.receipts.watched_until = self.now.mono + WATCH;
         self.ask_receipts();
@@ -84,43 +106,51 @@ impl Replica {
     /// Asks every peer in the room for what it has not confirmed.
     pub(super) fn ask_receipts(&mut self) {
         let now = self.now.mono;
-        if self.receipts.deadline(now).is_none_or(|next| next > now) {
+        if self.receipts_deadline().is_none_or(|next| next > now) {
             return;
         }
         self.receipts.next = now + (PATIENCE * (1 << self.receipts.in_vain.min(8))).min(MAX_PATIENCE);
         self.receipts.in_vain += 1;
-        let peers: Vec<(Peer, u32)> = self
+        let peers: Vec<(Peer, u32, AuthorId)> = self
             .peers
             .iter()
             .filter(|(peer, _)| !self.receipts.asked.contains(peer))
-            .filter_map(|(peer, state)| Some((peer.clone(), state.entered.as_ref()?.handle)))
+            .filter_map(|(peer, state)| {
+                let entered = state.entered.as_ref()?;
+                Some((peer.clone(), entered.handle, entered.author))
+            })
             .collect();
-        for (peer, handle) in peers {
-            let confirmed = self.receipts.confirmed.get(&peer).copied().unwrap_or(0);
-            let waiting = self.receipts.said.iter().take(self.receipts.stored).skip(confirmed);
+        for (peer, handle, author) in peers {
+            let from = self.receipts.confirmed(&author);
+            let waiting = self.receipts.said.iter().take(self.receipts.stored).skip(from);
             let keys: Vec<Key> = waiting.take(MAX_HAVE_KEYS).copied().collect();
-            let asked = keys.len();
-            if asked == 0 {
+            let count = keys.len();
+            if count == 0 {
                 continue;
             }
             self.receipts.asked.insert(peer.clone());
+            let asked = AskedReceipts { author, from, count };
             self.ask(&peer, InFlight::Have(asked), Request::Have(Have { handle, keys: List::cut(keys) }));
         }
     }
 
     /// A peer has answered, with one bit a key, or will not.
-    pub(super) fn answered_have(&mut self, peer: &Peer, asked: usize, bits: Option<&[u8]>) {
+    pub(super) fn answered_have(&mut self, peer: &Peer, asked: AskedReceipts, bits: Option<&[u8]>) {
         self.receipts.asked.remove(peer);
         let Some(bits) = bits else { return };
-        let held = (0..asked).take_while(|at| bit(bits, *at)).count();
-        let said = self.receipts.said.len();
-        let confirmed = self.receipts.confirmed.entry(peer.clone()).or_default();
-        *confirmed = (*confirmed + held).min(said);
-        if held > 0 {
+        let AskedReceipts { author, from, count } = asked;
+        let held = (0..count).take_while(|at| bit(bits, *at)).count();
+        let through = from + held;
+        // Another process of that author may have said so before.
+        if through > self.receipts.confirmed(&author)
+            && let Some(key) = self.receipts.said.get(through - 1).copied()
+        {
+            self.receipts.confirmed.insert(author, through);
             self.receipts.in_vain = 0;
+            self.out.push(Output::Receipt { author, through: key });
         }
         let agreed = self.peers.get(peer).and_then(|state| state.agreed);
-        if held == asked {
+        if held == count {
             // The next ones at once.
             self.receipts.next = self.now.mono;
             self.ask_receipts();

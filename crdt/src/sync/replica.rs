@@ -160,6 +160,12 @@ impl Replica {
         self.receipts.delivered()
     }
 
+    /// Whose nodes have answered that they have a message on disk that was said here since the start, the own author's at
+    /// another place among them; `None` if it was not said here, or too much was: see [`super::MAX_RECEIPTS`].
+    pub fn holders(&self, key: Key) -> Option<impl Iterator<Item = AuthorId> + '_> {
+        self.receipts.holders(key)
+    }
+
     pub(super) fn room_id(&self) -> RoomId {
         self.room.id()
     }

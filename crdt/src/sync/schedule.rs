@@ -123,7 +123,7 @@ impl Replica {
         let meetings = self.peers.values().filter_map(PeerState::meets_at);
         let answers = self.asking.in_flight.values().map(|(_, until, _)| *until);
         let holes = self.asking.hole_asks.front().map(|(at, ..)| *at);
-        let receipts = self.receipts.deadline(self.now.mono);
+        let receipts = self.receipts_deadline();
         meetings.chain(answers).chain(round).chain(holes).chain(receipts).min()
     }
 

@@ -301,6 +301,35 @@ fn peers_whose_disks_are_slow_are_not_pestered() {
 }
 
 #[test]
+fn receipts_are_counted_by_author() {
+    let mut world = World::new(3);
+    // The second author runs two processes.
+    world.add_host_of(1);
+    world.connect_all();
+    world.run_for(SECOND * 5);
+    world.input(0, Input::WatchReceipts);
+    world.say(0, "one");
+    world.say(0, "two");
+    world.run_for(SECOND * 5);
+    let said: Vec<Key> = world.hosts[0].stored.iter().map(Message::key).collect();
+    assert_eq!(said.len(), 2);
+    let author = |host: usize| Signer::author(&world.hosts[host].keys);
+    let mut others = vec![author(1), author(2)];
+    others.sort_unstable();
+    for key in &said {
+        assert_eq!(world.hosts[0].replica.holders(*key).unwrap().collect::<Vec<_>>(), others);
+    }
+    for other in others {
+        let told: Vec<Key> =
+            world.hosts[0].receipts.iter().filter(|(author, _)| *author == other).map(|(_, key)| *key).collect();
+        assert!(told.is_sorted_by(|a, b| a < b) && told.last() == said.last(), "{told:?}");
+    }
+    // What others said has none here.
+    let foreign = world.hosts[1].replica.holders(said[0]).map(Iterator::count);
+    assert_eq!(foreign, None);
+}
+
+#[test]
 fn a_partition_heals() {
     let mut world = World::new(5);
     world.connect_all();

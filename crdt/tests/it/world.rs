@@ -7,7 +7,7 @@ use std::{
 };
 
 use distchat_crdt::{
-    Key, Keypair, Message, Room, RoomId, RoomName, Zip215,
+    AuthorId, Key, Keypair, Message, Room, RoomId, RoomName, Zip215,
     clock::Now,
     kind,
     sync::{Input, Output, Peer, Refusal, Replica, ReplicaConfig, Request, Response, Verdict},
@@ -32,6 +32,8 @@ pub struct Host {
     pub synced: Vec<(u64, u64)>,
     pub offences: Vec<&'static str>,
     pub stored: Vec<Message>,
+    /// Who has what on disk that was said here.
+    pub receipts: Vec<(AuthorId, Key)>,
     /// How long a write to disk takes.
     pub write_time: Duration,
     /// Bytes of messages sent in pages, and how many pages were asked for of others and have not come.
@@ -135,6 +137,7 @@ impl World {
             synced: Vec::new(),
             offences: Vec::new(),
             stored: Vec::new(),
+            receipts: Vec::new(),
             write_time: Duration::from_millis(1),
             served: 0,
             offered: 0,
@@ -330,6 +333,12 @@ impl World {
             Output::Synced { received, sent, .. } => self.hosts[host].synced.push((received, sent)),
             Output::Offence { why, .. } => self.hosts[host].offences.push(why),
             Output::Entered { .. } => {}
+            Output::Receipt { author, through } => {
+                let has =
+                    |other: &Host| other.replica.room().own_author() == author && other.disk.contains_key(&through);
+                assert!(self.hosts.iter().any(has), "a receipt for what is on no disk of theirs");
+                self.hosts[host].receipts.push((author, through));
+            }
         }
     }
 

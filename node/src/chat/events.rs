@@ -26,6 +26,8 @@ impl App {
                     room.transcript.reacted(reaction);
                 }
             }
+            // Nothing is shown of who has what yet.
+            Event::Receipt { .. } => {}
             Event::Topic { room, topic } => {
                 if let Some(room) = self.room_named(&room)
                     && room.topic.as_ref().is_none_or(|known| known.key <= topic.key)

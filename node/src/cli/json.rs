@@ -36,6 +36,12 @@ enum Object<'a> {
         sent: u64,
         fingerprint: String,
     },
+    Receipt {
+        room: &'a str,
+        author: String,
+        /// The id of the last message that they have of what was said here.
+        through: String,
+    },
     History {
         room: &'a str,
         messages: Vec<MessageObject<'a>>,
@@ -239,6 +245,9 @@ fn of_event(event: &Event) -> Option<Line> {
             fingerprint: fingerprint.to_string(),
             state: state(now),
         }),
+        Event::Receipt { room, author, through } => {
+            line(&Object::Receipt { room: room.as_str(), author: author.to_string(), through: through.id.to_string() })
+        }
         Event::Message { room, message: one } => line(&Object::Message(message(room, one))),
         Event::Peer { peer_id, author, connected, address } => line(&Object::Peer {
             peer_id: peer_id.to_string(),
@@ -294,6 +303,12 @@ mod tests {
         expect["event"] = json!("message");
         let message = testing::message(5, "ann", "hello");
         check(Report::Event(Event::Message { room: room.clone(), message: message.into() }), expect);
+        let through = testing::message(5, "ann", "hello").key;
+        check(
+            Report::Event(Event::Receipt { room: room.clone(), author: author(7), through }),
+            json!({"event": "receipt", "room": "general", "author": author(7).to_string(),
+                   "through": through.id.to_string()}),
+        );
         let (messages, fingerprint) = (9, fingerprint(3));
         for (state, word) in [
             (RoomState::Open, "open"),

@@ -164,6 +164,7 @@ impl TextView {
             // A line says by what name it was written.
             Event::Named { .. }
             | Event::Reacted { .. }
+            | Event::Receipt { .. }
             | Event::Topic { .. }
             | Event::Synced { received: 0, sent: 0, .. } => {}
             Event::Synced { room, peer_id, received, sent, .. } => {

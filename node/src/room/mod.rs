@@ -7,20 +7,22 @@ mod slot;
 mod task;
 mod view;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use distchat_crdt::{Content, Key, MAX_BODY, RoomName};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     error::{NickError, RoomError},
-    event::{FingerprintInfo, Form, Member, Message, Reaction, RoomInfo, RoomState, RoomTopic},
+    event::{FingerprintInfo, Form, Member, Message, Reaction, Receipt, RoomInfo, RoomState, RoomTopic},
     store::Lines,
 };
 pub(crate) use slot::{Command, Slot};
 pub(crate) use task::{RoomFailure, Shared, run};
 pub(crate) use view::{MAX_NICK, shown};
 
+/// How often peers are asked again for receipts while somebody waits for them. They are asked for longer than that.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// How often something is tried again that a crash of the room's task interrupted before it was done.
 const TRIES: usize = 3;
 
@@ -203,6 +205,32 @@ impl Room {
     /// If the room has failed or was left.
     pub async fn delivered(&self) -> Result<bool, RoomError> {
         self.call(|reply| Command::Delivered { reply }).await
+    }
+
+    /// On whose disks, besides the own, a message is that was said here since the node started, as far as they have
+    /// answered. Asking makes the node ask its peers for the next seconds, and [`crate::Event::Receipt`] tells what they say.
+    ///
+    /// # Errors
+    /// If there are no receipts for that message, or the room has failed or was left.
+    pub async fn receipt(&self, key: Key) -> Result<Receipt, RoomError> {
+        self.call(|reply| Command::Receipt { key, reply }).await
+    }
+
+    /// Waits until a message that was said here is on the disks of so many others, however long that takes; they may come
+    /// and go meanwhile.
+    ///
+    /// # Errors
+    /// As for [`Room::receipt`].
+    pub async fn on_disks(&self, key: Key, others: usize) -> Result<Receipt, RoomError> {
+        let mut receipts = self.slot.receipts.subscribe();
+        loop {
+            let receipt = self.receipt(key).await?;
+            if receipt.on.len() >= others {
+                return Ok(receipt);
+            }
+            // Without one for a while the peers are to be asked again, those that have come among them.
+            let _ = tokio::time::timeout(ASK_AGAIN, receipts.changed()).await;
+        }
     }
 
     /// Makes the room's task panic, to see that nothing is lost.

@@ -60,6 +60,7 @@ impl Task {
                 Output::Stored { messages, .. } => self.announce(messages),
                 Output::Publish { frame } => self.shared.network.publish(self.slot.id.topic(), frame),
                 Output::Entered { peer, author } => self.entered(&peer, author),
+                Output::Receipt { author, through } => self.receipt(author, through),
                 Output::Synced { peer, received, sent, fingerprint } => {
                     self.caught_up();
                     // Rounds go on for ever; what people are told is what they did not know.
@@ -211,6 +212,16 @@ impl Task {
     /// Whatever came in the catching up has been shown, as far as it is on disk; the rest is told with what it came with.
     fn caught_up(&mut self) {
         self.frontier = Frontier { key: self.view.newest_shown, unfinished: false };
+    }
+
+    /// Somebody has on their disk what was said here, up to that message.
+    fn receipt(&self, author: distchat_crdt::AuthorId, through: distchat_crdt::Key) {
+        if author == self.shared.signer.author() {
+            // The own author at another place, or what was one: that it has it does not mean that somebody else does.
+            return;
+        }
+        self.slot.receipts.send_modify(|receipts| *receipts += 1);
+        self.shared.events.emit(Event::Receipt { room: self.slot.name.clone(), author, through });
     }
 
     fn entered(&self, peer: &Peer, author: distchat_crdt::AuthorId) {

@@ -48,6 +48,8 @@ pub(crate) struct Slot {
     /// Apart from the status, which changes all the time: whoever waits for an answer watches this, and must not be woken
     /// by every message.
     pub(crate) state: watch::Sender<RoomState>,
+    /// How many receipts have come, for whoever waits for them.
+    pub(crate) receipts: watch::Sender<u64>,
     /// Ends the task for good.
     pub(crate) stop: CancellationToken,
     /// What the network calls the room; another number each time it joins.
@@ -116,6 +118,7 @@ pub(crate) enum Command {
     Members { at_most: usize, reply: Reply<Vec<event::Member>> },
     Fingerprint { reply: Reply<FingerprintInfo> },
     Delivered { reply: Reply<bool> },
+    Receipt { key: Key, reply: Reply<event::Receipt> },
     Crash,
 }
 
@@ -142,6 +145,7 @@ impl Slot {
             mailbox: tokio::sync::Mutex::new(Mailbox { commands: command_receiver, inputs: input_receiver }),
             status: watch::Sender::new(status),
             state: watch::Sender::new(RoomState::Open),
+            receipts: watch::Sender::new(0),
             stop,
             handle: AtomicU32::new(0),
             introduced: AtomicBool::new(false),

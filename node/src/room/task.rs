@@ -1,7 +1,7 @@
 //! The task that runs a room: it takes what happens to the replica, and does what the replica says.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     error::RoomError,
-    event::{EventHub, FingerprintInfo},
+    event::{EventHub, FingerprintInfo, Receipt},
     net::{GossipTicket, NetInput, Network},
     store::{Frontier, Loaded, Store, StoreError},
 };
@@ -333,10 +333,24 @@ impl Task {
                 self.handle(Input::WatchReceipts).await?;
                 reply.send(Ok(self.replica.delivered())).ok();
             }
+            Command::Receipt { key, reply } => {
+                self.handle(Input::WatchReceipts).await?;
+                reply.send(self.receipt_of(key)).ok();
+            }
             #[expect(clippy::panic, reason = "this is what was asked for")]
             Command::Crash => panic!("room `{}` was asked to crash", self.slot.name),
         }
         Ok(())
+    }
+
+    /// Who has that message on disk, of all who could.
+    fn receipt_of(&self, key: Key) -> Result<Receipt, RoomError> {
+        let own = self.shared.signer.author();
+        let holders = self.replica.holders(key).ok_or(RoomError::NoReceipt)?;
+        let on: Vec<AuthorId> = holders.filter(|author| *author != own).collect();
+        let here = self.replica.peers().map(|(_, author)| author).filter(|author| *author != own);
+        let of = here.chain(on.iter().copied()).collect::<BTreeSet<_>>().len();
+        Ok(Receipt { on, of })
     }
 
     /// The name that the own author goes by, or will once it says something.
