@@ -58,6 +58,7 @@ mod lan_itself;
 mod layering;
 mod leaving;
 mod library;
+mod receipts;
 mod refusals;
 mod rooms;
 mod terminal;

@@ -4,10 +4,12 @@
 //! events, of which the library drops what is too old and says so, nor lines.
 
 mod finish;
+mod receipts;
 
 pub(crate) use finish::delivered;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::convert::Infallible;
 use std::time::Duration;
 
 use distchat_node::{Event, Events, MAX_BODY, Node, RoomError, RoomName};
@@ -58,6 +60,8 @@ pub(crate) struct Session {
     /// Rooms that have synced, where something may still be missing.
     synced: BTreeSet<RoomName>,
     missing: Option<BoxFuture<'static, Option<Report>>>,
+    /// For programs, which are told who has what was said here.
+    receipts: Option<BoxFuture<'static, Infallible>>,
     ticks: Interval,
 }
 
@@ -107,6 +111,7 @@ impl Session {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             events: node.events(),
+            receipts: (!front.is_text()).then(|| receipts::watch(node.clone()).boxed()),
             node,
             front,
             signals,
@@ -214,6 +219,7 @@ impl Session {
             outcome = maybe(&mut self.running) => Step::Ran(outcome),
             input = self.front.stdin.next(), if self.waiting.len() < WAITING => Step::Input(input),
             report = maybe(&mut self.missing) => Step::Missing(report),
+            never = maybe(&mut self.receipts) => match never {},
             _ = self.ticks.tick(), if ticking && !pending => Step::Tick,
             () = maybe(&mut self.leaving) => Step::TimeToGo,
         }
