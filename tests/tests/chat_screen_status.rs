@@ -2,9 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use distchat_tests::{Link, Machine, skip};
+use distchat_tests::{Link, Machine, Screen, skip};
 
-use crate::chat_screen::{SIZE, bar, enter, sit, wait_company, write_down};
+use crate::chat_screen::{SIZE, bar, enter, sit, transcript, wait_company, write_down};
 
 #[test]
 fn the_bar_tells_who_is_there_and_whether_all_is_here() {
@@ -47,6 +47,22 @@ fn the_bar_tells_how_far_a_long_history_is_here() {
     assert!(held < LINES, "{held}");
     link.open();
     ann.wait("all", |screen| screen.contains("│ line 6000.") && bar(screen).contains("1 peer · in sync"));
+}
+
+#[test]
+fn one_sees_on_how_many_disks_is_what_one_said() {
+    let machine = Machine::loopback();
+    let ann = sit(machine.chat("ann").options(["--memory"]), SIZE);
+    enter(&ann, "is anybody there?");
+    let ends = |end: &'static str| {
+        move |screen: &Screen| {
+            transcript(screen).iter().any(|row| row.contains("│ is anybody there?") && row.trim_end().ends_with(end))
+        }
+    };
+    ann.wait("that nobody has it", ends(" ○"));
+    let bob = machine.chat("bob").options(["--memory"]).start();
+    bob.wait_text("is anybody there?");
+    ann.wait("that everybody has it", ends(" ✓"));
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub(super) enum Effect {
     Load { room: RoomName, number: u64, load: Load, horizon: Key },
     /// Find out who is in a room.
     Members(RoomName),
+    /// Find out on whose disks own messages are.
+    Receipts { room: RoomName, keys: Vec<Key> },
     /// Find out what a room is about, and what is dated in the future there.
     Look { room: RoomName, horizon: Key },
     /// Say something.
@@ -175,11 +177,14 @@ impl App {
 
     /// A second has passed: what is looked up now and then.
     pub(super) fn tick(&mut self) {
-        if let Some(room) = self.room_mut()
-            && std::mem::take(&mut room.names_stale)
-        {
-            let name = room.name.clone();
-            self.effects.push(Effect::Members(name));
+        let Some(room) = self.room_mut() else { return };
+        let (name, names_stale) = (room.name.clone(), std::mem::take(&mut room.names_stale));
+        let keys = room.transcript.unconfirmed();
+        if names_stale {
+            self.effects.push(Effect::Members(name.clone()));
+        }
+        if !keys.is_empty() {
+            self.effects.push(Effect::Receipts { room: name, keys });
         }
     }
 }

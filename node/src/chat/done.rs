@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use distchat_node::{Found, Indexing, Member, Message, RoomName, RoomTopic};
+use distchat_node::{Found, Indexing, Key, Member, Message, RoomName, RoomTopic};
 
 use super::app::{App, Effect, Say};
 use super::names::Names;
 use super::popup::Popup;
 use super::status::thousands;
-use super::transcript::{Load, Loaded};
+use super::transcript::{Disks, Load, Loaded};
 use crate::cli::execute::Outcome;
 use crate::cli::report::{Line, Report};
 
@@ -24,6 +24,11 @@ pub(super) enum Done {
     Members {
         room: RoomName,
         members: Vec<Member>,
+    },
+    /// On how many other disks messages are, of how many.
+    Receipts {
+        room: RoomName,
+        receipts: Vec<(Key, Disks)>,
     },
     Looked {
         room: RoomName,
@@ -73,6 +78,11 @@ impl App {
             Done::Members { room, members } => {
                 if let Some(room) = self.room_named(&room) {
                     room.names = Names::new(members);
+                }
+            }
+            Done::Receipts { room, receipts } => {
+                if let Some(room) = self.room_named(&room) {
+                    receipts.into_iter().for_each(|(key, disks)| room.transcript.confirmed(key, disks));
                 }
             }
             Done::Looked { room, topic, future } => {

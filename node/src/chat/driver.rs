@@ -309,6 +309,7 @@ impl Chat {
                     self.doing.push(effects::load(node, room, number, load, horizon).map(Some).boxed());
                 }
                 Effect::Members(room) => self.doing.push(effects::members(node, room).boxed()),
+                Effect::Receipts { room, keys } => self.doing.push(effects::receipts(node, room, keys).boxed()),
                 Effect::Look { room, horizon } => self.doing.push(effects::look(node, room, horizon).boxed()),
                 Effect::Say { room, what } if self.turns.len() < IN_FLIGHT => {
                     self.turns.push_back(Turn::Say { room, what });

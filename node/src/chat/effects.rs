@@ -1,10 +1,10 @@
 //! Doing what the chat wants, with the library.
 
-use distchat_node::{Key, Node, Room, RoomError, RoomName};
+use distchat_node::{Key, Node, Receipt, Room, RoomError, RoomName};
 
 use super::app::Say;
 use super::done::Done;
-use super::transcript::{Load, Loaded};
+use super::transcript::{Disks, Load, Loaded};
 
 /// How many messages are found at most.
 const FOUND: usize = 200;
@@ -59,6 +59,17 @@ async fn lines(node: &Node, name: &RoomName, load: Load, horizon: Key) -> Result
 pub(super) async fn members(node: Node, name: RoomName) -> Option<Done> {
     let members = room(&node, &name).ok()?.members(MEMBERS).await.ok()?;
     Some(Done::Members { room: name, members })
+}
+
+/// On how many other disks own messages are, as far as that is known: not of those that were said before this run.
+pub(super) async fn receipts(node: Node, name: RoomName, keys: Vec<Key>) -> Option<Done> {
+    let room = room(&node, &name).ok()?;
+    let receipts = room.receipts(&keys).await.ok()?;
+    let disks = receipts.into_iter().map(|receipt| match receipt {
+        Some(Receipt { on, of }) => Disks::On(on.len(), of),
+        None => Disks::Untold,
+    });
+    Some(Done::Receipts { room: name, receipts: keys.into_iter().zip(disks).collect() })
 }
 
 /// What a room is about, and what is dated in the future there.

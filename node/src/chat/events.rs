@@ -26,7 +26,7 @@ impl App {
                     room.transcript.reacted(reaction);
                 }
             }
-            // Nothing is shown of who has what yet.
+            // It is looked up once a second for what is on the screen.
             Event::Receipt { .. } => {}
             Event::Topic { room, topic } => {
                 if let Some(room) = self.room_named(&room)

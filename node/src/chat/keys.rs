@@ -31,6 +31,7 @@ const KEYS: &[(&str, &str)] = &[
     ("F3", "notices once more"),
     ("Ctrl-L", "draw the screen anew"),
     ("Ctrl-D", "leave once somebody has what you wrote; Ctrl-C at once"),
+    ("○ ✓3/5 ✓", "what you said is on nobody else's disk, on 3 of 5, on all"),
 ];
 
 impl App {

@@ -23,6 +23,8 @@ const NEAR: usize = 100;
 const MEANWHILE: usize = 1_024;
 /// How many people's reactions to one message are looked at.
 const REACTIONS: usize = 500;
+/// For how many messages receipts are looked up at once.
+const RECEIPTS: usize = 64;
 /// How many late arrivals are pointed out.
 const EARLIER: usize = 10_000;
 /// Less than that is not worth telling: messages overtake each other on the way.
@@ -37,6 +39,20 @@ pub(super) struct Entry {
     pub(super) message: Arc<Message>,
     /// What is thought of it: each author's last word, even if that takes back the one before.
     pub(super) reactions: Vec<Reaction>,
+    /// Of what the own author said.
+    pub(super) disks: Disks,
+}
+
+/// On how many other disks a message is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Disks {
+    /// Nobody has asked.
+    #[default]
+    Unknown,
+    /// Nobody can tell: it was said before this run.
+    Untold,
+    /// On so many of so many.
+    On(usize, usize),
 }
 
 /// What the reader looks at.
@@ -250,13 +266,14 @@ impl Transcript {
         let Loaded { messages, reactions, from_start, to_end } = loaded;
         let first = messages.first().map(|message| message.key);
         let last = messages.last().map(|message| message.key);
+        let mut known = BTreeMap::new();
         let (from, to) = match (load, self.covered) {
             (Load::Before(edge, _), Some((from, to))) if from == edge => (first.unwrap_or(from), to),
             (Load::After(edge, _), Some((from, to))) if to == edge => (from, last.unwrap_or(to)),
             // The window has moved meanwhile.
             (Load::Before(..) | Load::After(..), _) => return,
             (Load::Newest(_) | Load::Around(..), _) => {
-                self.entries.clear();
+                known = std::mem::take(&mut self.entries);
                 self.held.clear();
                 self.held_reactions.clear();
                 (first.unwrap_or(END), last.unwrap_or(Key::MIN))
@@ -266,7 +283,11 @@ impl Transcript {
         let to = if to_end { END } else { to };
         self.covered = (from <= to).then_some((from, to));
         for message in messages {
+            let key = message.key;
             self.insert(Arc::new(message));
+            if let Some(Entry { disks, .. }) = known.remove(&key) {
+                self.confirmed(key, disks);
+            }
         }
         for reaction in reactions {
             self.think(reaction);
@@ -324,8 +345,9 @@ impl Transcript {
     fn insert(&mut self, message: Arc<Message>) {
         if !self.muted.contains(&message.author) {
             let key = message.key;
-            let reactions = self.entries.remove(&key).map(|entry| entry.reactions).unwrap_or_default();
-            self.entries.insert(key, Entry { message, reactions });
+            let (reactions, disks) =
+                self.entries.remove(&key).map(|entry| (entry.reactions, entry.disks)).unwrap_or_default();
+            self.entries.insert(key, Entry { message, reactions, disks });
         }
     }
 
@@ -359,6 +381,27 @@ impl Transcript {
             Some(_) => {}
             None if full => {}
             None => entry.reactions.push(reaction),
+        }
+    }
+
+    /// The own messages on the screen that others may not have yet, as far as is known; not too many.
+    pub(super) fn unconfirmed(&self) -> Vec<Key> {
+        let Some(Seen { first, last, .. }) = self.seen else { return Vec::new() };
+        let open = |entry: &Entry| {
+            entry.message.own
+                && match entry.disks {
+                    Disks::Unknown => true,
+                    Disks::Untold => false,
+                    Disks::On(on, of) => on == 0 || on < of,
+                }
+        };
+        self.entries.range(first..=last).filter(|(_, entry)| open(entry)).map(|(key, _)| *key).take(RECEIPTS).collect()
+    }
+
+    /// An own message is on so many other disks.
+    pub(super) fn confirmed(&mut self, key: Key, disks: Disks) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.disks = disks;
         }
     }
 

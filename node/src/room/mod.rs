@@ -213,7 +213,15 @@ impl Room {
     /// # Errors
     /// If there are no receipts for that message, or the room has failed or was left.
     pub async fn receipt(&self, key: Key) -> Result<Receipt, RoomError> {
-        self.call(|reply| Command::Receipt { key, reply }).await
+        self.receipts(&[key]).await?.pop().flatten().ok_or(RoomError::NoReceipt)
+    }
+
+    /// The same of several messages, in their order; `None` for those that there are no receipts for.
+    ///
+    /// # Errors
+    /// If the room has failed or was left.
+    pub async fn receipts(&self, of: &[Key]) -> Result<Vec<Option<Receipt>>, RoomError> {
+        self.call(|reply| Command::Receipts { of: of.to_vec(), reply }).await
     }
 
     /// Waits until a message that was said here is on the disks of so many others, however long that takes; they may come

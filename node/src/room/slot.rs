@@ -118,7 +118,7 @@ pub(crate) enum Command {
     Members { at_most: usize, reply: Reply<Vec<event::Member>> },
     Fingerprint { reply: Reply<FingerprintInfo> },
     Delivered { reply: Reply<bool> },
-    Receipt { key: Key, reply: Reply<event::Receipt> },
+    Receipts { of: Vec<Key>, reply: Reply<Vec<Option<event::Receipt>>> },
     Crash,
 }
 

@@ -333,9 +333,9 @@ impl Task {
                 self.handle(Input::WatchReceipts).await?;
                 reply.send(Ok(self.replica.delivered())).ok();
             }
-            Command::Receipt { key, reply } => {
+            Command::Receipts { of, reply } => {
                 self.handle(Input::WatchReceipts).await?;
-                reply.send(self.receipt_of(key)).ok();
+                reply.send(Ok(of.into_iter().map(|key| self.receipt_of(key)).collect())).ok();
             }
             #[expect(clippy::panic, reason = "this is what was asked for")]
             Command::Crash => panic!("room `{}` was asked to crash", self.slot.name),
@@ -344,13 +344,13 @@ impl Task {
     }
 
     /// Who has that message on disk, of all who could.
-    fn receipt_of(&self, key: Key) -> Result<Receipt, RoomError> {
+    fn receipt_of(&self, key: Key) -> Option<Receipt> {
         let own = self.shared.signer.author();
-        let holders = self.replica.holders(key).ok_or(RoomError::NoReceipt)?;
+        let holders = self.replica.holders(key)?;
         let on: Vec<AuthorId> = holders.filter(|author| *author != own).collect();
         let here = self.replica.peers().map(|(_, author)| author).filter(|author| *author != own);
         let of = here.chain(on.iter().copied()).collect::<BTreeSet<_>>().len();
-        Ok(Receipt { on, of })
+        Some(Receipt { on, of })
     }
 
     /// The name that the own author goes by, or will once it says something.

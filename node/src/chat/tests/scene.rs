@@ -17,7 +17,7 @@ use crate::chat::done::Done;
 use crate::chat::draw;
 use crate::chat::gate;
 use crate::chat::theme::{Ground, Theme};
-use crate::chat::transcript::{Load, Loaded};
+use crate::chat::transcript::{Disks, Load, Loaded};
 use crate::cli::clock::Clock;
 use crate::cli::testing::{NOON, author, fingerprint, room_name};
 
@@ -194,6 +194,10 @@ impl Scene {
             Effect::Load { .. } if self.slow => self.waiting.push(effect),
             Effect::Load { .. } => self.load(effect),
             Effect::Members(room) => self.app.done(Done::Members { room, members: self.members.clone() }),
+            Effect::Receipts { room, keys } => {
+                let receipts = keys.into_iter().map(|key| (key, Disks::Untold)).collect();
+                self.app.done(Done::Receipts { room, receipts });
+            }
             Effect::Look { room, .. } => self.app.done(Done::Looked { room, topic: None, future: Vec::new() }),
             effect => self.effects.push(effect),
         }

@@ -7,6 +7,8 @@ use distchat_node::{Event, Form, Message, Reaction, RoomTopic, SyncState};
 
 use super::scene::{OWN, Scene, member, message, nick, who};
 use crate::chat::app::{Effect, Say};
+use crate::chat::done::Done;
+use crate::chat::transcript::Disks;
 use crate::cli::command::Command;
 use crate::cli::testing::{NOON, room_name};
 
@@ -50,6 +52,28 @@ fn busy(width: u16, height: u16) -> Scene {
     scene.missing = 3;
     scene.types("draft 日本");
     scene
+}
+
+#[test]
+fn on_how_many_disks_it_is_stands_behind_what_one_said() {
+    let mut scene = Scene::new(60, 16);
+    let words = "word ".repeat(30);
+    let texts = ["nobody", "some", "all", &words];
+    let own: Vec<Message> = texts.iter().zip(1..).map(|(text, second)| message(second, OWN, text)).collect();
+    own.iter().for_each(|message| scene.arrives(message.clone()));
+    let before = scene.rows();
+    let disks = [(0, 0), (3, 5), (5, 5), (1, 12)].map(|(on, of)| Disks::On(on, of));
+    let receipts = own.iter().map(|message| message.key).zip(disks).collect();
+    scene.app.done(Done::Receipts { room: room_name("general"), receipts });
+    scene.draw();
+    let after = scene.rows();
+    let marks: Vec<&str> = after
+        .iter()
+        .zip(&before)
+        .filter(|(after, before)| after != before)
+        .map(|(after, before)| after.strip_prefix(before.trim_end()).expect("nothing has moved").trim())
+        .collect();
+    assert_eq!(marks, ["○", "✓3/5", "✓", "✓1/12"], "{}", scene.screen());
 }
 
 #[test]
