@@ -13,6 +13,8 @@ use crate::{AuthorId, Key};
 
 /// How many own messages receipts are kept for. Whoever says more in one run waits out the linger time instead.
 pub const MAX_RECEIPTS: usize = 1 << 18;
+/// How many authors' receipts are kept. Whoever makes up more of them is not believed more.
+const MAX_HOLDERS: usize = 1 << 14;
 /// How long peers are asked after somebody last wanted to know.
 const WATCH: Duration = Duration::from_secs(10);
 /// How long to wait before those that lacked something are asked again, the first time and at most: twice as long each time
@@ -141,8 +143,11 @@ impl Replica {
         let AskedReceipts { author, from, count } = asked;
         let held = (0..count).take_while(|at| bit(bits, *at)).count();
         let through = from + held;
+        let confirmed = &self.receipts.confirmed;
+        let known = confirmed.len() < MAX_HOLDERS || confirmed.contains_key(&author);
         // Another process of that author may have said so before.
-        if through > self.receipts.confirmed(&author)
+        if known
+            && through > self.receipts.confirmed(&author)
             && let Some(key) = self.receipts.said.get(through - 1).copied()
         {
             self.receipts.confirmed.insert(author, through);
