@@ -50,6 +50,18 @@ fn some_of(messages: &[Message], which: u64) -> Vec<Message> {
     messages.iter().enumerate().filter(|(at, _)| which >> (at % 64) & 1 == 1).map(|(_, m)| m.clone()).collect()
 }
 
+/// The smallest sets in which the shape of the index could depend on what came last, all of them.
+#[test]
+fn newest_first_makes_the_same_fingerprint() {
+    let (mut writer, mut said) = (room(), Vec::new());
+    for n in 0..70 {
+        said.push(say(&mut writer, &clock(n), b"hello".to_vec()));
+        let mut newest_first = room();
+        merge_all(&mut newest_first, said.iter().rev().map(|message| vec![message.clone()]).collect());
+        assert_eq!(newest_first.fingerprint(), writer.fingerprint(), "{} messages", said.len());
+    }
+}
+
 proptest! {
     #![proptest_config(cases(400))]
 
