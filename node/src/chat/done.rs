@@ -5,10 +5,11 @@ use std::sync::Arc;
 use distchat_node::{Found, Indexing, Key, Member, Message, RoomName, RoomTopic};
 
 use super::app::{App, Effect, Say};
+use super::disks::Disks;
 use super::names::Names;
 use super::popup::Popup;
 use super::status::thousands;
-use super::transcript::{Disks, Load, Loaded};
+use super::transcript::{Load, Loaded};
 use crate::cli::execute::Outcome;
 use crate::cli::report::{Line, Report};
 

@@ -3,8 +3,9 @@
 use distchat_node::{Key, Node, Receipt, Room, RoomError, RoomName};
 
 use super::app::Say;
+use super::disks::Disks;
 use super::done::Done;
-use super::transcript::{Disks, Load, Loaded};
+use super::transcript::{Load, Loaded};
 
 /// How many messages are found at most.
 const FOUND: usize = 200;

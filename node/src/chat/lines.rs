@@ -6,10 +6,11 @@ use distchat_node::{AuthorId, Form, Key, Message};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
+use super::disks::Disks;
 use super::names::{self, Names};
 use super::page::{Block, Layout};
 use super::theme::Theme;
-use super::transcript::{Disks, Entry, Transcript, lateness};
+use super::transcript::{Entry, Transcript, lateness};
 use super::wrap::{Piece, columns, fit, wrap};
 use crate::cli::clock::{self, Clock};
 use crate::cli::escape::{visible, visible_start};
@@ -21,8 +22,6 @@ const WHOLE: usize = 20_000;
 /// From which width on names stand in a column of their own.
 const ALIGNED: usize = 56;
 const WIDE: usize = 96;
-/// How much room is left behind what one says oneself, for on how many disks it is.
-const DISKS: usize = 7;
 
 /// What messages look like, for whom and where.
 pub(super) struct Look<'a> {
@@ -48,13 +47,12 @@ impl Layout for Look<'_> {
         }
         let most = if transcript.expanded.contains(&message.key) { WHOLE } else { FOLDED };
         let first = if rows.len() > lead { indent.clone() } else { head };
-        // What is said of it later must not move any row.
-        let width = if message.own && self.width >= ALIGNED { self.width - DISKS } else { self.width };
+        let marked = message.own && self.width >= ALIGNED;
+        let width = if marked { self.width - Disks::COLUMNS } else { self.width };
         let (mut text, cut) = wrap(first, indent.clone(), &self.text(message, most), width, most);
-        if let (Disks::On(on, of), Some(last)) = (entry.disks, text.last_mut())
-            && width < self.width
-        {
-            self.say_disks(last, on, of);
+        if let (Some(mark), Some(last)) = (entry.disks.mark().filter(|_| marked), text.last_mut()) {
+            let missing = self.width.saturating_sub(last.width() + columns(&mark));
+            last.push_span(Span::styled(format!("{}{mark}", " ".repeat(missing)), self.theme.dim));
         }
         if cut {
             text.push(self.aside(&indent, "… this message goes on; a click or Enter on it shows the rest"));
@@ -220,17 +218,6 @@ impl Look<'_> {
         let mut row = indent.to_vec();
         row.push(Span::styled(fit(text, self.width.saturating_sub(taken)), self.theme.dim));
         Line::from(row)
-    }
-
-    /// On how many other disks a message is, at the end of its last row.
-    fn say_disks(&self, row: &mut Line<'static>, on: usize, of: usize) {
-        let said = match (on, of) {
-            (0, _) => "○".to_owned(),
-            _ if on == of => "✓".to_owned(),
-            _ => format!("✓{}/{}", on.min(99), of.min(99)),
-        };
-        let missing = self.width.saturating_sub(row.width() + columns(&said));
-        row.push_span(Span::styled(format!("{}{said}", " ".repeat(missing)), self.theme.dim));
     }
 
     /// What is thought of the message, if anything, in one row.

@@ -8,6 +8,7 @@
 mod app;
 mod backend;
 mod completion;
+mod disks;
 mod done;
 mod draw;
 mod driver;

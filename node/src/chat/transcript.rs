@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use distchat_node::{AuthorId, Key, Message, MessageId, Reaction, Timestamp};
 
+use super::disks::Disks;
+
 /// How many lines the window holds before it forgets those that are far away.
 const MOST: usize = 2_000;
 /// How many lines are loaded at once.
@@ -41,18 +43,6 @@ pub(super) struct Entry {
     pub(super) reactions: Vec<Reaction>,
     /// Of what the own author said.
     pub(super) disks: Disks,
-}
-
-/// On how many other disks a message is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Disks {
-    /// Nobody has asked.
-    #[default]
-    Unknown,
-    /// Nobody can tell: it was said before this run.
-    Untold,
-    /// On so many of so many.
-    On(usize, usize),
 }
 
 /// What the reader looks at.
@@ -387,14 +377,7 @@ impl Transcript {
     /// The own messages on the screen that others may not have yet, as far as is known; not too many.
     pub(super) fn unconfirmed(&self) -> Vec<Key> {
         let Some(Seen { first, last, .. }) = self.seen else { return Vec::new() };
-        let open = |entry: &Entry| {
-            entry.message.own
-                && match entry.disks {
-                    Disks::Unknown => true,
-                    Disks::Untold => false,
-                    Disks::On(on, of) => on == 0 || on < of,
-                }
-        };
+        let open = |entry: &Entry| entry.message.own && entry.disks.is_open();
         self.entries.range(first..=last).filter(|(_, entry)| open(entry)).map(|(key, _)| *key).take(RECEIPTS).collect()
     }
 

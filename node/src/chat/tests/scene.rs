@@ -13,11 +13,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::chat::app::{App, Effect, Say};
+use crate::chat::disks::Disks;
 use crate::chat::done::Done;
 use crate::chat::draw;
 use crate::chat::gate;
 use crate::chat::theme::{Ground, Theme};
-use crate::chat::transcript::{Disks, Load, Loaded};
+use crate::chat::transcript::{Load, Loaded};
 use crate::cli::clock::Clock;
 use crate::cli::testing::{NOON, author, fingerprint, room_name};
 

@@ -7,8 +7,8 @@ use distchat_node::{Event, Form, Message, Reaction, RoomTopic, SyncState};
 
 use super::scene::{OWN, Scene, member, message, nick, who};
 use crate::chat::app::{Effect, Say};
+use crate::chat::disks::Disks;
 use crate::chat::done::Done;
-use crate::chat::transcript::Disks;
 use crate::cli::command::Command;
 use crate::cli::testing::{NOON, room_name};
 
