@@ -58,6 +58,7 @@ pub(crate) fn deserialize_array<'de, const N: usize, D: Deserializer<'de>>(d: D)
     d.deserialize_bytes(BytesVisitor::<N>)
 }
 
+/// In formats for people these are hex digits, in others byte strings.
 macro_rules! fixed_bytes {
     ($(#[$doc:meta])* $name:ident, $len:literal) => {
         $(#[$doc])*
@@ -96,13 +97,18 @@ macro_rules! fixed_bytes {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-                s.serialize_bytes(&self.0)
+                if s.is_human_readable() { s.collect_str(self) } else { s.serialize_bytes(&self.0) }
             }
         }
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                deserialize_array(d).map(Self)
+                if !d.is_human_readable() {
+                    return deserialize_array(d).map(Self);
+                }
+                let text = String::deserialize(d)?;
+                let wrong = || de::Error::invalid_value(de::Unexpected::Str(&text), &"hex digits, two a byte");
+                Self::from_hex(&text).ok_or_else(wrong)
             }
         }
     };

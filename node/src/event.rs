@@ -1,17 +1,21 @@
-//! What a node tells its users, and how.
+//! What a node tells its users, and how. All of it can be written down by serde, for whoever passes it on.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use distchat_crdt::{AuthorId, Fingerprint, Key, MessageId, RoomName, Timestamp, sync::SyncState};
 use libp2p::{Multiaddr, PeerId};
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
+
+use crate::serial::{as_text, shared};
 
 /// How many events a reader may be behind before it misses some and is told so.
 const EVENT_BUFFER: usize = 32 * 1024;
 
 /// How a message is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Form {
     /// Said to the room.
     Text,
@@ -22,7 +26,7 @@ pub enum Form {
 }
 
 /// What somebody thinks of a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reaction {
     /// Its place in the transcript. Of an author's reactions to a message the last one holds.
     pub key: Key,
@@ -35,7 +39,7 @@ pub struct Reaction {
 }
 
 /// What a room is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomTopic {
     /// Its place in the transcript. The last one holds.
     pub key: Key,
@@ -46,7 +50,7 @@ pub struct RoomTopic {
 }
 
 /// A text message, an action or a reply, as people are shown it. Texts and nicks are raw: whoever shows them escapes them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// The hash of all its bytes.
     pub id: MessageId,
@@ -78,7 +82,7 @@ pub struct Message {
 }
 
 /// What state a room's task is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomState {
     /// It runs.
     Open,
@@ -91,7 +95,7 @@ pub enum RoomState {
 }
 
 /// A room in brief.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomInfo {
     /// Its name.
     pub name: RoomName,
@@ -115,7 +119,7 @@ pub struct RoomInfo {
 }
 
 /// Somebody who wrote in a room, or is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Who.
     pub author: AuthorId,
@@ -137,7 +141,7 @@ pub struct Member {
 
 /// On whose disks a message is, besides the own: by what their nodes have answered, each bound to its author's key, and never
 /// by what was sent to them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// Those who have it.
     pub on: Vec<AuthorId>,
@@ -146,7 +150,7 @@ pub struct Receipt {
 }
 
 /// What a room holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FingerprintInfo {
     /// How many messages of all kinds.
     pub messages: u64,
@@ -157,9 +161,10 @@ pub struct FingerprintInfo {
 }
 
 /// A connected peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerInfo {
     /// Its transport identity, fresh for every process.
+    #[serde(with = "as_text")]
     pub peer_id: PeerId,
     /// Its author, once proven in a room that both are in.
     pub author: Option<AuthorId>,
@@ -172,7 +177,7 @@ pub struct PeerInfo {
 }
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// A room's task changed its state.
     Room {
@@ -190,6 +195,7 @@ pub enum Event {
         /// Which room.
         room: RoomName,
         /// The message, which all readers share.
+        #[serde(with = "shared")]
         message: Arc<Message>,
     },
     /// An author goes by a name from a place in the transcript on, which may be before messages that were shown already:
@@ -231,6 +237,7 @@ pub enum Event {
     /// A peer was connected, has proven who its author is, or is gone.
     Peer {
         /// Which peer.
+        #[serde(with = "as_text")]
         peer_id: PeerId,
         /// Its author, once proven.
         author: Option<AuthorId>,
@@ -244,6 +251,7 @@ pub enum Event {
         /// Which room.
         room: RoomName,
         /// Which peer.
+        #[serde(with = "as_text")]
         peer_id: PeerId,
         /// How many messages came in the session that found so.
         received: u64,
@@ -272,7 +280,7 @@ pub enum Event {
     /// Something that a person should know.
     Warning {
         /// A short name for programs.
-        code: &'static str,
+        code: Cow<'static, str>,
         /// What is wrong and what to do.
         message: String,
     },

@@ -31,6 +31,7 @@ mod profile;
 pub mod restart;
 mod room;
 mod search;
+mod serial;
 mod store;
 mod supervisor;
 

@@ -364,7 +364,7 @@ async fn watch_network(
                 if !stop.is_cancelled() {
                     let why = ended.err().map_or_else(|| "it ended by itself".to_owned(), |error| error.to_string());
                     let message = format!("the network has stopped ({why}): messages stay on this node until it is started again");
-                    shared.events.emit(Event::Warning { code: "network-stopped", message });
+                    shared.events.emit(Event::Warning { code: "network-stopped".into(), message });
                     stop.cancelled().await;
                 }
                 return;
@@ -378,7 +378,7 @@ async fn watch_network(
                 let author = shared.forget_proof(&peer);
                 shared.events.emit(Event::Peer { peer_id: peer, author, connected: false, address });
             }
-            NetEvent::Warning { code, message } => shared.events.emit(Event::Warning { code, message }),
+            NetEvent::Warning { code, message } => shared.events.emit(Event::Warning { code: code.into(), message }),
             NetEvent::ListenersChanged => {}
         }
     }

@@ -1,11 +1,12 @@
 //! What is found when somebody looks for words.
 
 use distchat_crdt::{AuthorId, RoomName, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::{event::Message, room, store};
 
 /// What [`crate::Node::search`] has found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
     /// The lines, the newest first.
     pub hits: Vec<Hit>,
@@ -14,7 +15,7 @@ pub struct Found {
 }
 
 /// A line with the words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hit {
     /// The room it was said in, which may not be open.
     pub room: RoomName,
@@ -24,7 +25,7 @@ pub struct Hit {
 }
 
 /// How far the index of a profile's messages is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Indexing {
     /// How many messages of all kinds it has taken in.
     pub done: u64,

@@ -1,9 +1,11 @@
 //! How a replica stands with its peers, for people to see.
 
+use serde::{Deserialize, Serialize};
+
 use super::Replica;
 
 /// How a replica stands with its peers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SyncState {
     /// No peer is in the room.
     Alone,
