@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use libp2p::Multiaddr;
 
+use crate::{error::StartError, profile};
+
 /// How to start a [`crate::Node`].
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -40,6 +42,20 @@ pub(crate) fn default_run_dir() -> PathBuf {
     #[cfg(not(unix))]
     let whose = std::env::var("USERNAME").unwrap_or_default();
     std::env::temp_dir().join(format!("distchat-{whose}"))
+}
+
+impl Config {
+    /// Where the profile is, or would be: [`crate::Node::directory`] of a node that is started with this. `None` in memory.
+    ///
+    /// # Errors
+    /// If the profile's name cannot be used, or the system tells no home directory.
+    pub fn directory(&self) -> Result<Option<PathBuf>, StartError> {
+        if self.memory {
+            return Ok(None);
+        }
+        let (_, directory) = profile::directory(self.data_dir.as_deref(), &self.profile)?;
+        Ok(Some(directory))
+    }
 }
 
 impl Default for Config {

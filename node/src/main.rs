@@ -1,5 +1,6 @@
 //! `distchat`: the chat on the command line, a client of the library like any other.
 
+mod attach;
 mod chat;
 mod cli;
 

@@ -89,12 +89,7 @@ pub(crate) struct Profile {
 impl Profile {
     /// Takes hold of a profile, and makes it if it is new. `None`: in the user's data directory. Blocks.
     pub(crate) fn open(data_dir: Option<&Path>, name: &str) -> Result<Self, ProfileError> {
-        check_name(name)?;
-        let data_dir = match data_dir {
-            Some(dir) => dir.to_owned(),
-            None => default_data_dir().ok_or(ProfileError::NoDataDir)?,
-        };
-        let dir = data_dir.join(name);
+        let (data_dir, dir) = directory(data_dir, name)?;
         let io = |path: &Path, error| ProfileError::Io { path: path.to_owned(), error };
         let mut warnings = Vec::new();
         create_private_dir(&dir).and_then(|()| sync_dir(&data_dir)).map_err(|error| io(&dir, error))?;
@@ -143,6 +138,17 @@ impl Profile {
     pub(crate) fn warnings(&self) -> &[String] {
         &self.warnings
     }
+}
+
+/// Where the profiles are, and where this one is, or would be.
+pub(crate) fn directory(data_dir: Option<&Path>, name: &str) -> Result<(PathBuf, PathBuf), ProfileError> {
+    check_name(name)?;
+    let data_dir = match data_dir {
+        Some(dir) => dir.to_owned(),
+        None => default_data_dir().ok_or(ProfileError::NoDataDir)?,
+    };
+    let dir = data_dir.join(name);
+    Ok((data_dir, dir))
 }
 
 fn check_name(name: &str) -> Result<(), ProfileError> {

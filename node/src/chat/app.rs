@@ -129,6 +129,10 @@ impl App {
         self.now = now;
         self.peers = peers;
         for info in infos {
+            // Another program that uses the node may have opened it.
+            if self.room_named(&info.name).is_none() {
+                self.open(info.name.clone());
+            }
             if let Some(room) = self.room_named(&info.name) {
                 room.info = Some(info);
                 for message in room.due() {

@@ -125,8 +125,11 @@ impl App {
     fn ran(&mut self, from: Option<RoomName>, outcome: Outcome) {
         let mut data = Vec::new();
         for report in &outcome.reports {
-            if matches!(report, Report::Switched(_)) {
-                // One sees it.
+            if let Report::Switched(info) = report {
+                // One sees it. If another program has opened it, there is no event.
+                if self.room_named(&info.name).is_none() {
+                    self.open(info.name.clone());
+                }
                 continue;
             }
             let error = matches!(report, Report::Error { .. });

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use distchat_node::{Events, Node, RoomName};
+use distchat_node::RoomName;
 use futures::FutureExt;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -19,6 +19,7 @@ use super::memory::Memory;
 use super::notify::{Desktop, Notify};
 use super::screen::Screen;
 use super::{draw, effects};
+use crate::attach::{Client, Events, Told};
 use crate::cli::args::Args;
 use crate::cli::clock;
 use crate::cli::command::Command;
@@ -43,7 +44,7 @@ const STOPPING: Duration = Duration::from_secs(10);
 
 /// The chat and everything around it.
 pub(super) struct Chat {
-    node: Node,
+    node: Client,
     events: Events,
     app: App,
     screen: Screen,
@@ -92,7 +93,7 @@ enum Turn {
 enum Step {
     Signal,
     Key(Option<std::io::Result<crossterm::event::Event>>),
-    Event(Option<distchat_node::Event>),
+    Event(Option<Told>),
     Done(Option<Done>),
     Log(Option<String>),
     Tick,
@@ -102,8 +103,8 @@ enum Step {
 
 impl Chat {
     /// A chat that has not begun.
-    pub(super) fn new(
-        node: Node,
+    pub(super) async fn new(
+        node: Client,
         app: App,
         (screen, keys): (Screen, Keyboard),
         signals: Signals,
@@ -112,7 +113,7 @@ impl Chat {
     ) -> Self {
         let now = Instant::now();
         Self {
-            events: node.events(),
+            events: node.events().await,
             node,
             app,
             screen,
@@ -227,12 +228,12 @@ impl Chat {
             }
             Step::Event(Some(event)) => {
                 let begun = Instant::now();
-                self.app.event(event);
+                self.told(event);
                 loop {
                     // Out of tokio's co-operative budget, which is used up long before. The end shows itself again.
                     let next = tokio::task::unconstrained(self.events.next());
                     let Some(Some(event)) = next.now_or_never() else { break };
-                    self.app.event(event);
+                    self.told(event);
                     if begun.elapsed() >= BATCH {
                         break;
                     }
@@ -261,6 +262,14 @@ impl Chat {
             self.frame_due = Some(self.frame_due.map_or(due, |already| already.min(due)));
         }
         self.perform()
+    }
+
+    fn told(&mut self, told: Told) {
+        match told {
+            Told::Event(event) => self.app.event(event),
+            Told::Gone => self.app.node_gone(),
+            Told::Back => self.app.node_back(),
+        }
     }
 
     fn draw(&mut self) -> std::io::Result<()> {

@@ -1,11 +1,12 @@
 //! Doing what the chat wants, with the library.
 
-use distchat_node::{Key, Node, Receipt, Room, RoomError, RoomName};
+use distchat_node::{Key, Receipt, RoomError, RoomName};
 
 use super::app::Say;
 use super::disks::Disks;
 use super::done::Done;
 use super::transcript::{Load, Loaded};
+use crate::attach::{Client, Problem, Room};
 
 /// How many messages are found at most.
 const FOUND: usize = 200;
@@ -14,28 +15,28 @@ const MEMBERS: usize = 1_000;
 /// How many future-dated messages are looked at.
 const FUTURE: usize = 200;
 
-fn room(node: &Node, name: &RoomName) -> Result<Room, RoomError> {
-    node.room(name).ok_or_else(|| RoomError::Left(name.clone()))
+fn room(node: &Client, name: &RoomName) -> Result<Room, Problem> {
+    node.room(name).ok_or_else(|| RoomError::Left(name.clone()).into())
 }
 
 /// Loads a part of a room's transcript, up to the horizon.
-pub(super) async fn load(node: Node, name: RoomName, number: u64, load: Load, horizon: Key) -> Done {
+pub(super) async fn load(node: Client, name: RoomName, number: u64, load: Load, horizon: Key) -> Done {
     let result = lines(&node, &name, load, horizon).await.map_err(|error| error.to_string());
     Done::Loaded { room: name, number, load, result }
 }
 
-async fn lines(node: &Node, name: &RoomName, load: Load, horizon: Key) -> Result<Loaded, RoomError> {
+async fn lines(node: &Client, name: &RoomName, load: Load, horizon: Key) -> Result<Loaded, Problem> {
     let room = room(node, name)?;
     let mut loaded = Loaded::default();
     let before = async |key: Key, count: usize| {
         let messages = room.messages_before(key, count).await?;
-        Ok::<_, RoomError>((messages.len() < count, messages))
+        Ok::<_, Problem>((messages.len() < count, messages))
     };
     let after = async |key: Key, count: usize| {
         let mut messages = room.messages_after(key, count).await?;
         let all = messages.len();
         messages.retain(|message| message.key < horizon);
-        Ok::<_, RoomError>((messages.len() < count || all < count, messages))
+        Ok::<_, Problem>((messages.len() < count || all < count, messages))
     };
     match load {
         Load::Newest(count) => {
@@ -57,13 +58,13 @@ async fn lines(node: &Node, name: &RoomName, load: Load, horizon: Key) -> Result
 }
 
 /// Who is in a room.
-pub(super) async fn members(node: Node, name: RoomName) -> Option<Done> {
+pub(super) async fn members(node: Client, name: RoomName) -> Option<Done> {
     let members = room(&node, &name).ok()?.members(MEMBERS).await.ok()?;
     Some(Done::Members { room: name, members })
 }
 
 /// On how many other disks own messages are, as far as that is known: not of those that were said before this run.
-pub(super) async fn receipts(node: Node, name: RoomName, keys: Vec<Key>) -> Option<Done> {
+pub(super) async fn receipts(node: Client, name: RoomName, keys: Vec<Key>) -> Option<Done> {
     let room = room(&node, &name).ok()?;
     let receipts = room.receipts(&keys).await.ok()?;
     let disks = receipts.into_iter().map(|receipt| match receipt {
@@ -74,7 +75,7 @@ pub(super) async fn receipts(node: Node, name: RoomName, keys: Vec<Key>) -> Opti
 }
 
 /// What a room is about, and what is dated in the future there.
-pub(super) async fn look(node: Node, name: RoomName, horizon: Key) -> Option<Done> {
+pub(super) async fn look(node: Client, name: RoomName, horizon: Key) -> Option<Done> {
     let room = room(&node, &name).ok()?;
     let future = room.messages_after(horizon, FUTURE).await.ok()?;
     let topic = room.topic().await.ok()?;
@@ -82,13 +83,13 @@ pub(super) async fn look(node: Node, name: RoomName, horizon: Key) -> Option<Don
 }
 
 /// Searches all rooms.
-pub(super) async fn search(node: Node, words: String) -> Done {
+pub(super) async fn search(node: Client, words: String) -> Done {
     let result = node.search(&words, FOUND).await.map_err(|error| error.to_string());
     Done::Found { words, result }
 }
 
 /// Says something. Nothing is to be told if that went well: it comes back as an event.
-pub(super) async fn say(node: Node, name: RoomName, what: Say) -> Option<Done> {
+pub(super) async fn say(node: Client, name: RoomName, what: Say) -> Option<Done> {
     let said = async {
         let room = room(&node, &name)?;
         match &what {

@@ -51,12 +51,27 @@ impl App {
                 self.notice(&report::forked(&room, &who), true);
             }
             // The screen shows what is, not what happened, so nothing is missed for good.
-            Event::Lagged { .. } => self.rooms.iter_mut().for_each(|room| {
-                room.transcript.refresh();
-                room.names_stale = true;
-            }),
+            Event::Lagged { .. } => self.look_anew(),
             Event::Warning { message, .. } => self.notice(&message, true),
         }
+    }
+
+    fn look_anew(&mut self) {
+        for room in &mut self.rooms {
+            room.transcript.refresh();
+            room.names_stale = true;
+        }
+    }
+
+    /// The node, which another process runs, has ended.
+    pub(super) fn node_gone(&mut self) {
+        self.notice("the node that this chat uses has ended; waiting for another", true);
+    }
+
+    /// There is a node again.
+    pub(super) fn node_back(&mut self) {
+        self.notice("there is a node again", false);
+        self.look_anew();
     }
 
     fn who(&mut self, room: &RoomName, author: AuthorId) -> String {

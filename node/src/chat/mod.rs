@@ -1,4 +1,4 @@
-//! The chat on a terminal, full screen: a client of the library, which it knows by [`Node`], rooms and events alone.
+//! The chat on a terminal, full screen: which knows the library by what [`crate::attach`] makes of it alone: a node, rooms and events.
 //!
 //! [`app`] is what the chat is: a state machine that takes what happens ([`events`], [`keys`], [`typed`]) and says what is to
 //! be done ([`effects`], and what comes of them, [`done`]). [`transcript`] is the part of the history that is at hand,
@@ -40,7 +40,6 @@ mod wrap;
 
 use std::path::Path;
 
-use distchat_node::Node;
 use tokio::sync::mpsc;
 
 use self::app::App;
@@ -50,6 +49,7 @@ use self::log::LogFile;
 use self::memory::Memory;
 use self::screen::Screen;
 use self::theme::{Ground, Theme};
+use crate::attach::Client;
 use crate::cli::Failure;
 use crate::cli::args::Args;
 use crate::cli::clock::Clock;
@@ -57,7 +57,7 @@ use crate::cli::signals::Signals;
 
 /// Runs the chat until its user leaves.
 pub(crate) async fn run(
-    node: Node,
+    node: Client,
     args: &Args,
     signals: Signals,
     logs: Option<mpsc::Receiver<String>>,
@@ -76,13 +76,13 @@ pub(crate) async fn run(
             return Err(failed(error));
         }
     };
-    let mut chat = Chat::new(node, app, terminal, signals, memory, args);
+    let mut chat = Chat::new(node, app, terminal, signals, memory, args).await;
     chat.log(logs, log);
     chat.run(args.rooms.clone()).await.map_err(failed)
 }
 
 /// What a former run remembered, which the chat goes on from, and the log's file. What is wrong with either is told.
-async fn remembered(node: &Node, app: &mut App) -> (Memory, Option<LogFile>) {
+async fn remembered(node: &Client, app: &mut App) -> (Memory, Option<LogFile>) {
     let Some(directory) = node.directory().map(Path::to_owned) else { return (Memory::default(), None) };
     let opened = tokio::task::spawn_blocking(move || (Memory::read(&directory), LogFile::open(&directory))).await;
     let Ok((memory, log)) = opened else { return (Memory::default(), None) };

@@ -15,6 +15,7 @@ use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser};
 use distchat_node::{Multiaddr, RoomName};
 use tracing_subscriber::EnvFilter;
 
+use super::commands::Verb;
 use crate::chat::notify::Notify;
 use crate::chat::theme::Ground;
 
@@ -22,14 +23,23 @@ use crate::chat::theme::Ground;
 /// told as notices.
 const LOG: &str = "off,distchat=warn,distchat_node=warn,distchat_node::supervisor=off,distchat_crdt=warn";
 
+/// Where the options are listed that no command has for itself.
+const EVERYWHERE: &str = "Options of the chat and of every command";
+
 /// A group chat without a server, for people on one network.
 ///
 /// Nodes find each other by themselves, talk to each other directly, and keep every room's whole history.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "distchat", version, max_term_width = 100)]
+#[command(
+    name = "distchat",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = false,
+    disable_help_subcommand = true
+)]
 pub(crate) struct Args {
-    /// `config`: print the options in force, and where they come from, as a file
-    #[arg(value_name = "COMMAND", value_parser = verb)]
+    /// What to do instead of chatting.
+    #[command(subcommand)]
     pub(crate) verb: Option<Verb>,
 
     /// Read options from this file instead of the usual one
@@ -110,29 +120,24 @@ pub(crate) enum Refusal {
     Wrong(String),
 }
 
-/// What to do instead of chatting. A word among the options rather than a command of its own, so that options may stand
-/// before and after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verb {
-    /// Tell what is in force.
-    Config,
-}
-
 /// The command line as it is parsed. A flag can be taken back (`--json=false`): what the file says would be for ever
 /// otherwise. So every option has a value.
 pub(crate) fn command() -> clap::Command {
-    let command = Args::command().mut_args(|arg| match arg.get_action() {
-        ArgAction::SetTrue => arg
-            .action(ArgAction::Set)
-            .num_args(0..=1)
-            .require_equals(true)
-            .value_name("BOOL")
-            .value_parser(BoolishValueParser::new())
-            .default_missing_value("true")
-            .default_value("false")
-            .hide_default_value(true)
-            .hide_possible_values(true),
-        _ => arg,
+    // Options may stand before and behind a command.
+    let command = Args::command().mut_args(|arg| arg.global(true).help_heading(EVERYWHERE)).mut_args(|arg| {
+        match arg.get_action() {
+            ArgAction::SetTrue => arg
+                .action(ArgAction::Set)
+                .num_args(0..=1)
+                .require_equals(true)
+                .value_name("BOOL")
+                .value_parser(BoolishValueParser::new())
+                .default_missing_value("true")
+                .default_value("false")
+                .hide_default_value(true)
+                .hide_possible_values(true),
+            _ => arg,
+        }
     });
     command.after_help(help::more())
 }
@@ -160,15 +165,9 @@ pub(crate) fn in_one_line(error: &clap::Error) -> String {
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
     let text = lines.collect::<Vec<_>>().join(" ");
     let text = text.strip_prefix("error: ").unwrap_or(&text);
-    format!("{text} (see distchat --help)")
-}
-
-fn verb(text: &str) -> Result<Verb, String> {
     // Whoever writes a room's name there is told how that is done.
-    match text {
-        "config" => Ok(Verb::Config),
-        _ => Err("the only command is `config`; a room is opened with --room".to_owned()),
-    }
+    let room = if error.kind() == ErrorKind::InvalidSubcommand { "; a room is opened with --room" } else { "" };
+    format!("{text}{room} (see distchat --help)")
 }
 
 /// A profile becomes the name of a directory.
@@ -195,7 +194,7 @@ pub(crate) fn address(text: &str) -> Result<Multiaddr, String> {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let wrong = || "give a number of seconds from 0 to 86400".to_owned();
     let seconds: f64 = text.parse().map_err(|_| wrong())?;
     if (0.0..=86_400.0).contains(&seconds) { Ok(Duration::from_secs_f64(seconds)) } else { Err(wrong()) }
@@ -296,7 +295,7 @@ mod tests {
 
     #[test]
     fn the_word_config_may_stand_anywhere() {
-        for line in [&["config", "--json"][..], &["--json", "config"], &["--json", "--", "config"]] {
+        for line in [&["config", "--json"][..], &["--json", "config"]] {
             let args = parsed(line).unwrap();
             assert!(args.json && args.verb == Some(Verb::Config), "{line:?}");
         }

@@ -3,6 +3,7 @@
 use distchat_node::{Multiaddr, RoomName};
 
 use super::args;
+use crate::attach::Problem;
 
 /// How many messages `/history` shows unless told.
 pub(crate) const HISTORY: usize = 50;
@@ -43,7 +44,7 @@ pub(crate) enum Typed {
     /// A command.
     Command(Command),
     /// Something that looks like a command, and why it is none.
-    Wrong(Complaint),
+    Wrong(Problem),
 }
 
 /// What a person asks for.
@@ -73,15 +74,6 @@ pub(crate) enum Command {
     Quit,
 }
 
-/// An error with its code.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Complaint {
-    /// For programs.
-    pub(crate) code: &'static str,
-    /// For people.
-    pub(crate) message: String,
-}
-
 /// Reads a line: a command if it starts with a slash, and two stand for one that is meant.
 pub(crate) fn read(line: String) -> Typed {
     match line.strip_prefix('/') {
@@ -92,14 +84,14 @@ pub(crate) fn read(line: String) -> Typed {
     }
 }
 
-fn parse(text: &str) -> Result<Command, Complaint> {
+fn parse(text: &str) -> Result<Command, Problem> {
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let rest = rest.trim();
     let word = word.to_ascii_lowercase();
     // How it is used, should it turn out to be used otherwise.
     let known = HELP.iter().map(|(usage, _)| *usage).find(|usage| usage.split(' ').next() == Some(&format!("/{word}")));
     let usage = known.unwrap_or_default();
-    let wrong = |why: String| Complaint { code: "usage", message: format!("{why}; usage: {usage}") };
+    let wrong = |why: String| Problem::new("usage", format!("{why}; usage: {usage}"));
     let given = |what: &str| if rest.is_empty() { Err(wrong(format!("/{word} needs {what}"))) } else { Ok(rest) };
     let alone = |command| if rest.is_empty() { Ok(command) } else { Err(wrong(format!("/{word} takes nothing more"))) };
     let room = |text: &str| RoomName::parse(text).map_err(|error| wrong(error.to_string()));
@@ -131,10 +123,10 @@ fn parse(text: &str) -> Result<Command, Complaint> {
         "restart" => perhaps_room().map(Command::Restart),
         "help" => alone(Command::Help),
         "quit" => alone(Command::Quit),
-        _ => Err(Complaint {
-            code: "unknown-command",
-            message: format!("there is no command /{word}; /help lists them, and // starts a message with a slash"),
-        }),
+        _ => Err(Problem::new(
+            "unknown-command",
+            format!("there is no command /{word}; /help lists them, and // starts a message with a slash"),
+        )),
     }
 }
 
@@ -229,7 +221,7 @@ mod tests {
         for (usage, _) in HELP {
             let word = usage.trim_start_matches('/').split(' ').next().unwrap();
             let result = parse(word);
-            assert!(!matches!(result, Err(Complaint { code: "unknown-command", .. })), "{usage}");
+            assert!(!result.is_err_and(|problem| problem.code == "unknown-command"), "{usage}");
         }
     }
 }

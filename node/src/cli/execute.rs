@@ -1,13 +1,14 @@
 //! Carrying out commands.
 
-use distchat_node::{ConnectError, Message, Multiaddr, Node, Room, RoomError, RoomName, SearchError};
+use distchat_node::{Message, Multiaddr, RoomName};
 
 use super::command::Command;
 use super::report::Report;
+use crate::attach::{Client, Problem, Room};
 
 /// What a command starts from.
 pub(crate) struct Context {
-    pub(crate) node: Node,
+    pub(crate) node: Client,
     /// The room that lines go to.
     pub(crate) current: Option<RoomName>,
     /// The nick chosen since the start, which rooms opened later take on too.
@@ -28,50 +29,13 @@ pub(crate) struct Outcome {
     pub(crate) failure: Option<String>,
 }
 
-/// What went wrong.
-struct Problem {
-    code: &'static str,
-    message: String,
-}
-
-impl Problem {
-    fn only_on_screen() -> Self {
-        let message = "that is for the chat on a terminal; here, filter the lines as you like".to_owned();
-        Self { code: "only-on-screen", message }
-    }
-
-    fn no_room() -> Self {
-        Self { code: "room-not-open", message: "no room is open; /join ROOM opens one".to_owned() }
-    }
-}
-
-impl From<RoomError> for Problem {
-    fn from(error: RoomError) -> Self {
-        Self { code: error.code(), message: error.to_string() }
-    }
-}
-
-impl From<SearchError> for Problem {
-    fn from(error: SearchError) -> Self {
-        Self { code: error.code(), message: error.to_string() }
-    }
-}
-
-impl From<ConnectError> for Problem {
-    fn from(error: ConnectError) -> Self {
-        Self { code: error.code(), message: error.to_string() }
-    }
-}
-
-impl From<Problem> for Report {
-    fn from(problem: Problem) -> Self {
-        Self::Error { code: problem.code, message: problem.message }
-    }
+fn only_on_screen() -> Problem {
+    Problem::new("only-on-screen", "that is for the chat on a terminal; here, filter the lines as you like")
 }
 
 /// There is no room that lines could go to.
-pub(crate) fn no_room() -> Report {
-    Problem::no_room().into()
+pub(crate) fn no_room() -> Problem {
+    Problem::new("room-not-open", "no room is open; /join ROOM opens one")
 }
 
 /// Carries out a command. What it came to includes what went wrong.
@@ -122,7 +86,7 @@ async fn try_to(context: &Context, command: Command, outcome: &mut Outcome) -> R
             let room = context.room(None)?;
             reports.push(Report::Members { room: room.name().clone(), members: room.members(MEMBERS).await? });
         }
-        Command::Mute(_) | Command::Unmute(_) => return Err(Problem::only_on_screen()),
+        Command::Mute(_) | Command::Unmute(_) => return Err(only_on_screen()),
         Command::Rooms => {
             reports.push(Report::Rooms { rooms: context.node.rooms(), current: context.current.clone() });
         }
@@ -161,18 +125,16 @@ impl Context {
     /// The room of that name, or else the current one.
     fn room(&self, name: Option<&RoomName>) -> Result<Room, Problem> {
         let Some(name) = name.or(self.current.as_ref()) else {
-            return Err(Problem::no_room());
+            return Err(no_room());
         };
-        self.node.room(name).ok_or_else(|| Problem {
-            code: "room-not-open",
-            message: format!("the room {name} is not open; /join {name} opens it"),
-        })
+        let closed = || Problem::new("room-not-open", format!("the room {name} is not open; /join {name} opens it"));
+        self.node.room(name).ok_or_else(closed)
     }
 }
 
 async fn join(context: &Context, name: RoomName, outcome: &mut Outcome) -> Result<(), Problem> {
-    if let Some(room) = context.node.room(&name) {
-        outcome.reports.push(Report::Switched(room.info()));
+    if let Some(info) = context.node.rooms().into_iter().find(|info| info.name == name) {
+        outcome.reports.push(Report::Switched(info));
         outcome.current = Some(name);
         return Ok(());
     }
@@ -196,7 +158,7 @@ async fn newest_of_others(room: &Room) -> Result<Message, Problem> {
     let messages = room.messages(LOOK_BACK).await?;
     let of_others = messages.into_iter().rfind(|message| !message.own && !message.future);
     let message = || format!("nobody else has said anything in {} lately", room.name());
-    of_others.ok_or_else(|| Problem { code: "nothing-to-answer", message: message() })
+    of_others.ok_or_else(|| Problem::new("nothing-to-answer", message()))
 }
 
 async fn connect(context: &Context, address: Multiaddr, reports: &mut Vec<Report>) -> Result<(), Problem> {

@@ -1,8 +1,7 @@
-//! The session's ends: where lines come from, and where text goes to, as lines or as JSON.
+//! Where text goes to, as lines or as JSON.
 
 use super::clock::Clock;
 use super::diagnostics::Diagnostics;
-use super::input::Stdin;
 use super::json;
 use super::output::Output;
 use super::report::{Line, Report};
@@ -21,18 +20,17 @@ impl View {
     }
 }
 
-/// Everything between the session and its user.
+/// Everything that a user is told.
 pub(crate) struct Front {
-    pub(crate) stdin: Stdin,
     pub(crate) stdout: Output,
     view: View,
     diagnostics: Diagnostics,
 }
 
 impl Front {
-    /// Takes hold of stdin and stdout.
+    /// Takes hold of stdout.
     pub(crate) fn open(view: View, diagnostics: Diagnostics) -> std::io::Result<Self> {
-        Ok(Self { stdin: Stdin::start()?, stdout: Output::start()?, view, diagnostics })
+        Ok(Self { stdout: Output::start()?, view, diagnostics })
     }
 
     /// Tells the user something.

@@ -42,6 +42,22 @@ enum Object<'a> {
         /// The id of the last message that they have of what was said here.
         through: String,
     },
+    Said(MessageObject<'a>),
+    OnDisks {
+        room: &'a str,
+        id: String,
+        /// The authors whose disks it is on, besides the own.
+        on: Vec<String>,
+        /// How many it could be on.
+        of: usize,
+    },
+    Id {
+        author: String,
+        profile: &'a str,
+        directory: Option<String>,
+        /// That runs the node, if it is another one.
+        process: Option<u32>,
+    },
     History {
         room: &'a str,
         messages: Vec<MessageObject<'a>>,
@@ -68,8 +84,12 @@ enum Object<'a> {
     Rooms {
         rooms: Vec<RoomObject<'a>>,
     },
+    /// The node that another process runs.
+    Node {
+        state: &'static str,
+    },
     Error {
-        code: &'static str,
+        code: &'a str,
         message: &'a str,
     },
 }
@@ -166,12 +186,28 @@ pub(crate) fn render(report: &Report) -> Vec<Line> {
     let object = match report {
         Report::Ready { author, peer_id, name, listen } => Object::Ready {
             author: author.to_string(),
-            peer_id: peer_id.to_string(),
+            peer_id: peer_id.clone(),
             name,
             listen: listen.iter().map(ToString::to_string).collect(),
         },
         Report::Event(event) => return of_event(event).into_iter().collect(),
         Report::Missing { .. } => return Vec::new(),
+        Report::Gone => Object::Node { state: "gone" },
+        Report::Back => Object::Node { state: "back" },
+        Report::Message { room, message: one } => Object::Message(message(room, one)),
+        Report::Said { room, message: one } => Object::Said(message(room, one)),
+        Report::OnDisks { room, message, receipt } => Object::OnDisks {
+            room: room.as_str(),
+            id: message.to_string(),
+            on: receipt.on.iter().map(ToString::to_string).collect(),
+            of: receipt.of,
+        },
+        Report::Id { author, profile, directory, process } => Object::Id {
+            author: author.to_string(),
+            profile,
+            directory: directory.as_ref().map(|directory| directory.display().to_string()),
+            process: *process,
+        },
         Report::History { room, messages } => {
             Object::History { room: room.as_str(), messages: messages.iter().map(|each| message(room, each)).collect() }
         }
@@ -335,7 +371,7 @@ mod tests {
                    "fingerprint": hex}),
         );
         check(
-            Report::Event(Event::Warning { code: "mdns", message: "off".to_owned() }),
+            Report::Event(Event::Warning { code: "mdns".into(), message: "off".to_owned() }),
             json!({"event": "error", "code": "mdns", "message": "off"}),
         );
         for (event, code) in [
@@ -354,7 +390,12 @@ mod tests {
         let address: distchat_node::Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
         let peer_id = peer_id(1);
         check(
-            Report::Ready { author: author(7), peer_id, name: "n1".to_owned(), listen: vec![address.clone()] },
+            Report::Ready {
+                author: author(7),
+                peer_id: peer_id.to_string(),
+                name: "n1".to_owned(),
+                listen: vec![address.clone()],
+            },
             json!({"event": "ready", "author": "07".repeat(32), "peer_id": peer_id.to_string(), "name": "n1",
                    "listen": ["/ip4/127.0.0.1/tcp/1"]}),
         );
@@ -387,7 +428,7 @@ mod tests {
             json!({"event": "room", "room": "general", "messages": 9, "fingerprint": "03".repeat(32), "state": "open"}),
         );
         check(
-            Report::Error { code: "too-long", message: "cut \"it\"".to_owned() },
+            Report::Error { code: "too-long".into(), message: "cut \"it\"".to_owned() },
             json!({"event": "error", "code": "too-long", "message": "cut \"it\""}),
         );
     }

@@ -7,6 +7,7 @@
 pub(crate) mod args;
 pub(crate) mod clock;
 pub(crate) mod command;
+mod commands;
 mod diagnostics;
 pub(crate) mod escape;
 pub(crate) mod execute;
@@ -27,20 +28,29 @@ pub(crate) mod text;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use distchat_node::{Config, Node};
+use distchat_node::Config;
 use tokio::sync::mpsc;
 
-use self::args::{Args, Verb};
+use self::args::Args;
+use self::commands::{Desk, Verb};
 use self::diagnostics::Diagnostics;
 use self::front::{Front, View};
+use self::input::Stdin;
 use self::session::Session;
 use self::signals::Signals;
+use crate::attach::{Client, Face, OpenError, Problem};
 use crate::chat;
 
 /// Something went wrong that no other code stands for.
 const UNEXPECTED: u8 = 1;
 /// An option cannot be understood, wherever it was given.
 const USAGE: u8 = 2;
+/// The profile is in use by a process that cannot be attached to.
+const IN_USE: u8 = 3;
+/// Not so many others as were wanted have it on disk.
+const UNCONFIRMED: u8 = 7;
+/// Nothing was found.
+const NOTHING: u8 = 8;
 
 /// How the program talks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +67,9 @@ impl Mode {
     fn of(args: &Args) -> Self {
         if args.json {
             return Self::Json;
+        }
+        if args.verb.is_some() {
+            return Self::Lines;
         }
         // A dumb terminal cannot move its cursor, and the chat has to.
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
@@ -75,8 +88,14 @@ pub(crate) fn main() -> ExitCode {
         Err(args::Refusal::Asked(text)) => return answer(&text),
         Err(args::Refusal::Wrong(reason)) => return complain(&reason, USAGE),
     };
-    if let Some(Verb::Config) = settings.args.verb {
-        return answer(&settings.show());
+    match &settings.args.verb {
+        Some(Verb::Config) => return answer(&settings.show()),
+        Some(verb) => {
+            if let Some(text) = verb.answer() {
+                return answer(&text);
+            }
+        }
+        None => {}
     }
     let args = settings.args;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -93,6 +112,8 @@ pub(crate) fn main() -> ExitCode {
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // There is nothing to say that was not said.
+        Err(failure) if failure.message.is_empty() => ExitCode::from(failure.code),
         Err(failure) => complain(&failure.message, failure.code),
     }
 }
@@ -118,6 +139,46 @@ pub(crate) struct Failure {
 impl Failure {
     pub(crate) fn unexpected(message: String) -> Self {
         Self { message, code: UNEXPECTED }
+    }
+
+    /// What was asked for cannot be.
+    fn usage(message: String) -> Self {
+        Self { message, code: USAGE }
+    }
+
+    /// Others may have it and may not.
+    fn unconfirmed(message: String) -> Self {
+        Self { message, code: UNCONFIRMED }
+    }
+
+    /// There is nothing of that kind, which was said.
+    fn nothing() -> Self {
+        Self { message: String::new(), code: NOTHING }
+    }
+
+    /// Whoever has closed the pipe has read enough.
+    fn unread() -> Self {
+        Self { message: String::new(), code: 0 }
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        let code = match problem.code.as_ref() {
+            "too-long" | "empty" | "bad-nick" | "no-words" | "too-many-words" => USAGE,
+            "attach" => IN_USE,
+            _ => UNEXPECTED,
+        };
+        Self { message: problem.message, code }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Start(error) => Self { message: error.to_string(), code: error.exit_code() },
+            OpenError::Attach(problem) => problem.into(),
+        }
     }
 }
 
@@ -146,28 +207,22 @@ async fn start(
 ) -> Result<(), Failure> {
     let mut signals = Signals::listen(mode == Mode::Terminal)
         .map_err(|error| Failure::unexpected(format!("the program cannot listen for signals: {error}")))?;
+    let face = args.verb.as_ref().map_or(Face::Chat, Verb::face);
     // Started in a task of its own: it may wait for a disk, and a person who changes their mind does not.
-    let starting = tokio::spawn(Node::start(config(args)));
-    let node = tokio::select! {
-        node = starting => node,
+    let starting = tokio::spawn(open(config(args), face));
+    let client = tokio::select! {
+        client = starting => client,
         () = signals.recv() => return Ok(()),
     };
-    let failure = match node {
-        Ok(Ok(node)) => {
-            let view = match mode {
-                Mode::Json => View::Json,
-                Mode::Lines => View::text(),
-                Mode::Terminal => return Box::pin(chat::run(node, args, signals, logs)).await,
-            };
-            return match Front::open(view, diagnostics) {
-                Ok(front) => Box::pin(Session::new(node, front, signals, args).run(&args.rooms)).await,
-                Err(error) => {
-                    node.shutdown().await;
-                    Err(Failure::unexpected(format!("the program cannot start its threads: {error}")))
-                }
+    let failure = match client {
+        Ok(Ok(client)) => {
+            return match mode {
+                Mode::Terminal => Box::pin(chat::run(client, args, signals, logs)).await,
+                Mode::Json => Box::pin(serve(client, args, View::Json, signals, diagnostics)).await,
+                Mode::Lines => Box::pin(serve(client, args, View::text(), signals, diagnostics)).await,
             };
         }
-        Ok(Err(error)) => Failure { message: error.to_string(), code: error.exit_code() },
+        Ok(Err(failure)) => failure,
         Err(error) => Failure::unexpected(format!("starting failed: {error}; this is a fault of ours")),
     };
     // What was kept for a chat that does not come may say more.
@@ -175,6 +230,59 @@ async fn start(
         let _ = std::io::stderr().lock().write_all(line.as_bytes());
     }
     Err(failure)
+}
+
+/// The node that runs for this profile, or a new one.
+async fn open(config: Config, face: Face) -> Result<Client, Failure> {
+    let connect = config.connect.clone();
+    let client = match face {
+        Face::Daemon => Client::start(config, face).await?,
+        Face::Chat | Face::Command => Client::open(config, face).await?,
+    };
+    if client.attached_to().is_some() {
+        for address in connect {
+            client.connect(address).await?;
+        }
+    }
+    Ok(client)
+}
+
+/// Carries out a command, or chats in lines.
+async fn serve(
+    client: Client,
+    args: &Args,
+    view: View,
+    mut signals: Signals,
+    diagnostics: Diagnostics,
+) -> Result<(), Failure> {
+    let threads = |error| Failure::unexpected(format!("the program cannot start its threads: {error}"));
+    let front = match Front::open(view, diagnostics) {
+        Ok(front) => front,
+        Err(error) => {
+            client.shutdown().await;
+            return Err(threads(error));
+        }
+    };
+    let Some(verb) = args.verb.clone() else {
+        let stdin = match Stdin::start() {
+            Ok(stdin) => stdin,
+            Err(error) => {
+                client.shutdown().await;
+                return Err(threads(error));
+            }
+        };
+        return Session::new(client, stdin, front, signals, args).await.run(&args.rooms).await;
+    };
+    let mut desk = Desk::new(client, args.clone(), front);
+    let result = tokio::select! {
+        result = verb.run(&mut desk) => result,
+        () = signals.recv() => verb.interrupted(),
+    };
+    let closed = tokio::select! {
+        closed = desk.close() => closed,
+        () = signals.recv() => Ok(()),
+    };
+    result.and(closed)
 }
 
 /// What the library is asked for.

@@ -1,20 +1,32 @@
 //! What the session has to say, before anybody has put it into words.
 
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use distchat_node::{
-    AuthorId, Event, FingerprintInfo, Found, Member, Message, Multiaddr, PeerId, PeerInfo, RoomInfo, RoomName,
-    RoomState,
+    AuthorId, Event, FingerprintInfo, Found, Member, Message, MessageId, Multiaddr, PeerInfo, Receipt, RoomInfo,
+    RoomName, RoomState,
 };
 
 use super::clock;
-use super::command::Complaint;
+use crate::attach::Problem;
 
 /// Something to tell the user.
 #[derive(Clone, Debug)]
 pub(crate) enum Report {
     /// The node runs.
-    Ready { author: AuthorId, peer_id: PeerId, name: String, listen: Vec<Multiaddr> },
+    Ready { author: AuthorId, peer_id: String, name: String, listen: Vec<Multiaddr> },
     /// Something happened in the library.
     Event(Event),
+    /// A message that a command was asked for.
+    Message { room: RoomName, message: Arc<Message> },
+    /// A message that a command has said, and that is on this machine's disk.
+    Said { room: RoomName, message: Message },
+    /// On whose disks that is.
+    OnDisks { room: RoomName, message: MessageId, receipt: Receipt },
+    /// Who this is, and which process runs the node if it is another one.
+    Id { author: AuthorId, profile: String, directory: Option<PathBuf>, process: Option<u32> },
     /// The newest messages of a room.
     History { room: RoomName, messages: Vec<Message> },
     /// A room's fingerprint.
@@ -35,13 +47,17 @@ pub(crate) enum Report {
     Help,
     /// Something for people only.
     Notice(String),
+    /// The node of another process that is used has ended.
+    Gone,
+    /// There is a node again.
+    Back,
     /// Something went wrong.
-    Error { code: &'static str, message: String },
+    Error { code: Cow<'static, str>, message: String },
 }
 
-impl From<Complaint> for Report {
-    fn from(complaint: Complaint) -> Self {
-        Self::Error { code: complaint.code, message: complaint.message }
+impl From<Problem> for Report {
+    fn from(problem: Problem) -> Self {
+        Self::Error { code: problem.code, message: problem.message }
     }
 }
 

@@ -8,11 +8,12 @@ mod receipts;
 
 pub(crate) use finish::delivered;
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::time::Duration;
 
-use distchat_node::{Event, Events, MAX_BODY, Node, RoomError, RoomName};
+use distchat_node::{Event, MAX_BODY, RoomName};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt};
@@ -21,13 +22,14 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::Failure;
 use super::args::Args;
 use super::clock;
-use super::command::{self, Command, Complaint, Typed};
+use super::command::{self, Command, Typed};
 use super::execute::{self, Context, Outcome};
 use super::front::Front;
-use super::input::Input;
+use super::input::{Input, Stdin};
 use super::output::Closed;
 use super::report::Report;
 use super::signals::Signals;
+use crate::attach::{Client, Events, Problem, Told};
 
 /// How many messages may be on their way to the disk. In order: the library stores them as they were first polled.
 const IN_FLIGHT: usize = 256;
@@ -38,8 +40,9 @@ const BATCH: usize = 256;
 
 /// A running chat.
 pub(crate) struct Session {
-    node: Node,
+    node: Client,
     events: Events,
+    stdin: Stdin,
     front: Front,
     signals: Signals,
     /// The room that lines go to.
@@ -51,7 +54,7 @@ pub(crate) struct Session {
     /// Lines read, for whoever wants to know which one was wrong.
     lines: u64,
     waiting: VecDeque<(u64, Typed)>,
-    in_flight: FuturesOrdered<BoxFuture<'static, (u64, Result<(), RoomError>)>>,
+    in_flight: FuturesOrdered<BoxFuture<'static, (u64, Result<(), Problem>)>>,
     running: Option<BoxFuture<'static, Outcome>>,
     /// The input has ended, or the user wants to leave.
     ended: bool,
@@ -83,8 +86,8 @@ enum Stop {
 enum Step {
     Signal,
     Sent(Result<(), Closed>),
-    Event(Option<Event>),
-    Stored(u64, Result<(), RoomError>),
+    Event(Option<Told>),
+    Stored(u64, Result<(), Problem>),
     Ran(Outcome),
     Input(Option<Input>),
     Missing(Option<Report>),
@@ -106,13 +109,14 @@ async fn maybe<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
 
 impl Session {
     /// A chat that has not begun.
-    pub(crate) fn new(node: Node, front: Front, signals: Signals, args: &Args) -> Self {
+    pub(crate) async fn new(node: Client, stdin: Stdin, front: Front, signals: Signals, args: &Args) -> Self {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
-            events: node.events(),
+            events: node.events().await,
             receipts: (!front.is_text()).then(|| receipts::watch(node.clone()).boxed()),
             node,
+            stdin,
             front,
             signals,
             current: None,
@@ -139,8 +143,11 @@ impl Session {
             name: self.node.profile().to_owned(),
             listen: self.node.listeners(),
         });
+        if let Some(process) = self.node.attached_to() {
+            self.front.say(&Report::Notice(format!("the node of process {process} is used")));
+        }
         for warning in self.node.warnings().to_vec() {
-            self.front.say(&Report::Error { code: "profile", message: warning });
+            self.front.say(&Report::Error { code: "profile".into(), message: warning });
         }
         self.running = Some(Box::pin(open(self.node.clone(), rooms.to_vec())));
         let stop = loop {
@@ -173,7 +180,7 @@ impl Session {
             return self.front.say(&self.too_long(number, text.len()).into());
         }
         let Some(room) = self.current.as_ref().and_then(|name| self.node.room(name)) else {
-            return self.front.say(&execute::no_room());
+            return self.front.say(&execute::no_room().into());
         };
         let storing = async move { (number, room.broadcast(&text).await.map(drop)) };
         // Out of tokio's co-operative budget, which may turn a first poll away before the room has seen it, and so let
@@ -181,13 +188,13 @@ impl Session {
         self.in_flight.push_back(Box::pin(tokio::task::unconstrained(storing)));
     }
 
-    fn too_long(&self, number: u64, length: usize) -> Complaint {
+    fn too_long(&self, number: u64, length: usize) -> Problem {
         let reason = format!("it has {length} bytes and can have {MAX_BODY} at most: send it in parts");
-        self.not_sent(number, "too-long", &reason)
+        self.not_sent(number, "too-long".into(), &reason)
     }
 
-    fn not_sent(&self, number: u64, code: &'static str, reason: &str) -> Complaint {
-        Complaint { code, message: format!("line {number} was not sent: {reason}") }
+    fn not_sent(&self, number: u64, code: Cow<'static, str>, reason: &str) -> Problem {
+        Problem { code, message: format!("line {number} was not sent: {reason}") }
     }
 
     fn execute(&mut self, command: Command) {
@@ -217,7 +224,7 @@ impl Session {
             event = self.events.next(), if !pending => Step::Event(event),
             Some((number, result)) = self.in_flight.next(), if !self.in_flight.is_empty() => Step::Stored(number, result),
             outcome = maybe(&mut self.running) => Step::Ran(outcome),
-            input = self.front.stdin.next(), if self.waiting.len() < WAITING => Step::Input(input),
+            input = self.stdin.next(), if self.waiting.len() < WAITING => Step::Input(input),
             report = maybe(&mut self.missing) => Step::Missing(report),
             never = maybe(&mut self.receipts) => match never {},
             _ = self.ticks.tick(), if ticking && !pending => Step::Tick,
@@ -245,7 +252,7 @@ impl Session {
         None
     }
 
-    fn see_to_events(&mut self, first: Event) {
+    fn see_to_events(&mut self, first: Told) {
         self.say_event(first);
         for _ in 1..BATCH {
             match self.events.next().now_or_never() {
@@ -256,7 +263,12 @@ impl Session {
         }
     }
 
-    fn say_event(&mut self, event: Event) {
+    fn say_event(&mut self, told: Told) {
+        let event = match told {
+            Told::Event(event) => event,
+            Told::Gone => return self.front.say(&Report::Gone),
+            Told::Back => return self.front.say(&Report::Back),
+        };
         if let Event::Synced { room, .. } = &event
             && self.front.is_text()
         {
@@ -265,11 +277,11 @@ impl Session {
         self.front.say(&Report::Event(event));
     }
 
-    fn see_to_stored(&mut self, number: u64, result: Result<(), RoomError>) {
+    fn see_to_stored(&mut self, number: u64, result: Result<(), Problem>) {
         let mut next = Some((number, result));
         while let Some((number, result)) = next {
             if let Err(error) = result {
-                self.front.say(&self.not_sent(number, error.code(), &error.to_string()).into());
+                self.front.say(&self.not_sent(number, error.code, &error.message).into());
             }
             next = self.in_flight.next().now_or_never().flatten();
         }
@@ -314,7 +326,7 @@ impl Session {
                 None => self.ended = true,
             }
             let more = self.waiting.len() < WAITING;
-            next = if more { self.front.stdin.next().now_or_never() } else { None };
+            next = if more { self.stdin.next().now_or_never() } else { None };
         }
     }
 
@@ -332,10 +344,10 @@ impl Session {
             }
             Input::Replaced => {
                 let message = "the input is not UTF-8: what could not be read was replaced by \u{fffd}".to_owned();
-                self.front.say(&Report::Error { code: "not-utf8", message });
+                self.front.say(&Report::Error { code: "not-utf8".into(), message });
             }
             Input::Broken(message) => {
-                self.front.say(&Report::Error { code: "input", message });
+                self.front.say(&Report::Error { code: "input".into(), message });
                 self.ended = true;
             }
         }
@@ -343,16 +355,19 @@ impl Session {
 }
 
 /// Opens the rooms of the command line; the first is the current one.
-pub(crate) async fn open(node: Node, rooms: Vec<RoomName>) -> Outcome {
+pub(crate) async fn open(node: Client, rooms: Vec<RoomName>) -> Outcome {
     let mut outcome = Outcome::default();
+    let before = node.rooms();
     for name in rooms {
+        // Of what another program has opened there is no event.
+        outcome.reports.extend(before.iter().find(|info| info.name == name).cloned().map(Report::Switched));
         match node.open_room(&name).await {
             Ok(_) => {
                 outcome.current.get_or_insert(name);
             }
             Err(error) => {
                 outcome.failure.get_or_insert_with(|| format!("no room could be opened: {error}"));
-                outcome.reports.push(Report::Error { code: error.code(), message: error.to_string() });
+                outcome.reports.push(error.into());
             }
         }
     }

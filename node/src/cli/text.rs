@@ -67,6 +67,21 @@ impl TextView {
                 lines.extend(listen.iter().map(|address| notice(&format!("listening on {address}"))));
             }
             Report::Event(event) => self.event(event, &mut lines),
+            Report::Message { message, .. } => lines.push(self.dated(message)),
+            // Whoever has said it knows.
+            Report::Said { .. } => {}
+            Report::OnDisks { receipt, .. } => {
+                let (on, of) = (receipt.on.len(), receipt.of);
+                lines.push(notice(&format!("it is on {on} of {of} other disks")));
+            }
+            Report::Id { author, profile, directory, process } => {
+                lines.push(Line::Data(format!("author     {author}")));
+                lines.push(Line::Data(format!("profile    {profile}")));
+                let directory = directory.as_ref().map(|directory| directory.display().to_string());
+                let directory = directory.unwrap_or_else(|| "none: it is kept in memory".to_owned());
+                lines.push(Line::Data(format!("directory  {}", visible(&directory))));
+                lines.extend(process.map(|process| Line::Data(format!("process    {process}"))));
+            }
             Report::History { room, messages } => self.history(room, messages, &mut lines),
             Report::Fingerprint { room, info } => {
                 let full = info.fingerprint.to_string();
@@ -95,7 +110,8 @@ impl TextView {
                         self.clock.date(millis),
                         self.clock.time(millis)
                     );
-                    let who = format!("<{} {}>", name(&hit.message.nick), hit.message.author.short());
+                    let (nick, key) = (name(&hit.message.nick), hit.message.author.short());
+                    let who = if nick == key { format!("<{key}>") } else { format!("<{nick} {key}>") };
                     lines.push(Line::Data(format!("{when} {who} {}", visible(&hit.message.text))));
                 }
                 if let Some(indexing) = found.indexing {
@@ -117,6 +133,8 @@ impl TextView {
             Report::Switched(info) => {
                 lines.push(notice(&format!("what you type goes to {} now", info.name)));
             }
+            Report::Gone => lines.push(notice("the node, which another process ran, has ended; waiting for another")),
+            Report::Back => lines.push(notice("there is a node again")),
             Report::Missing { room, missing } => {
                 let before = self.missing.insert(room.clone(), *missing).unwrap_or(0);
                 if *missing == before {
@@ -230,18 +248,17 @@ impl TextView {
         }
     }
 
+    /// With its day, for whoever reads it in another context.
+    fn dated(&self, message: &Message) -> Line {
+        let millis = message.time.millis();
+        let (day, time) = (self.clock.date(millis), self.clock.time(millis));
+        Line::Data(format!("[{day} {time}] {}", who_what(message)))
+    }
+
     fn line(&self, room: &RoomName, message: &Message) -> Line {
         let time = self.clock.time(message.time.millis());
-        let mut nick = name(&message.nick);
-        if message.nick_shared {
-            nick = format!("{nick} {}", message.author.short());
-        }
-        let nick = match message.form {
-            Form::Text | Form::Reply(_) => format!("<{nick}>"),
-            Form::Action => format!("* {nick}"),
-        };
         let room = if self.rooms.len() > 1 { format!("{} ", visible(room.as_str())) } else { String::new() };
-        Line::Data(format!("{room}[{time}] {nick} {}", visible(&message.text)))
+        Line::Data(format!("{room}[{time}] {}", who_what(message)))
     }
 
     fn remember(&mut self, message: &Message) {
@@ -268,6 +285,18 @@ impl TextView {
         let clock = peer.clock_offset_ms.map(|offset| format!(", clock {offset:+} ms")).unwrap_or_default();
         visible(&format!("{who} at {}, in {rooms}{clock}", peer.address)).into_owned()
     }
+}
+
+fn who_what(message: &Message) -> String {
+    let mut nick = name(&message.nick);
+    if message.nick_shared {
+        nick = format!("{nick} {}", message.author.short());
+    }
+    let nick = match message.form {
+        Form::Text | Form::Reply(_) => format!("<{nick}>"),
+        Form::Action => format!("* {nick}"),
+    };
+    format!("{nick} {}", visible(&message.text))
 }
 
 /// A line about what goes on. The text may quote anybody.

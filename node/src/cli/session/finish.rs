@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use distchat_node::{Event, Node};
+use distchat_node::Event;
 use futures::FutureExt;
 use futures::stream::FuturesOrdered;
 use tokio::time::Instant;
 
 use super::{Session, Stop, maybe};
+use crate::attach::{Client, Told};
 use crate::cli::Failure;
 use crate::cli::output::Closed;
 use crate::cli::report::Report;
@@ -51,8 +52,8 @@ impl Session {
                 },
                 event = self.events.next(), if events && !pending => match event {
                     // That the rooms are left is no news to a person who leaves.
-                    Some(Event::Room { .. }) if self.front.is_text() => {}
-                    Some(event) if readable => self.front.say(&Report::Event(event)),
+                    Some(Told::Event(Event::Room { .. })) if self.front.is_text() => {}
+                    Some(Told::Event(event)) if readable => self.front.say(&Report::Event(event)),
                     Some(_) => {}
                     None => events = false,
                 },
@@ -92,7 +93,7 @@ fn ended_by(closed: Closed) -> Result<(), Failure> {
 }
 
 /// Waits until somebody holds all that was written here.
-pub(crate) async fn delivered(node: Node) {
+pub(crate) async fn delivered(node: Client) {
     loop {
         let mut all = true;
         for info in node.rooms() {

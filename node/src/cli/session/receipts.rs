@@ -3,13 +3,13 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use distchat_node::Node;
+use crate::attach::Client;
 
 /// How often the rooms are told that somebody still wants to know. They ask their peers for longer than that.
 const RENEWED: Duration = Duration::from_secs(5);
 
 /// Has the peers asked for receipts, for as long as this is polled. What they say comes as events.
-pub(super) async fn watch(node: Node) -> Infallible {
+pub(super) async fn watch(node: Client) -> Infallible {
     loop {
         for info in node.rooms() {
             if let Some(room) = node.room(&info.name) {

@@ -69,7 +69,8 @@ fn the_strongest_layer_counts() {
         ("", "DISTCHAT_DATA_DIR=/d", "data-dir = '/f'", "data-dir = \"/d\"  # environment: DISTCHAT_DATA_DIR"),
         ("", "DISTCHAT_RUN_DIR=/d", "run-dir = '/f'", "run-dir = \"/d\"  # environment: DISTCHAT_RUN_DIR"),
         ("", "", "run-dir = '/f'", "run-dir = \"/f\"  # file, line 1"),
-        ("-- config", "", "nick = 'a'", "nick = \"a\"  # file, line 1"),
+        ("config --nick b", "", "nick = 'a'", "nick = \"b\"  # flag"),
+        ("send general -- --nick b", "", "nick = 'a'", "nick = \"a\"  # file, line 1"),
     ] {
         let settings = loaded(line, variables, Some(file)).unwrap_or_else(|why| panic!("{file:?}: {why}"));
         let key = expect.trim_start_matches("# ").split(' ').next().unwrap();

@@ -48,9 +48,9 @@ fn everything_goes_through_the_gate() {
     let line = format!("[22:13] <{safe}> {safe}");
     assert_eq!(arrives(&mut view, "general", message(1, nasty, nasty)), [line.as_str()]);
     for given in [
-        Report::Error { code: "x", message: nasty.to_owned() },
+        Report::Error { code: "x".into(), message: nasty.to_owned() },
         Report::Notice(nasty.to_owned()),
-        Report::Event(Event::Warning { code: "x", message: nasty.to_owned() }),
+        Report::Event(Event::Warning { code: "x".into(), message: nasty.to_owned() }),
     ] {
         let lines = shown(&mut view, given);
         assert!(lines.len() == 1 && lines[0].ends_with(safe), "{lines:?}");
@@ -161,7 +161,7 @@ fn what_goes_wrong_is_said() {
         (Event::Lagged { missed: 7 }, "7 events"),
         (Event::Forked { room: room_name("general"), author: author(7) }, "two places"),
         (Event::ClockOff { offset_ms: -3_600_000 }, "60 minutes"),
-        (Event::Warning { code: "mdns", message: "mDNS is off".to_owned() }, "mDNS is off"),
+        (Event::Warning { code: "mdns".into(), message: "mDNS is off".to_owned() }, "mDNS is off"),
     ] {
         let lines = shown(&mut view, Report::Event(event));
         assert!(lines[0].starts_with("| * error: ") && lines[0].contains(expect), "{lines:?}");

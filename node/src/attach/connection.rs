@@ -1,0 +1,217 @@
+//! Attending to one who is attached.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use distchat_node::{Event, Events, Node};
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, SinkExt, StreamExt};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::codec::{Framed, LinesCodec, LinesCodecError};
+use tokio_util::sync::CancellationToken;
+
+use super::perform::perform;
+use super::problem::Problem;
+use super::socket::Stream;
+use super::wire::{Answer, Asked, Face, Hello, MAX_QUESTION, Request, State, Told, VERSION};
+
+/// How many questions of one may be open.
+const IN_FLIGHT: usize = 256;
+/// How often it is looked whether the state has changed, for those who want to know.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long, at the end, questions that were taken up may take: some wait for others' disks.
+const ANSWERING: Duration = Duration::from_secs(1);
+/// How many events are written before anything else gets its turn.
+const BATCH: usize = 256;
+
+/// The node, and what runs it.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) node: Node,
+    pub(super) face: Face,
+    pub(super) stop: CancellationToken,
+}
+
+impl Host {
+    fn hello(&self) -> Hello {
+        Hello {
+            distchat: VERSION,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            face: self.face,
+            pid: std::process::id(),
+            author: self.node.author(),
+            profile: self.node.profile().to_owned(),
+            directory: self.node.directory().map(ToOwned::to_owned),
+            warnings: self.node.warnings().to_vec(),
+            state: state(&self.node),
+        }
+    }
+}
+
+/// How everything is now.
+fn state(node: &Node) -> State {
+    State { peer_id: node.peer_id().to_string(), rooms: node.rooms(), peers: node.peers(), listen: node.listeners() }
+}
+
+struct Connection<'a> {
+    host: &'a Host,
+    lines: Framed<Stream, LinesCodec>,
+    open: FuturesUnordered<BoxFuture<'a, (u64, Result<Answer, Problem>)>>,
+    /// What is to be written, in order: a batch at most.
+    out: VecDeque<String>,
+    events: Option<Events>,
+    known: State,
+    /// The last question that was taken up.
+    last: Option<u64>,
+}
+
+/// Answers until the other side is gone or the node is to stop.
+pub(super) async fn attend(stream: Stream, host: std::sync::Arc<Host>) {
+    let lines = Framed::new(stream, LinesCodec::new_with_max_length(MAX_QUESTION));
+    let mut connection = Connection {
+        host: &host,
+        lines,
+        open: FuturesUnordered::new(),
+        out: VecDeque::new(),
+        events: None,
+        known: State::default(),
+        last: None,
+    };
+    // That the other side is gone is no fault: it may go when it wants.
+    if let Err(error) = connection.run().await {
+        tracing::debug!(%error, "somebody who was attached is gone");
+    }
+}
+
+impl Connection<'_> {
+    async fn run(&mut self) -> Result<(), LinesCodecError> {
+        let hello = serde_json::to_string(&self.host.hello()).map_err(std::io::Error::from)?;
+        self.lines.send(hello).await?;
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.write().await?;
+            tokio::select! {
+                biased;
+                () = self.host.stop.cancelled() => return self.part().await,
+                event = next(&mut self.events) => self.take_events(event),
+                Some((id, result)) = self.open.next() => self.answer(id, result),
+                _ = looks.tick(), if self.events.is_some() => self.look(),
+                line = self.lines.next(), if self.open.len() < IN_FLIGHT => match line {
+                    Some(line) => self.take_up(&line?),
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    /// Writes all that there is to say. While the other side does not read, nothing is taken in: the library tells how many
+    /// events it missed.
+    async fn write(&mut self) -> Result<(), LinesCodecError> {
+        while let Some(line) = self.out.pop_front() {
+            self.lines.feed(line).await?;
+        }
+        SinkExt::<String>::flush(&mut self.lines).await
+    }
+
+    fn say(&mut self, told: &Told) {
+        match serde_json::to_string(told) {
+            Ok(line) => self.out.push_back(line),
+            Err(error) => tracing::error!(%error, "something cannot be told to somebody who is attached"),
+        }
+    }
+
+    fn answer(&mut self, id: u64, result: Result<Answer, Problem>) {
+        // What happened on the way to the answer comes first, and how everything is then.
+        if let Some(Some(event)) = self.events.as_mut().and_then(|events| events.next().now_or_never()) {
+            self.take_events(Some(event));
+        }
+        self.look();
+        self.say(&match result {
+            Ok(answer) => Told::Answer { id, answer },
+            Err(problem) => Told::Problem { id, problem },
+        });
+    }
+
+    fn take_events(&mut self, first: Option<Event>) {
+        let Some(first) = first else {
+            // The node has stopped, which the host says in its own way.
+            self.events = None;
+            return;
+        };
+        // A room that has gone is no longer there when that is told.
+        if matches!(first, Event::Room { .. }) {
+            self.look();
+        }
+        self.say(&Told::Event { event: first });
+        for _ in 1..BATCH {
+            let next = self.events.as_mut().and_then(|events| tokio::task::unconstrained(events.next()).now_or_never());
+            let Some(Some(event)) = next else { break };
+            if matches!(event, Event::Room { .. }) {
+                self.look();
+            }
+            self.say(&Told::Event { event });
+        }
+    }
+
+    /// Tells how everything is if that has changed.
+    fn look(&mut self) {
+        if self.events.is_none() {
+            return;
+        }
+        let state = state(&self.host.node);
+        if state != self.known {
+            self.known = state.clone();
+            self.say(&Told::State { state });
+        }
+    }
+
+    fn take_up(&mut self, line: &str) {
+        let asked: Asked = match serde_json::from_str(line) {
+            Ok(asked) => asked,
+            Err(error) => {
+                let id = serde_json::from_str::<Numbered>(line).map_or(0, |numbered| numbered.id);
+                let message = format!("this cannot be understood: {error}");
+                return self.say(&Told::Problem { id, problem: Problem::new("question", message) });
+            }
+        };
+        self.last = Some(asked.id);
+        if asked.request == Request::Watch && self.events.is_none() {
+            self.events = Some(self.host.node.events());
+        }
+        let (id, node) = (asked.id, &self.host.node);
+        // Out of tokio's co-operative budget, which may turn a first poll away before the room has seen it, and so let the
+        // next one pass.
+        let mut doing =
+            tokio::task::unconstrained(perform(node, asked.request).map(move |result| (id, result))).boxed();
+        match (&mut doing).now_or_never() {
+            Some((id, result)) => self.answer(id, result),
+            None => self.open.push(doing),
+        }
+    }
+
+    /// Answers what was taken up, unless that takes long, and says good-bye.
+    async fn part(&mut self) -> Result<(), LinesCodecError> {
+        let until = Instant::now() + ANSWERING;
+        while let Ok(Some((id, result))) = tokio::time::timeout_at(until, self.open.next()).await {
+            self.answer(id, result);
+            self.write().await?;
+        }
+        self.say(&Told::Bye { bye: self.last });
+        self.write().await
+    }
+}
+
+/// Only a question's number.
+#[derive(serde::Deserialize)]
+struct Numbered {
+    id: u64,
+}
+
+async fn next(events: &mut Option<Events>) -> Option<Event> {
+    match events {
+        Some(events) => events.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,287 @@
+//! Using the node that another program runs.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use distchat_node::{Event, RoomName};
+use futures::{SinkExt, StreamExt};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::codec::{Framed, LinesCodec};
+
+use super::problem::Problem;
+use super::socket::{self, Stream};
+use super::wire::{Answer, AnyHello, Asked, Face, Hello, MAX_ANSWER, Request, State, Told, VERSION};
+
+/// How many questions wait to be sent. Further ones wait for a place.
+const QUEUE: usize = 256;
+/// How many events a reader may be behind before it misses some and is told so.
+const EVENT_BUFFER: usize = 4096;
+/// How long the first line may take.
+const HELLO: Duration = Duration::from_secs(10);
+/// How long a service that has gone is waited for: it is started again within seconds. Nothing else comes back.
+const GRACE: Duration = Duration::from_secs(5);
+/// The pause between two attempts to reach it.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What happens on the other side.
+#[derive(Clone, Debug)]
+pub(super) enum Happened {
+    Event(Box<Event>),
+    /// It has gone, and is waited for.
+    Gone,
+    /// It is there again; what happened meanwhile is not known.
+    Back,
+}
+
+/// A question, and where the answer goes.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) request: Request,
+    pub(super) reply: oneshot::Sender<Result<Answer, Problem>>,
+}
+
+/// A connection that is made again when it is lost.
+#[derive(Clone, Debug)]
+pub(super) struct Remote {
+    pub(super) hello: std::sync::Arc<Hello>,
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) state: watch::Receiver<State>,
+    pub(super) happens: broadcast::Sender<Happened>,
+}
+
+type Lines = Framed<Stream, LinesCodec>;
+
+/// Connects to the node that uses that directory; `None` if there is none.
+pub(super) async fn attach(directory: PathBuf) -> Result<Option<(Remote, Attached)>, Problem> {
+    let Some((lines, hello)) = greet(&directory).await? else { return Ok(None) };
+    let (orders, order_receiver) = mpsc::channel(QUEUE);
+    let (state, state_receiver) = watch::channel(hello.state.clone());
+    let happens = broadcast::Sender::new(EVENT_BUFFER);
+    let remote = Remote { hello: std::sync::Arc::new(hello), orders, state: state_receiver, happens: happens.clone() };
+    let attached = Attached {
+        directory,
+        face: remote.hello.face,
+        orders: order_receiver,
+        state,
+        happens,
+        open: BTreeMap::new(),
+        rooms: Vec::new(),
+        watching: false,
+        next: 0,
+        lines: Some(lines),
+    };
+    Ok(Some((remote, attached)))
+}
+
+/// Connects, and hears who is there.
+async fn greet(directory: &std::path::Path) -> Result<Option<(Lines, Hello)>, Problem> {
+    let failed = |why: String| {
+        let message = format!("the node that uses {} cannot be attached to: {why}", directory.display());
+        Problem::new("attach", message)
+    };
+    let Some(stream) = socket::connect(directory).await.map_err(|error| failed(error.to_string()))? else {
+        return Ok(None);
+    };
+    let mut lines = Framed::new(stream, LinesCodec::new_with_max_length(MAX_ANSWER));
+    let line = match tokio::time::timeout(HELLO, lines.next()).await {
+        Ok(Some(Ok(line))) => line,
+        // It is about to end.
+        Ok(None | Some(Err(_))) => return Ok(None),
+        Err(_) => return Err(failed("it does not answer; look whether it is stopped or hangs".to_owned())),
+    };
+    let any: AnyHello = serde_json::from_str(&line).map_err(|error| failed(error.to_string()))?;
+    if any.distchat != VERSION {
+        let (pid, version) = (any.pid, any.distchat);
+        let why = format!(
+            "process {pid} speaks version {version} of that and this program version {VERSION}; end it, or use the \
+             program that it was started with"
+        );
+        return Err(failed(why));
+    }
+    let hello: Hello = serde_json::from_str(&line).map_err(|error| failed(error.to_string()))?;
+    // One that is about to end has said good-bye instead.
+    Ok(Some((lines, hello)))
+}
+
+/// The task's side of a connection.
+#[derive(Debug)]
+pub(super) struct Attached {
+    directory: PathBuf,
+    face: Face,
+    orders: mpsc::Receiver<Order>,
+    state: watch::Sender<State>,
+    happens: broadcast::Sender<Happened>,
+    open: BTreeMap<u64, Open>,
+    /// What this program has opened, and opens again on the next node.
+    rooms: Vec<RoomName>,
+    watching: bool,
+    next: u64,
+    lines: Option<Lines>,
+}
+
+/// A question without an answer yet.
+#[derive(Debug)]
+struct Open {
+    request: Request,
+    reply: oneshot::Sender<Result<Answer, Problem>>,
+}
+
+/// What is left when there is no node to be attached to any more.
+#[derive(Debug)]
+pub(super) struct Left {
+    pub(super) orders: mpsc::Receiver<Order>,
+    /// What has no answer yet, in order.
+    pub(super) open: Vec<Order>,
+    pub(super) rooms: Vec<RoomName>,
+}
+
+impl Attached {
+    /// Asks and hears the answers until nobody wants to ask any more (`None`), or until the node has gone and none has come
+    /// back in its place.
+    pub(super) async fn run(mut self) -> Option<Left> {
+        loop {
+            let mut lines = match self.lines.take() {
+                Some(lines) => lines,
+                None => match self.again().await {
+                    Some(lines) => lines,
+                    None => return Some(self.left()),
+                },
+            };
+            let bye = match self.attend(&mut lines).await {
+                Ended::Unwanted => return None,
+                Ended::Lost(bye) => bye,
+            };
+            // Nobody listening is no failure.
+            let _ = self.happens.send(Happened::Gone);
+            self.give_up_what_is_uncertain(bye);
+        }
+    }
+
+    /// Waits for the node to come back, and tells the new one what the former knew.
+    async fn again(&mut self) -> Option<Lines> {
+        let grace = if self.face == Face::Daemon { GRACE } else { Duration::ZERO };
+        let until = Instant::now() + grace;
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            let Ok(Some((mut lines, hello))) = greet(&self.directory).await else {
+                if Instant::now() >= until {
+                    return None;
+                }
+                continue;
+            };
+            self.face = hello.face;
+            self.state.send_replace(hello.state);
+            // Nobody waits for the answers to these.
+            let rooms = self.rooms.clone().into_iter().map(|room| Request::Open { room });
+            let watch = self.watching.then_some(Request::Watch);
+            let mut asked = watch.into_iter().chain(rooms).collect::<Vec<_>>();
+            let mut sent = true;
+            for request in asked.drain(..) {
+                sent &= self.send(&mut lines, &request).await.is_ok();
+            }
+            for (_, Open { request, reply }) in std::mem::take(&mut self.open) {
+                if let Ok(id) = self.send(&mut lines, &request).await {
+                    self.open.insert(id, Open { request, reply });
+                } else {
+                    sent = false;
+                    self.open.insert(self.next, Open { request, reply });
+                    self.next += 1;
+                }
+            }
+            if sent && SinkExt::<String>::flush(&mut lines).await.is_ok() {
+                let _ = self.happens.send(Happened::Back);
+                return Some(lines);
+            }
+        }
+    }
+
+    async fn send(&mut self, lines: &mut Lines, request: &Request) -> Result<u64, ()> {
+        let id = self.next;
+        self.next += 1;
+        let line = serde_json::to_string(&Asked { id, request: request.clone() }).map_err(|_| ())?;
+        lines.feed(line).await.map_err(|_| ())?;
+        Ok(id)
+    }
+
+    async fn attend(&mut self, lines: &mut Lines) -> Ended {
+        let mut bye = None;
+        loop {
+            tokio::select! {
+                order = self.orders.recv() => {
+                    let Some(Order { request, reply }) = order else { return Ended::Unwanted };
+                    self.note(&request);
+                    let sent = self.send(lines, &request).await;
+                    let id = sent.unwrap_or(self.next);
+                    self.next = self.next.max(id + 1);
+                    self.open.insert(id, Open { request, reply });
+                    if sent.is_err() || SinkExt::<String>::flush(lines).await.is_err() {
+                        return Ended::Lost(bye);
+                    }
+                }
+                line = lines.next() => {
+                    let Some(Ok(line)) = line else { return Ended::Lost(bye) };
+                    match serde_json::from_str(&line) {
+                        Ok(Told::Bye { bye: last }) => bye = Some(last),
+                        Ok(told) => self.hear(told),
+                        Err(error) => tracing::warn!(%error, "the node that is attached to says what is not understood"),
+                    }
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, request: &Request) {
+        match request {
+            Request::Open { room } if !self.rooms.contains(room) => self.rooms.push(room.clone()),
+            Request::Leave { room } => self.rooms.retain(|other| other != room),
+            Request::Watch => self.watching = true,
+            _ => {}
+        }
+    }
+
+    fn hear(&mut self, told: Told) {
+        let (id, result) = match told {
+            Told::Answer { id, answer } => (id, Ok(answer)),
+            Told::Problem { id, problem } => (id, Err(problem)),
+            Told::Event { event } => {
+                let _ = self.happens.send(Happened::Event(Box::new(event)));
+                return;
+            }
+            Told::State { state } => {
+                self.state.send_replace(state);
+                return;
+            }
+            Told::Bye { .. } => return,
+        };
+        if let Some(open) = self.open.remove(&id) {
+            // Whoever asked may not want to know any more.
+            let _ = open.reply.send(result);
+        }
+    }
+
+    /// Of what the node may have done before it went nobody knows whether it did, unless it said how far it had come.
+    fn give_up_what_is_uncertain(&mut self, bye: Option<Option<u64>>) {
+        let taken_up = |id: u64| bye.is_none_or(|last| last.is_some_and(|last| id <= last));
+        let uncertain =
+            self.open.extract_if(.., |id, open| taken_up(*id) && !open.request.may_be_repeated()).collect::<Vec<_>>();
+        for (_, open) in uncertain {
+            let message = "the node stopped before it said whether this was done: look, and do it again if it was not";
+            let _ = open.reply.send(Err(Problem::new("node-gone", message)));
+        }
+    }
+
+    fn left(self) -> Left {
+        let open = self.open.into_values().map(|Open { request, reply }| Order { request, reply }).collect();
+        Left { orders: self.orders, open, rooms: self.rooms }
+    }
+}
+
+/// Why a connection is not attended to any more.
+enum Ended {
+    /// Nobody asks any more.
+    Unwanted,
+    /// The node is gone; if it said good-bye, with the last question that it took up.
+    Lost(Option<Option<u64>>),
+}

@@ -1,0 +1,84 @@
+//! Where a command works: the node, and the way to its user.
+
+use std::time::Duration;
+
+use distchat_node::RoomName;
+
+use crate::attach::{Client, Room};
+use crate::cli::Failure;
+use crate::cli::args::Args;
+use crate::cli::front::Front;
+use crate::cli::output::Closed;
+use crate::cli::report::Report;
+use crate::cli::session;
+
+/// A command's place.
+pub(crate) struct Desk {
+    pub(crate) client: Client,
+    pub(crate) args: Args,
+    pub(super) front: Front,
+}
+
+impl Desk {
+    pub(crate) fn new(client: Client, args: Args, front: Front) -> Self {
+        Self { client, args, front }
+    }
+
+    /// Tells the user something, and waits until it is on its way: what is read at the pace of a reader is made at that pace.
+    pub(super) async fn say(&mut self, report: &Report) -> Result<(), Failure> {
+        self.front.say(report);
+        while self.front.stdout.is_pending() {
+            self.front.stdout.send().await.map_err(ended_by)?;
+        }
+        Ok(())
+    }
+
+    /// Opens a room, and has the user go by the name that was asked for.
+    pub(super) async fn open(&mut self, name: &RoomName) -> Result<Room, Failure> {
+        let room = self.client.open_room(name).await?;
+        // A node that was started for this knows the name already.
+        if let Some(nick) = self.args.nick.clone()
+            && self.client.attached_to().is_some()
+        {
+            room.set_nick(&nick).await?;
+        }
+        Ok(room)
+    }
+
+    /// Gives others the time to take what was said, if the node ends with this command.
+    pub(super) async fn linger(&self) {
+        if self.client.attached_to().is_none() {
+            // Either way it is on the disk, and goes out when this profile runs again.
+            let _ = tokio::time::timeout(self.args.linger, session::delivered(self.client.clone())).await;
+        }
+    }
+
+    /// Gives a node that was started for this the time to find others, unless it has found some.
+    pub(super) async fn look_around(&self) {
+        const LOOK: Duration = Duration::from_millis(50);
+        if self.client.attached_to().is_none() {
+            let found = async {
+                while self.client.peers().is_empty() {
+                    tokio::time::sleep(LOOK).await;
+                }
+                // The others answer at about the same time.
+                tokio::time::sleep(self.args.linger.min(Duration::from_secs(1))).await;
+            };
+            let _ = tokio::time::timeout(self.args.linger, found).await;
+        }
+    }
+
+    /// Ends: the node stops if it is this process's own, and all that was said is written.
+    pub(crate) async fn close(mut self) -> Result<(), Failure> {
+        self.client.shutdown().await;
+        self.front.stdout.finish().await.map_err(ended_by)
+    }
+}
+
+/// What it means for a command that nobody can be written to.
+fn ended_by(closed: Closed) -> Failure {
+    match closed {
+        Closed::ByReader => Failure::unread(),
+        Closed::Failed(error) => Failure::unexpected(format!("stdout cannot be written to: {error}")),
+    }
+}

@@ -1,0 +1,88 @@
+//! What the program does besides chatting: one command a file.
+//!
+//! Each is told where it is (a [`Desk`]) and talks through it; what it ends with becomes the exit code.
+
+mod completions;
+mod daemon;
+mod desk;
+mod history;
+mod id;
+mod peers;
+mod rooms;
+mod search;
+mod send;
+mod span;
+mod tail;
+
+use clap::Subcommand;
+
+pub(crate) use self::desk::Desk;
+use super::Failure;
+use crate::attach::Face;
+
+/// What to do instead of chatting.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum Verb {
+    /// Say something in a room
+    Send(send::Send),
+    /// Print the newest messages of a room, and with -f those that follow
+    Tail(tail::Tail),
+    /// Print messages of a room, the oldest first
+    History(history::History),
+    /// Find messages in all rooms
+    Search(search::Search),
+    /// List the rooms
+    Rooms(rooms::Rooms),
+    /// List the nodes that are connected
+    Peers(peers::Peers),
+    /// Print who you are, and where that is kept
+    Id,
+    /// Run a node without a face, for chats and commands to use
+    Daemon,
+    /// Print the options in force, and where they come from, as a file
+    Config,
+    /// Print what a shell needs to complete commands and options
+    Completions(completions::Completions),
+    /// Print the manual page of the program or of a command
+    Man(completions::Man),
+}
+
+impl Verb {
+    /// What needs no node: its answer.
+    pub(super) fn answer(&self) -> Option<String> {
+        match self {
+            Self::Completions(completions) => Some(completions.text()),
+            Self::Man(man) => Some(man.text()),
+            _ => None,
+        }
+    }
+
+    /// What the node that it starts is for.
+    pub(super) fn face(&self) -> Face {
+        if *self == Self::Daemon { Face::Daemon } else { Face::Command }
+    }
+
+    /// What it means that a signal has ended it.
+    pub(super) fn interrupted(&self) -> Result<(), Failure> {
+        match self {
+            // These go on until they are ended.
+            Self::Daemon | Self::Tail(_) => Ok(()),
+            _ => Err(Failure::unexpected("it was interrupted before it was done".to_owned())),
+        }
+    }
+
+    /// Does it.
+    pub(super) async fn run(&self, desk: &mut Desk) -> Result<(), Failure> {
+        match self {
+            Self::Send(send) => send.run(desk).await,
+            Self::Tail(tail) => tail.run(desk).await,
+            Self::History(history) => history.run(desk).await,
+            Self::Search(search) => search.run(desk).await,
+            Self::Rooms(rooms) => rooms.run(desk).await,
+            Self::Peers(peers) => peers.run(desk).await,
+            Self::Id => id::run(desk).await,
+            Self::Daemon => daemon::run(desk).await,
+            Self::Config | Self::Completions(_) | Self::Man(_) => Ok(()),
+        }
+    }
+}
