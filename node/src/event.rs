@@ -16,6 +16,7 @@ const EVENT_BUFFER: usize = 32 * 1024;
 
 /// How a message is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Form {
     /// Said to the room.
     Text,
@@ -83,6 +84,7 @@ pub struct Message {
 
 /// What state a room's task is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RoomState {
     /// It runs.
     Open,
@@ -178,6 +180,7 @@ pub struct PeerInfo {
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Event {
     /// A room's task changed its state.
     Room {

@@ -168,6 +168,42 @@ impl Launch {
         self.clock.is_some()
     }
 
+    /// Another program, such as a shell, which finds the program under test as `distchat`, with this profile.
+    pub fn shell(&self, program: &str) -> Command {
+        assert!(self.machine.namespace().is_none(), "a shell outside of any namespace");
+        let mut command = Command::new(program);
+        self.surround(&mut command);
+        let beside = binary::distchat().parent().unwrap_or(std::path::Path::new("."));
+        let path = std::env::var("PATH").unwrap_or_default();
+        command
+            .env("PATH", format!("{}:{path}", beside.display()))
+            .env("TERM", "xterm-256color")
+            .env("DISTCHAT_NAME", &self.profile)
+            .env("DISTCHAT_DATA_DIR", &self.data_dir)
+            .env("DISTCHAT_NO_MDNS", "true")
+            .env("DISTCHAT_LISTEN", "/ip4/127.0.0.1/tcp/0");
+        command
+    }
+
+    /// The environment that all have.
+    fn surround(&self, command: &mut Command) {
+        let machine = &self.machine;
+        // A test never touches the profile of the person who runs it, whatever options it forgets; nor do their options
+        // reach it.
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("DISTCHAT_")) {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env("HOME", machine.home())
+            .env("XDG_DATA_HOME", machine.home().join("data"))
+            .env("XDG_CONFIG_HOME", machine.config_home())
+            .env("XDG_RUNTIME_DIR", machine.run_dir())
+            .env("DISTCHAT_RUN_DIR", machine.run_dir())
+            .env_remove("RUST_LOG");
+    }
+
     pub(crate) fn command(&self) -> Command {
         let machine = &self.machine;
         let mut command = match machine.namespace() {
@@ -193,20 +229,7 @@ impl Launch {
             command.args(["--name", &self.profile]).arg("--data-dir").arg(&self.data_dir);
         }
         command.args(&self.options);
-        // A test never touches the profile of the person who runs it, whatever options it forgets; nor do their options
-        // reach it.
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("DISTCHAT_")) {
-                command.env_remove(name);
-            }
-        }
-        command
-            .env("HOME", machine.home())
-            .env("XDG_DATA_HOME", machine.home().join("data"))
-            .env("XDG_CONFIG_HOME", machine.config_home())
-            .env("XDG_RUNTIME_DIR", machine.run_dir())
-            .env("DISTCHAT_RUN_DIR", machine.run_dir())
-            .env_remove("RUST_LOG");
+        self.surround(&mut command);
         if self.terminal {
             // The terminal that the tests are run on is not the one that the program gets.
             for name in ["COLORTERM", "NO_COLOR", "TERM_PROGRAM", "COLUMNS", "LINES"] {

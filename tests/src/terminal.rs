@@ -1,7 +1,7 @@
 //! The program on a terminal, with a person at it.
 
 use std::{
-    process::{Child, ExitStatus},
+    process::{Child, Command, ExitStatus},
     time::{Duration, Instant},
 };
 
@@ -45,6 +45,12 @@ impl Terminal {
         let launch = launch.on_terminal();
         let (child, line) = Line::spawn(launch.command(), size)
             .unwrap_or_else(|error| panic!("{:?} does not start on a terminal: {error}", launch.command()));
+        Self { launch, child, status: None, line: Some(line) }
+    }
+
+    /// The same with another program, such as [`Launch::shell`] makes.
+    pub fn run(launch: Launch, command: Command, size: (u16, u16)) -> Self {
+        let (child, line) = Line::spawn(command, size).unwrap_or_else(|error| panic!("it does not start: {error}"));
         Self { launch, child, status: None, line: Some(line) }
     }
 

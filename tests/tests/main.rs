@@ -10,6 +10,8 @@
 //! | `clocks` | a clock that is a year off neither reorders answers nor blocks anybody |
 //! | `identity` | one key on two computers, a restored backup: both branches are kept, everywhere |
 //! | `input` | what bad input gets: lines, bytes, names |
+//! | `commands` | the commands for scripts: what they print, their exit codes, completions, the README's bot |
+//! | `daemon` | one node for several programs, and what becomes of them when it ends |
 //! | `configuring` | options from the environment and from a file, and which of them counts |
 //! | `terminal` | what is on the screen of a terminal, what is not, and that it is given back as it was |
 //! | `chat_screen` | what the tests of the full-screen chat have in common; each of those below shows one feature of it |
@@ -48,8 +50,10 @@ mod chat_screen_sizes;
 mod chat_screen_status;
 mod chat_screen_typing;
 mod clocks;
+mod commands;
 mod common;
 mod configuring;
+mod daemon;
 mod identity;
 mod input;
 mod lan_chat;

@@ -6,6 +6,7 @@ use super::Replica;
 
 /// How a replica stands with its peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SyncState {
     /// No peer is in the room.
     Alone,

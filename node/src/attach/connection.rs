@@ -20,6 +20,8 @@ use super::wire::{Answer, Asked, Face, Hello, MAX_QUESTION, Request, State, Told
 const IN_FLIGHT: usize = 256;
 /// How often it is looked whether the state has changed, for those who want to know.
 const LOOK: Duration = Duration::from_millis(100);
+/// How often at most it is told that time goes on and nothing else.
+const TIME_GOES_ON: Duration = Duration::from_secs(1);
 /// How long, at the end, questions that were taken up may take: some wait for others' disks.
 const ANSWERING: Duration = Duration::from_secs(1);
 /// How many events are written before anything else gets its turn.
@@ -62,6 +64,7 @@ struct Connection<'a> {
     out: VecDeque<String>,
     events: Option<Events>,
     known: State,
+    told: Instant,
     /// The last question that was taken up.
     last: Option<u64>,
 }
@@ -76,6 +79,7 @@ pub(super) async fn attend(stream: Stream, host: std::sync::Arc<Host>) {
         out: VecDeque::new(),
         events: None,
         known: State::default(),
+        told: Instant::now(),
         last: None,
     };
     // That the other side is gone is no fault: it may go when it wants.
@@ -161,7 +165,9 @@ impl Connection<'_> {
             return;
         }
         let state = state(&self.host.node);
-        if state != self.known {
+        let recent = self.told.elapsed() < TIME_GOES_ON;
+        if state != self.known && !(recent && state.timeless() == self.known.timeless()) {
+            self.told = Instant::now();
             self.known = state.clone();
             self.say(&Told::State { state });
         }

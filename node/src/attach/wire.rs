@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 use distchat_node::{
     AuthorId, Event, FingerprintInfo, Found, Key, Member, Message, Multiaddr, PeerInfo, Reaction, Receipt, RoomInfo,
-    RoomName, RoomTopic,
+    RoomName, RoomTopic, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +76,16 @@ pub(super) struct State {
     pub(super) rooms: Vec<RoomInfo>,
     pub(super) peers: Vec<PeerInfo>,
     pub(super) listen: Vec<Multiaddr>,
+}
+
+impl State {
+    /// What of it changes only when something happens.
+    pub(super) fn timeless(&self) -> Self {
+        let mut state = self.clone();
+        state.rooms.iter_mut().for_each(|room| room.horizon = Timestamp::default());
+        state.peers.iter_mut().for_each(|peer| peer.clock_offset_ms = None);
+        state
+    }
 }
 
 /// A question, and what its answer is to be called.

@@ -18,6 +18,14 @@ Examples:
   distchat --json --stay < /dev/null       watch, for a program to read
   distchat --connect /ip4/192.168.1.20/tcp/4001
   distchat config                          what is in force, as a file to begin with
+  uptime | distchat send general --wait 2  say it, and wait until two others have it on disk
+  distchat tail general -f --json          what is said there, for a program to read
+  distchat daemon --room general           a node without a face, which chats and commands use
+
+One node a profile:
+  A chat or a command uses the node of its profile if one runs, be it a service's, a
+  chat's or another command's; else it runs one itself, which others can use meanwhile.
+  They meet at the file `socket` in the profile's directory.
 
 Input:
   Each line is a message to the current room. One that starts with / is a command
@@ -41,10 +49,12 @@ Exit codes:
   0  normal, also after Ctrl-C, SIGTERM or a closed pipe
   1  unexpected error
   2  an option is wrong: on the command line, in the environment or in the file
-  3  the profile is in use by another process
+  3  the profile is in use by a process whose node cannot be used
   4  the author's key cannot be read or written
   5  the store is damaged, too new or cannot be opened
-  6  an address cannot be listened on or connected to";
+  6  an address cannot be listened on or connected to
+  7  `send --wait`: it is on this disk, and not on as many others as were wanted
+  8  `search`: nothing was found";
 
 /// The text, with the file's place on this system.
 pub(super) fn more() -> String {

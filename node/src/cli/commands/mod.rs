@@ -23,17 +23,11 @@ use crate::attach::Face;
 /// What to do instead of chatting.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub(crate) enum Verb {
-    /// Say something in a room
     Send(send::Send),
-    /// Print the newest messages of a room, and with -f those that follow
     Tail(tail::Tail),
-    /// Print messages of a room, the oldest first
     History(history::History),
-    /// Find messages in all rooms
     Search(search::Search),
-    /// List the rooms
     Rooms(rooms::Rooms),
-    /// List the nodes that are connected
     Peers(peers::Peers),
     /// Print who you are, and where that is kept
     Id,
@@ -41,9 +35,7 @@ pub(crate) enum Verb {
     Daemon,
     /// Print the options in force, and where they come from, as a file
     Config,
-    /// Print what a shell needs to complete commands and options
     Completions(completions::Completions),
-    /// Print the manual page of the program or of a command
     Man(completions::Man),
 }
 

@@ -1,0 +1,316 @@
+//! The commands for scripts, as scripts run them.
+
+use std::{collections::BTreeSet, fs, os::unix::process::CommandExt, process::Command};
+
+use distchat_tests::{Chat, Finished, Key, Launch, Machine, PATIENCE, Screen, Terminal, binary::workspace, is};
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::Value;
+
+use crate::chat_screen::enter;
+
+/// Ends with that: see `distchat --help`.
+const USAGE: i32 = 2;
+const UNCONFIRMED: i32 = 7;
+const NOTHING: i32 = 8;
+
+fn ran(launch: Launch, command: &[&str]) -> Finished {
+    launch.options(command).run(b"")
+}
+
+/// What a command that must succeed prints, without colours and for people.
+#[track_caller]
+fn lines(launch: Launch, command: &[&str]) -> Vec<String> {
+    let finished = ran(launch.plain(), command);
+    assert_eq!(finished.code, Some(0), "{command:?}: {finished:?}");
+    finished.stdout
+}
+
+/// The same for programs.
+#[track_caller]
+fn events(launch: Launch, command: &[&str]) -> Vec<Value> {
+    let finished = ran(launch, command);
+    assert_eq!(finished.code, Some(0), "{command:?}: {finished:?}");
+    finished.stdout.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The texts of lines such as `[2026-11-23 18:00] <ann> hello`.
+fn texts(lines: &[String]) -> Vec<&str> {
+    lines.iter().map(|line| line.split_once("> ").unwrap_or_else(|| panic!("{line:?}")).1).collect()
+}
+
+/// A profile that does not wait for others when a command ends.
+fn alone(machine: &Machine) -> Launch {
+    machine.chat("ann").options(["--linger", "0"])
+}
+
+#[test]
+fn what_one_command_says_the_next_one_reads() {
+    let machine = Machine::loopback();
+    assert!(
+        lines(alone(&machine), &["send", "general", "hello", "world"]).is_empty(),
+        "it says nothing if all is well"
+    );
+    let finished = alone(&machine).plain().options(["send", "general"]).run(b"two\nlines\n");
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let finished = alone(&machine).plain().options(["send", "general", "--lines"]).run(b"one\n\ntwo\nthree");
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let said = events(alone(&machine), &["send", "general", "--", "--bye"]);
+    assert!(said.len() == 1 && is(&said[0], "said") && said[0]["text"] == "--bye", "{said:?}");
+
+    let all = ["hello world", "two\u{240a}lines", "one", "two", "three", "--bye"];
+    assert_eq!(texts(&lines(alone(&machine), &["history", "general"])), all);
+    assert_eq!(texts(&lines(alone(&machine), &["history", "general", "-n", "2"])), all[4..]);
+    assert_eq!(texts(&lines(alone(&machine), &["history", "general", "--since", "1h"])), all);
+    assert!(lines(alone(&machine), &["history", "general", "--until", "1h"]).is_empty());
+    assert_eq!(texts(&lines(alone(&machine), &["tail", "general", "-n", "3"])), all[3..]);
+    let told = events(alone(&machine), &["tail", "general", "--since", "2000-01-01"]);
+    assert_eq!(told.iter().map(|event| event["text"].as_str().unwrap()).collect::<Vec<_>>()[1], "two\nlines");
+    assert!(told.iter().all(|event| is(event, "message") && event["room"] == "general"));
+}
+
+#[test]
+fn what_is_found_is_printed_and_nothing_is_an_exit_code() {
+    let machine = Machine::loopback();
+    lines(alone(&machine), &["send", "general", "a whale in the kitchen"]);
+    lines(alone(&machine), &["send", "rust", "no such animal"]);
+    let found = lines(alone(&machine), &["search", "KITCHEN", "whal"]);
+    assert!(found.len() == 1 && found[0].starts_with("general [") && found[0].ends_with("a whale in the kitchen"));
+    let found = events(alone(&machine), &["search", "animal"]);
+    assert_eq!(found[0]["messages"][0]["room"], "rust");
+    let nothing = ran(alone(&machine), &["search", "elephant"]);
+    assert_eq!(nothing.code, Some(NOTHING), "{nothing:?}");
+}
+
+#[test]
+fn what_follows_is_printed_as_it_arrives() {
+    let machine = Machine::loopback();
+    lines(alone(&machine), &["send", "general", "before"]);
+    let mut tail = Chat::start(machine.chat("ann").options(["tail", "general", "-n", "1", "-f"]));
+    tail.wait_text("before");
+    for text in ["one", "two"] {
+        // It uses the node that `tail` runs.
+        lines(machine.chat("ann"), &["send", "general", text]);
+        tail.wait_text(text);
+    }
+    lines(machine.chat("ann"), &["send", "other", "elsewhere"]);
+    lines(machine.chat("ann"), &["send", "general", "three"]);
+    tail.wait_text("three");
+    let told: Vec<_> = tail.events().iter().map(|event| event["text"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(told, ["before", "one", "two", "three"]);
+    tail.sigterm();
+    assert_eq!(tail.wait_exit(PATIENCE).code(), Some(0));
+}
+
+#[test]
+fn who_and_what_is_there_is_listed() {
+    let machine = Machine::loopback();
+    let bob = machine.chat("bob").room("general").start();
+    let ann = machine.chat("ann").room("general").start();
+    ann.wait_peers(1);
+    let id = &events(machine.chat("ann"), &["id"])[0];
+    assert_eq!(id["author"], ann.author().as_str());
+    assert!(id["process"].is_u64() && id["directory"].as_str().unwrap().ends_with("ann"), "{id}");
+    let peers = events(machine.chat("ann"), &["peers"]);
+    assert_eq!(peers[0]["peers"][0]["author"], bob.author().as_str(), "{peers:?}");
+    let rooms = events(machine.chat("ann"), &["rooms"]);
+    assert!(rooms[0]["rooms"].as_array().unwrap().iter().any(|room| room["room"] == "general" && room["peers"] == 1));
+}
+
+#[test]
+fn how_a_command_ended_is_told_by_its_exit_code() {
+    let machine = Machine::loopback();
+    for (command, code, word) in [
+        (&["send", "a/b", "x"][..], USAGE, "slash"),
+        (&["send"], USAGE, "ROOM"),
+        (&["send", "general", "x", "--lines"], USAGE, "--lines"),
+        (&["send", "general", ""], USAGE, "empty"),
+        (&["send", "general", "x", "--timeout", "soon"], USAGE, "seconds"),
+        (&["send", "general", "x", "--wait", "1", "--timeout", "0.1"], UNCONFIRMED, "on 0 other disks"),
+        (&["tail", "general", "--since", "soon"], USAGE, "10m"),
+        (&["search"], USAGE, "WORDS"),
+        (&["search", "?!"], USAGE, "no word"),
+        (&["search", "elephant"], NOTHING, "nothing was found"),
+        (&["completions", "tcl"], USAGE, "zsh"),
+        (&["man", "woman"], USAGE, "woman"),
+        (&["dance"], USAGE, "dance"),
+    ] {
+        let finished = ran(alone(&machine).plain(), command);
+        assert_eq!(finished.code, Some(code), "{command:?}: {finished:?}");
+        assert!(finished.stderr.iter().any(|line| line.contains(word)), "{command:?}: {finished:?}");
+    }
+    // What is too long is refused whole, and nothing is said.
+    let text = "x".repeat(100_000);
+    let finished = alone(&machine).plain().options(["send", "general"]).run(text.as_bytes());
+    assert_eq!(finished.code, Some(USAGE), "{finished:?}");
+    assert_eq!(texts(&lines(alone(&machine), &["tail", "general"])), ["x"], "the unconfirmed one is there");
+}
+
+/// How many senders are killed before those who have what they sent are killed as well.
+const BATCH: usize = 50;
+
+/// Kills so many senders, each once it says that two others have what it sent, and removes their disks.
+fn kill_senders(times: usize) {
+    let machine = Machine::loopback();
+    let mut keepers = ["bob", "carol"].map(|name| machine.chat(name).room("general").start());
+    let mut wanted = BTreeSet::new();
+    while wanted.len() < times {
+        let dial: Vec<String> = keepers.iter().flat_map(|keeper| ["--connect".to_owned(), address(keeper)]).collect();
+        for _ in 0..BATCH.min(times - wanted.len()) {
+            let text = format!("number {}", wanted.len());
+            // Somebody else each time, whose key and history are gone with them.
+            let ann = machine.chat(&format!("ann{}", wanted.len())).options(&dial);
+            let directory = ann.profile_dir();
+            let mut ann = Chat::start(ann.options(["send", "general", &text, "--wait", "2", "--timeout", "60"]));
+            let told = ann.wait_for("that two have it on disk", PATIENCE, |event| is(event, "on_disks"));
+            ann.kill9();
+            fs::remove_dir_all(directory).unwrap();
+            assert!(told["on"].as_array().unwrap().len() >= 2, "{told}");
+            wanted.insert(text);
+        }
+        // What is on a disk is what somebody has who was killed and is alone.
+        keepers.iter_mut().for_each(Chat::kill9);
+        for keeper in &mut keepers {
+            keeper.restart();
+            let history = keeper.ask(&format!("/history {times}"), "history");
+            let held = history["messages"].as_array().unwrap().iter().map(|message| message["text"].as_str().unwrap());
+            let held: BTreeSet<String> = held.map(str::to_owned).collect();
+            assert_eq!(held, wanted);
+            keeper.kill9();
+        }
+        keepers.iter_mut().for_each(Chat::restart);
+    }
+}
+
+fn address(chat: &Chat) -> String {
+    chat.ready("listen")[0].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_two_others_have_on_disk_outlives_its_sender() {
+    kill_senders(30);
+}
+
+/// The long form of [`what_two_others_have_on_disk_outlives_its_sender`], some minutes of it.
+#[test]
+#[ignore = "takes minutes"]
+fn what_two_others_have_on_disk_outlives_its_sender_a_thousand_times() {
+    kill_senders(1000);
+}
+
+/// The block of the README that begins with that line.
+fn readme_block(first: &str) -> String {
+    let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
+    let blocks = readme.split("\n```").map(|block| block.split_once('\n').map_or("", |(_, text)| text));
+    blocks.into_iter().find(|block| block.starts_with(first)).unwrap_or_else(|| panic!("no {first:?}")).to_owned()
+}
+
+#[test]
+fn the_bot_of_the_readme_answers() {
+    let machine = Machine::loopback();
+    let script = readme_block("#!/bin/sh");
+    assert!(script.lines().filter(|line| !line.is_empty()).count() <= 5, "{script}");
+    let bob = machine.chat("bob").room("general").start();
+    let bot = machine.chat("bot");
+    let path = machine.directory().join("bot");
+    fs::write(&path, &script).unwrap();
+    let mut running = Running(bot.shell("sh").arg(&path).process_group(0).spawn().unwrap());
+    bob.wait_peers(1);
+    bob.say("!date");
+    let answer = bob.wait_for("an answer", PATIENCE, |event| is(event, "message") && event["own"] == false);
+    assert!(answer["text"].as_str().unwrap().contains("20"), "{answer}");
+    assert_eq!(answer["nick"], "bot");
+    assert!(running.0.try_wait().unwrap().is_none(), "it goes on");
+}
+
+/// A process and all that it started, which are killed when the test ends.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        kill_process_group(Pid::from_child(&self.0), Signal::KILL).unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// A shell that a person types into, with the completions that the program makes for it.
+fn completing(name: &str, prepare: &[&str]) -> Terminal {
+    let machine = Machine::loopback();
+    let launch = machine.chat("ann");
+    let mut command = launch.shell(name);
+    command.args(if name == "zsh" { &["-f", "-i"][..] } else { &["--norc", "--noprofile", "-i"] });
+    let shell = Terminal::run(launch, command, (100, 40));
+    for line in prepare {
+        enter(&shell, line);
+    }
+    enter(&shell, "PS1='re''ady '; clear");
+    shell.wait("a prompt", |screen| is_typed(screen, "ready "));
+    shell
+}
+
+/// Whether that is in the cursor's row, and the cursor behind it.
+fn is_typed(screen: &Screen, text: &str) -> bool {
+    let (column, row) = screen.cursor();
+    screen.row(row).trim_end() == text.trim_end() && usize::from(column) == text.chars().count()
+}
+
+/// Types what is begun, and waits for what becomes of it.
+#[track_caller]
+fn completes(shell: &Terminal, begun: &str, whole: &str) {
+    shell.type_text(begun);
+    shell.key(Key::Tab);
+    shell.wait(whole, |screen| is_typed(screen, &format!("ready {whole} ")));
+    shell.key(Key::Ctrl('u'));
+    shell.wait("a prompt", |screen| is_typed(screen, "ready "));
+}
+
+#[test]
+fn bash_completes_commands_and_options() {
+    let shell = completing("bash", &["source <(distchat completions bash)"]);
+    completes(&shell, "distchat sen", "distchat send");
+    completes(&shell, "distchat send general --wa", "distchat send general --wait");
+}
+
+#[test]
+fn zsh_completes_commands_and_options() {
+    if Command::new("zsh").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "zsh is not installed");
+        eprintln!("skipped: zsh is not installed");
+        return;
+    }
+    let shell = completing("zsh", &["autoload -U compinit; compinit -u -D", "source <(distchat completions zsh)"]);
+    completes(&shell, "distchat sen", "distchat send");
+    completes(&shell, "distchat send general --wa", "distchat send general --wait");
+}
+
+#[test]
+fn there_is_a_manual_page_of_everything() {
+    let machine = Machine::loopback();
+    let page = lines(alone(&machine), &["man"]).join("\n");
+    assert!(page.contains(".TH distchat 1") && page.contains("Exit codes"), "{page}");
+    let page = lines(alone(&machine), &["man", "send"]).join("\n");
+    assert!(page.contains("\\-\\-wait") && page.contains("on this machine"), "{page}");
+}
+
+#[test]
+fn every_command_is_in_the_readme_with_its_test() {
+    let machine = Machine::loopback();
+    let help = lines(alone(&machine), &["--help"]);
+    let commands = help.iter().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let commands: Vec<&str> = commands
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .map(|line| line.split_whitespace().next().unwrap())
+        .collect();
+    assert!(commands.len() >= 10, "{help:?}");
+    let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
+    for command in commands {
+        let row = readme.lines().find(|line| line.starts_with(&format!("| `{command}")));
+        let row = row.unwrap_or_else(|| panic!("the README's table lacks {command}"));
+        let shown = row.rsplit('|').nth(1).unwrap();
+        for test in shown.split('`').filter(|word| word.contains("::")) {
+            let (module, name) = test.split_once("::").unwrap();
+            let source = fs::read_to_string(workspace().join(format!("tests/tests/{module}.rs"))).unwrap_or_default();
+            assert!(source.contains(&format!("fn {name}(")), "{command}: there is no test {test}");
+        }
+        assert!(shown.contains("::"), "{row} names no test");
+    }
+}

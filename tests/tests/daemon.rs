@@ -1,0 +1,262 @@
+//! One node for all programs of a profile.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream},
+    },
+    thread,
+    time::Instant,
+};
+
+use distchat_tests::{Chat, Key, Launch, Machine, PATIENCE, Terminal, is};
+use serde_json::{Value, json};
+
+use crate::chat_screen::{SIZE, enter};
+
+const IN_USE: i32 = 3;
+
+/// A service for that profile.
+fn daemon(launch: Launch) -> Chat {
+    let chat = launch.room("general").options(["daemon"]).start();
+    chat.wait_for("its room", PATIENCE, |event| is(event, "room"));
+    chat
+}
+
+/// A person at a terminal of that profile.
+fn sit(machine: &Machine) -> Terminal {
+    let terminal = Terminal::start(machine.chat("ann").room("general"), SIZE);
+    terminal.wait("the room", |screen| screen.row(0).contains("general") && !screen.contains("…"));
+    terminal
+}
+
+#[track_caller]
+fn send(machine: &Machine, text: &str) {
+    let finished = machine.chat("ann").options(["send", "general", text]).run(b"");
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+}
+
+/// Which process runs the node of the profile, if another than the one that asks.
+fn host(machine: &Machine) -> Option<u64> {
+    let finished = machine.chat("ann").options(["id"]).run(b"");
+    let id: Value = serde_json::from_str(&finished.stdout[0]).unwrap();
+    id["process"].as_u64()
+}
+
+#[test]
+fn several_chats_and_commands_use_one_node() {
+    let machine = Machine::loopback();
+    let bob = machine.chat("bob").room("general").start();
+    let mut daemon = daemon(machine.chat("ann"));
+    assert!(host(&machine).is_some());
+    let (mut left, mut right) = (sit(&machine), sit(&machine));
+    enter(&left, "from the left");
+    right.wait_text("from the left");
+    enter(&right, "from the right");
+    left.wait_text("from the right");
+    send(&machine, "from a command");
+    bob.wait_text("from a command");
+    for terminal in [&left, &right] {
+        terminal.wait_text("from a command");
+    }
+    bob.say("from outside");
+    for terminal in [&left, &right] {
+        terminal.wait_text("from outside");
+    }
+    // Rooms are the node's: what one opens the other can go to, and what one leaves is closed.
+    enter(&left, "/join rust");
+    right.wait_text("rust");
+    enter(&left, "/leave");
+    right.wait("one room", |screen| !screen.contains("rust"));
+
+    // Whoever leaves does not take the node along.
+    left.key(Key::Ctrl('c'));
+    assert_eq!(left.wait_exit(), Some(0));
+    enter(&right, "still here");
+    bob.wait_text("still here");
+    right.key(Key::Ctrl('c'));
+    assert_eq!(right.wait_exit(), Some(0));
+    daemon.stop();
+    // Nobody was told to stop, and all that was said is there once.
+    let mine = bob.history().into_iter().filter(|message| message.author != bob.author()).map(|message| message.text);
+    let said = ["from the left", "from the right", "from a command", "still here"];
+    assert_eq!(mine.collect::<Vec<_>>(), said);
+}
+
+#[test]
+fn a_chat_goes_on_when_the_service_is_killed_and_started_again() {
+    let machine = Machine::loopback();
+    let mut daemon = daemon(machine.chat("ann"));
+    let ann = sit(&machine);
+    for round in 0..3 {
+        let text = format!("before {round}");
+        enter(&ann, &text);
+        ann.wait("it said", |screen| screen.find(&text).is_some_and(|(_, row)| row < SIZE.1 - 2));
+        daemon.kill9();
+        ann.wait_text("has ended");
+        // What is typed meanwhile waits for the next one.
+        let text = format!("between {round}");
+        enter(&ann, &text);
+        daemon.restart();
+        ann.wait_text("there is a node again");
+        ann.wait("it said", |screen| screen.find(&text).is_some_and(|(_, row)| row < SIZE.1 - 2));
+        enter(&ann, &format!("/topic round {round}"));
+        ann.wait_text(&format!("round {round}"));
+    }
+    drop(ann);
+    let history = machine.chat("ann").options(["history", "general"]).run(b"");
+    let texts: Vec<Value> =
+        history.stdout.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["text"].clone()).collect();
+    let expect: Vec<Value> =
+        (0..3).flat_map(|round| [json!(format!("before {round}")), json!(format!("between {round}"))]).collect();
+    assert_eq!(texts, expect);
+}
+
+#[test]
+fn a_chat_runs_the_node_itself_when_the_one_that_did_ends() {
+    let machine = Machine::loopback();
+    let bob = machine.chat("bob").room("general").start();
+    // Without a service the first chat runs the node.
+    let mut first = sit(&machine);
+    let (second, third) = (sit(&machine), sit(&machine));
+    let before = host(&machine).unwrap();
+    enter(&second, "through the first");
+    bob.wait_text("through the first");
+    first.key(Key::Ctrl('c'));
+    assert_eq!(first.wait_exit(), Some(0));
+    for terminal in [&second, &third] {
+        terminal.wait_text("there is a node again");
+    }
+    enter(&third, "through another");
+    second.wait_text("through another");
+    bob.wait_text("through another");
+    let after = host(&machine).unwrap();
+    assert!(after != before && [second.pid(), third.pid()].map(u64::from).contains(&after));
+}
+
+#[test]
+fn what_scripts_say_at_once_is_all_said_in_order() {
+    let machine = Machine::loopback();
+    let daemon = daemon(machine.chat("ann"));
+    let scripts: Vec<_> = (0..4)
+        .map(|script| {
+            let launch = machine.chat("ann").options(["send", "general", "--lines"]);
+            thread::spawn(move || {
+                let input: String = (0..100).map(|line| format!("{script} {line}\n")).collect();
+                launch.run(input.as_bytes()).code
+            })
+        })
+        .collect();
+    assert!(scripts.into_iter().all(|script| script.join().unwrap() == Some(0)));
+    let history = machine.chat("ann").options(["history", "general", "-n", "1000"]).run(b"");
+    let texts: Vec<String> = history
+        .stdout
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["text"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(texts.len(), 400);
+    for script in 0..4 {
+        let prefix = format!("{script} ");
+        let own: Vec<&String> = texts.iter().filter(|text| text.starts_with(&prefix)).collect();
+        assert_eq!(own, (0..100).map(|line| format!("{script} {line}")).collect::<Vec<_>>().iter().collect::<Vec<_>>());
+    }
+    drop(daemon);
+}
+
+/// A program that speaks the protocol without any of our code.
+struct Raw(BufReader<UnixStream>);
+
+impl Raw {
+    fn attach(launch: &Launch) -> (Self, Value) {
+        let stream = UnixStream::connect(launch.profile_dir().join("socket")).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut raw = Self(BufReader::new(stream));
+        let hello = raw.line().unwrap();
+        (raw, hello)
+    }
+
+    fn line(&mut self) -> Option<Value> {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        (!line.is_empty()).then(|| serde_json::from_str(&line).unwrap())
+    }
+
+    fn say(&mut self, line: &str) {
+        self.0.get_mut().write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    fn ask(&mut self, question: Value) -> Value {
+        self.say(&question.to_string());
+        self.until(|line| line["id"] == question["id"])
+    }
+
+    /// Reads on up to that.
+    #[track_caller]
+    fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let (start, mut last) = (Instant::now(), Value::Null);
+        while start.elapsed() < PATIENCE {
+            last = self.line().expect("more to read");
+            if wanted(&last) {
+                return last;
+            }
+        }
+        panic!("it does not come; the last: {last}");
+    }
+}
+
+#[test]
+fn the_socket_is_for_this_user_and_speaks_json() {
+    let machine = Machine::loopback();
+    let launch = machine.chat("ann");
+    let mut daemon = daemon(launch.clone());
+    let socket = launch.profile_dir().join("socket");
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(launch.profile_dir()).unwrap().permissions().mode() & 0o777, 0o700);
+
+    let (mut raw, hello) = Raw::attach(&launch);
+    assert_eq!((&hello["distchat"], &hello["face"], &hello["profile"]), (&json!(1), &json!("daemon"), &json!("ann")));
+    assert_eq!(hello["author"], daemon.author().as_str());
+    let said = raw.ask(json!({"id": 7, "do": "say", "room": "general", "text": "by hand"}));
+    assert_eq!(said["answer"]["message"]["text"], "by hand", "{said}");
+    let problem = raw.ask(json!({"id": 8, "do": "say", "room": "rust", "text": "by hand"}));
+    assert_eq!(problem["problem"]["code"], "room-not-open", "{problem}");
+    let problem = raw.ask(json!({"id": 9, "do": "dance"}));
+    assert_eq!(problem["problem"]["code"], "question", "{problem}");
+    raw.say("not json");
+    assert_eq!(raw.line().unwrap()["problem"]["code"], "question");
+
+    // Whoever says too much is not heard any more, and nobody else notices.
+    let (mut rude, _) = Raw::attach(&launch);
+    let sent = rude.0.get_mut().write_all(&vec![b'x'; 4 << 20]);
+    assert!(sent.is_err() || rude.line().is_none());
+    assert_eq!(raw.ask(json!({"id": 10, "do": "watch"}))["answer"], "done");
+    raw.say(&json!({"id": 11, "do": "say", "room": "general", "text": "seen"}).to_string());
+    let event = raw.until(|line| line["event"]["message"].is_object());
+    assert_eq!(event["event"]["message"]["message"]["text"], "seen", "{event}");
+
+    // It says good-bye, and how far it came.
+    daemon.sigterm();
+    let bye = raw.until(|line| !line["bye"].is_null());
+    assert_eq!(bye, json!({"bye": 11}));
+    assert_eq!(daemon.wait_exit(PATIENCE).code(), Some(0));
+    assert!(!socket.exists());
+}
+
+#[test]
+fn a_node_of_another_version_is_named() {
+    let machine = Machine::loopback();
+    let launch = machine.chat("ann");
+    fs::create_dir_all(launch.profile_dir()).unwrap();
+    let listener = UnixListener::bind(launch.profile_dir().join("socket")).unwrap();
+    let other = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"{\"distchat\":99,\"pid\":4711,\"of\":[\"another\",\"time\"]}\n").unwrap();
+    });
+    let finished = launch.options(["send", "general", "hello"]).run(b"");
+    other.join().unwrap();
+    assert_eq!(finished.code, Some(IN_USE), "{finished:?}");
+    let said = finished.stderr.join(" ");
+    assert!(said.contains("process 4711") && said.contains("version 99"), "{said}");
+}
