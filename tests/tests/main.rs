@@ -28,12 +28,14 @@
 //! | `refusals` | what keeps the program from starting, what it says then, and its exit code |
 //! | `leaving` | the end of input, signals, and what is safe when the program has ended |
 //! | `library` | what those who embed the library may rely on |
+//! | `carry` | rooms carried in files, whatever becomes of those; a history judged anew |
 //! | `layering` | dependencies point one way |
 //!
 //! `common` is what several of them need. Tests that need a network make one (see [`distchat_tests::Lan`]), and say
 //! so and pass where they may not; with `CI=true` they fail there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
+mod carry;
 mod chat_screen;
 mod chat_screen_commands;
 mod chat_screen_hostile;

@@ -3,6 +3,8 @@
 //! One thread writes, in groups; two read; one keeps an index of the words. All are reached through bounded queues, in which callers wait for a place.
 
 mod apply;
+mod audit;
+mod carry;
 mod error;
 mod keys;
 mod query;
@@ -29,6 +31,7 @@ use crate::{
     error::SearchError,
     event::{Reaction, RoomTopic},
 };
+pub(crate) use audit::Audit;
 pub(crate) use error::{Closed, StoreError};
 pub(crate) use search::{Found, Question};
 
@@ -228,6 +231,22 @@ impl Store {
         max_bytes: usize,
     ) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
         self.on_reader(move |conn| query::read(conn, room, &keys, max_bytes)).await
+    }
+
+    /// The bytes of the newest messages before that place, newest first, until they would be more than `max_bytes`, at
+    /// least one; and the last one's place, if there are older ones.
+    pub(crate) async fn page_down(
+        &self,
+        room: RoomNo,
+        before: Option<Key>,
+        max_bytes: usize,
+    ) -> Result<(Vec<Vec<u8>>, Option<Key>), StoreError> {
+        self.on_reader(move |conn| carry::page_down(conn, room, before, max_bytes)).await
+    }
+
+    /// The rooms that there is something of on disk, and how many messages.
+    pub(crate) async fn rooms(&self) -> Result<Vec<(RoomName, u64)>, StoreError> {
+        self.on_reader(carry::rooms).await
     }
 
     /// Some of the messages that are shown as lines, in the transcript's order.
