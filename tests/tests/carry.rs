@@ -457,7 +457,7 @@ async fn what_is_wrong_in_a_history_is_named() {
                 let (time, id) = at(key_of(300));
                 conn.execute_batch("CREATE TABLE spare AS SELECT * FROM key_page").unwrap();
                 conn.execute("DELETE FROM message WHERE (time, id) = (?, ?)", (time, id)).unwrap();
-                conn.execute_batch("INSERT INTO key_page SELECT * FROM spare; DROP TABLE spare").unwrap();
+                conn.execute_batch("INSERT OR IGNORE INTO key_page SELECT * FROM spare; DROP TABLE spare").unwrap();
             }),
             &["fingerprint", "missing"],
             501,
@@ -488,7 +488,8 @@ async fn what_is_wrong_in_a_history_is_named() {
         (
             "heads, and what is kept of an author",
             Box::new(|conn| {
-                conn.execute_batch("DELETE FROM head; UPDATE author SET ranges = x'ff' WHERE room = 1").unwrap();
+                conn.execute_batch("DELETE FROM head WHERE room = 1; UPDATE author SET ranges = x'ff' WHERE room = 1")
+                    .unwrap();
             }),
             &["author", "head"],
             502,
@@ -551,6 +552,7 @@ async fn a_database_with_holes_in_it_is_judged_as_far_as_it_can_be_read() {
     let disk = tempfile::tempdir().unwrap();
     history(disk.path(), &talk(2000, |_| false)).await;
     let path = disk.path().join("alice/history.sqlite3");
+    let before = everything(disk.path());
     let whole = std::fs::read(&path).unwrap();
     for _ in 0..8 {
         let mut damaged = whole.clone();
@@ -582,7 +584,9 @@ async fn a_database_with_holes_in_it_is_judged_as_far_as_it_can_be_read() {
                     }
                 }
             }
-            assert!(wrong > 0, "512 bytes at {at} are not what they were");
+            node.shutdown().await;
+            // They may have been no data: pages have space to grow into.
+            assert!(wrong > 0 || everything(disk.path()) == before, "512 bytes at {at} are not what they were");
         }
         node.shutdown().await;
     }
