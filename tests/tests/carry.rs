@@ -21,7 +21,7 @@ impl Random {
     fn new() -> Self {
         let given = std::env::var("DISTCHAT_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or_else(|| now_ms() ^ u64::from(std::process::id()) << 32);
-        println!("DISTCHAT_SEED={seed}");
+        eprintln!("DISTCHAT_SEED={seed}");
         Self(seed)
     }
 

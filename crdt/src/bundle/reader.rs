@@ -6,7 +6,7 @@
 
 use std::io::{self, Read};
 
-use super::{CHECKSUM, HEAD, Head, MARK, MAX_FRAME, VERSION, checksum, kind};
+use super::{CHECKSUM, HEAD, Head, MARK, MAX_BUNDLE_CONTENT, MAX_FRAME, VERSION, checksum, kind};
 use crate::{Message, RoomId, RoomName};
 
 /// How many bytes are read at once.
@@ -17,8 +17,8 @@ const MAX_CHECKED: u64 = 16;
 /// How every message begins, and where its room is.
 const MESSAGE: [u8; 4] = [0x8a, 0x01, 0x58, 0x20];
 const ROOM: std::ops::Range<usize> = 4..36;
-/// How many messages wait for a room at most. Further ones are lost.
-const MAX_ORPHANS: usize = 1024;
+/// How many bytes of messages wait for a room at most. Further ones are lost.
+const MAX_ORPHANS: usize = 8 * MAX_BUNDLE_CONTENT;
 
 /// What is read of a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,8 @@ pub enum Part {
     Messages {
         /// The room.
         room: RoomName,
-        /// All the bytes of each: some 64 KiB together, and never more than a few hundred.
+        /// All the bytes of each: together some 64 KiB, as a rule, and never more than 512 KiB. Whoever imports them
+        /// gathers some parts, for each import waits for the disk.
         messages: Vec<Vec<u8>>,
     },
     /// The end of a bundle. Another one may follow.
@@ -65,7 +66,7 @@ impl Tally {
 
 /// Reads a bundle. Whatever the bytes are, it never fails over them: [`Reader::tally`] says how they were found.
 ///
-/// Memory: some 200 KiB, and what is given out.
+/// Memory: some 200 KiB, what is given out, and 512 KiB where the first frames are damaged.
 #[derive(Debug)]
 pub struct Reader<R> {
     from: R,
@@ -78,6 +79,8 @@ pub struct Reader<R> {
     room: Option<RoomName>,
     /// Messages of damaged frames in front of the first intact one, of which it is not known whose they are.
     orphans: Vec<Vec<u8>>,
+    /// How many bytes these are.
+    orphaned: usize,
     tally: Tally,
     /// How many bytes have been done with, and how many have been checked.
     pub(super) done: u64,
@@ -94,6 +97,7 @@ impl<R: Read> Reader<R> {
             ended: false,
             room: None,
             orphans: Vec::new(),
+            orphaned: 0,
             tally: Tally::default(),
             done: 0,
             checked: 0,
@@ -193,7 +197,8 @@ impl<R: Read> Reader<R> {
         match room {
             _ if messages.is_empty() => None,
             Some(room) => Some(self.give(room, messages)),
-            None if self.orphans.len() < MAX_ORPHANS => {
+            None if self.orphaned + used <= MAX_ORPHANS => {
+                self.orphaned += used;
                 self.orphans.extend(messages);
                 None
             }
@@ -206,6 +211,7 @@ impl<R: Read> Reader<R> {
 
     /// What was found before the first room that can be read is of that one.
     fn adopt(&mut self, room: RoomName) -> Part {
+        self.orphaned = 0;
         let messages = std::mem::take(&mut self.orphans);
         self.give(room, messages)
     }

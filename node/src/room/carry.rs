@@ -82,6 +82,8 @@ impl Room {
     /// rules for what peers send. Says how many were of which kind; those that are new or known are on this node's disk by
     /// then. People and peers hear of them as if a peer had sent them.
     ///
+    /// Each call waits for the disk, so many messages at once are best: up to [`MAX_CARRY_PAGE`] bytes.
+    ///
     /// What is neither signed nor vouched for is forgotten. If what vouches for it comes in a later page, it is taken when it
     /// is imported again behind that; newest first nothing has to come twice.
     ///

@@ -70,10 +70,7 @@ pub(super) fn load(conn: &Connection, room: RoomNo, own: AuthorId) -> Result<Opt
     // One transaction: one state of all tables.
     let tx = conn.unchecked_transaction()?;
     let Some(index) = keys::load(&tx, room)? else { return Ok(None) };
-    let mut snapshot = Snapshot::default();
-
-    snapshot.heads = heads(&tx, room)?;
-    snapshot.claims = claims(&tx, room)?;
+    let mut snapshot = Snapshot { heads: heads(&tx, room)?, claims: claims(&tx, room)?, ..Snapshot::default() };
 
     let mut statement = tx.prepare_cached("SELECT author, forked, count, ranges FROM author WHERE room = ?")?;
     let mut rows = statement.query([room.0])?;
