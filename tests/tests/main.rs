@@ -28,7 +28,8 @@
 //! | `refusals` | what keeps the program from starting, what it says then, and its exit code |
 //! | `leaving` | the end of input, signals, and what is safe when the program has ended |
 //! | `library` | what those who embed the library may rely on |
-//! | `carry` | rooms carried in files, whatever becomes of those; a history judged anew |
+//! | `carry` | rooms carried in files, whatever becomes of those |
+//! | `verifying` | a history judged anew, after somebody has had a hand in it |
 //! | `layering` | dependencies point one way |
 //!
 //! `common` is what several of them need. Tests that need a network make one (see [`distchat_tests::Lan`]), and say
@@ -64,3 +65,4 @@ mod receipts;
 mod refusals;
 mod rooms;
 mod terminal;
+mod verifying;

@@ -65,7 +65,7 @@ impl Room {
     ///     }
     /// }
     /// let file = bundle.finish()?;
-    /// # assert!(file.len() > 300);
+    /// # assert!(file.len() > 200);
     /// # node.shutdown().await;
     /// # Ok(())
     /// # }

@@ -3,14 +3,32 @@
 use distchat_crdt::{KEY_LEN, Key, RoomName};
 use rusqlite::{Connection, params};
 
-use super::{RoomNo, error::StoreError, query::MAX_KEY};
+use super::{RoomNo, Store, error::StoreError, query::MAX_KEY};
+
+impl Store {
+    /// The bytes of the newest messages before that place, newest first, until they would be more than `max_bytes`, at
+    /// least one; and the last one's place, if there are older ones.
+    pub(crate) async fn page_down(
+        &self,
+        room: RoomNo,
+        before: Option<Key>,
+        max_bytes: usize,
+    ) -> Result<(Vec<Vec<u8>>, Option<Key>), StoreError> {
+        self.on_reader(move |conn| page_down(conn, room, before, max_bytes)).await
+    }
+
+    /// The rooms that there is something of on disk, and how many messages.
+    pub(crate) async fn rooms(&self) -> Result<Vec<(RoomName, u64)>, StoreError> {
+        self.on_reader(rooms).await
+    }
+}
 
 /// Everything before a key, from there down.
 pub(super) const BEFORE: &str = "SELECT time, id, bytes FROM message
     WHERE room = ? AND (time, id) < (?, ?) ORDER BY time DESC, id DESC";
 
 /// The bytes of the newest messages before that place, newest first, and the last one's place if there are older ones.
-pub(super) fn page_down(
+fn page_down(
     conn: &Connection,
     room: RoomNo,
     before: Option<Key>,
@@ -34,7 +52,7 @@ pub(super) fn page_down(
 }
 
 /// All rooms by name, with the number of their messages. A name that is none is left out: `verify` tells of it.
-pub(super) fn rooms(conn: &Connection) -> Result<Vec<(RoomName, u64)>, StoreError> {
+fn rooms(conn: &Connection) -> Result<Vec<(RoomName, u64)>, StoreError> {
     // The pages of keys are far shorter than what they are the keys of; a room without any has to be counted.
     let mut statement = conn.prepare_cached(
         "SELECT name, coalesce(

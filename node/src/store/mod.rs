@@ -233,22 +233,6 @@ impl Store {
         self.on_reader(move |conn| query::read(conn, room, &keys, max_bytes)).await
     }
 
-    /// The bytes of the newest messages before that place, newest first, until they would be more than `max_bytes`, at
-    /// least one; and the last one's place, if there are older ones.
-    pub(crate) async fn page_down(
-        &self,
-        room: RoomNo,
-        before: Option<Key>,
-        max_bytes: usize,
-    ) -> Result<(Vec<Vec<u8>>, Option<Key>), StoreError> {
-        self.on_reader(move |conn| carry::page_down(conn, room, before, max_bytes)).await
-    }
-
-    /// The rooms that there is something of on disk, and how many messages.
-    pub(crate) async fn rooms(&self) -> Result<Vec<(RoomName, u64)>, StoreError> {
-        self.on_reader(carry::rooms).await
-    }
-
     /// Some of the messages that are shown as lines, in the transcript's order.
     pub(crate) async fn lines(&self, room: RoomNo, lines: Lines) -> Result<Vec<StoredMessage>, StoreError> {
         self.on_reader(move |conn| query::lines(conn, room, lines)).await
