@@ -328,3 +328,31 @@ async fn peers_hear_of_what_was_imported_and_confirm_it() {
     alice.shutdown().await;
     bob.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_carried_is_late_where_a_peer_would_have_been() {
+    let ((alice, at_alice), (bob, at_bob)) = (start("alice", None).await, start("bob", None).await);
+    // They have not heard of each other, so only their clocks tell who was first.
+    for (room, text) in [(&at_alice, "a1"), (&at_bob, "b1"), (&at_alice, "a2")] {
+        let said = room.broadcast(text).await.unwrap();
+        while now_ms() <= said.time.millis() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+    import(&at_alice, &export(&at_bob, MAX_CARRY_PAGE).await).await;
+    let late = |messages: Vec<distchat_node::Message>| -> Vec<(String, bool)> {
+        messages.into_iter().map(|message| (message.text, message.delay.is_some())).collect()
+    };
+    let expect = [("a1", false), ("b1", true), ("a2", false)].map(|(text, late)| (text.to_owned(), late));
+    assert_eq!(late(at_alice.messages(9).await.unwrap()), expect);
+
+    // Whoever had nothing is not told that all of it is late, in however many pages it comes.
+    let (carol, at_carol) = start("carol", None).await;
+    for message in at_alice.export(None, MAX_CARRY_PAGE).await.unwrap().messages {
+        assert_eq!(at_carol.import(vec![message]).await.unwrap(), new(1));
+    }
+    assert_eq!(late(at_carol.messages(9).await.unwrap()), expect.map(|(text, _)| (text, false)));
+    for node in [alice, bob, carol] {
+        node.shutdown().await;
+    }
+}
