@@ -12,11 +12,13 @@
 //! | [`clock`] | the hybrid clock, and how far others' clocks are followed |
 //! | [`sync::Replica`] | a room and its side of every exchange with peers |
 //! | [`Commit`], [`Snapshot`] | what goes to a store and comes back |
+//! | [`bundle`] | a room in a file |
 //!
 //! PROTOCOL.md fixes the formats byte by byte.
 
 mod author;
 mod batch;
+pub mod bundle;
 mod cbor;
 pub mod clock;
 mod content;

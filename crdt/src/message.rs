@@ -152,6 +152,12 @@ impl<'a> Parsed<'a> {
         Ok((Self { bytes, time, seq, prev, seen, kind, body_at }, rest))
     }
 
+    /// Reads a message that has nothing behind it.
+    fn whole(input: &'a [u8]) -> Result<Self, DecodeError> {
+        let (message, rest) = Self::first(input)?;
+        if rest.is_empty() { Ok(message) } else { Err(DecodeError::Trailing(rest.len())) }
+    }
+
     fn with_id(self, id: MessageId) -> Message {
         let Self { bytes, time, seq, prev, seen, kind, body_at } = self;
         Message(Arc::new(Content { bytes: bytes.into(), key: Key { time, id }, seq, prev, seen, kind, body_at }))
@@ -188,6 +194,22 @@ impl Message {
             messages.extend(parsed.drain(..).zip(ids).map(|(message, id)| message.with_id(MessageId(id))));
         }
         Ok(messages)
+    }
+
+    /// Decodes messages that come one by one, each as [`Message::decode`] does; in their order.
+    pub fn decode_each<B: AsRef<[u8]>>(items: &[B]) -> Vec<Result<Self, DecodeError>> {
+        let mut decoded = Vec::with_capacity(items.len());
+        for group in items.chunks(AT_ONCE) {
+            let parsed: Vec<_> = group.iter().map(|item| Parsed::whole(item.as_ref())).collect();
+            let inputs: Vec<&[u8]> = parsed.iter().flatten().map(|message| message.bytes).collect();
+            let mut ids = sha256_all(&inputs).into_iter();
+            decoded.extend(parsed.into_iter().map(|message| {
+                let message = message?;
+                let id = ids.next().unwrap_or_else(|| sha256(&[message.bytes]));
+                Ok(message.with_id(MessageId(id)))
+            }));
+        }
+        decoded
     }
 
     /// Decodes the message at the front and returns what follows it.

@@ -19,6 +19,9 @@ pub struct Config {
     pub same_machine: bool,
     /// Keep nothing on disk: a fresh author key and an empty history, both gone at the end.
     pub memory: bool,
+    /// Only read and write what is on disk: neither listen nor dial, nor look for anybody. What is said is kept for a later
+    /// run; `listen`, `connect`, `mdns` and `same_machine` are of no consequence.
+    pub offline: bool,
     /// The display name; `None` for the one used last, else the profile's name.
     pub nick: Option<String>,
     /// Where to listen; empty for TCP and QUIC on all IPv4 interfaces, at ports that the system chooses.
@@ -66,6 +69,7 @@ impl Default for Config {
             run_dir: None,
             same_machine: true,
             memory: false,
+            offline: false,
             nick: None,
             listen: Vec::new(),
             connect: Vec::new(),

@@ -74,6 +74,14 @@ pub enum RoomError {
     /// Not a display name.
     #[error(transparent)]
     Nick(#[from] NickError),
+    /// More than can be imported in one go.
+    #[error("these are {bytes} bytes of messages and can be {max} at most: import them in parts")]
+    PageTooLong {
+        /// How many bytes they are.
+        bytes: usize,
+        /// How many they can be.
+        max: usize,
+    },
     /// The room's task crashed too often.
     #[error("room `{0}` has failed: `/restart {0}` starts it again, nothing that it held is lost")]
     Failed(RoomName),
@@ -104,6 +112,7 @@ impl RoomError {
             Self::TooLong { .. } => "too-long",
             Self::Empty => "empty",
             Self::Nick(_) => "bad-nick",
+            Self::PageTooLong { .. } => "page-too-long",
             Self::Failed(_) => "room-failed",
             Self::Left(_) => "room-not-open",
             Self::Crashed(_) => "room-crashed",

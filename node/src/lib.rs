@@ -34,10 +34,12 @@ mod search;
 mod serial;
 mod store;
 mod supervisor;
+mod verify;
 
 pub use config::Config;
 pub use distchat_crdt::{
-    AuthorId, Fingerprint, Key, MAX_BODY, MessageId, RoomId, RoomName, RoomNameError, Timestamp, sync::SyncState,
+    AuthorId, Fingerprint, Key, MAX_BODY, MessageId, RoomId, RoomName, RoomNameError, Timestamp, Topic, bundle,
+    sync::{Imported, SyncState},
 };
 pub use error::{NickError, RoomError, SearchError, StartError};
 pub use event::{
@@ -45,6 +47,7 @@ pub use event::{
 };
 pub use libp2p::{Multiaddr, PeerId};
 pub use net::{ConnectError, Counters};
-pub use node::Node;
-pub use room::Room;
+pub use node::{Node, SeenRoom, StoredRoom};
+pub use room::{ExportPage, MAX_CARRY_PAGE, Room};
 pub use search::{Found, Hit, Indexing};
+pub use verify::{Fault, MAX_PROBLEMS, Problem, RoomReport, Verification, Verified, VerifyError};

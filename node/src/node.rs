@@ -1,5 +1,7 @@
 //! A node: the registry of its rooms, and everything they share.
 
+mod rooms;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -22,6 +24,7 @@ use crate::{
     store::{Question, Store},
     supervisor::{Order, Supervisor},
 };
+pub use rooms::{SeenRoom, StoredRoom};
 
 /// How many events of the network, and how many orders to the supervisor, wait at once.
 const QUEUE: usize = 256;
@@ -82,7 +85,11 @@ impl Node {
         let net_config = NetConfig { listen: config.listen, connect: config.connect, mdns: config.mdns, run_dir };
         let (net_events, net_event_receiver) = mpsc::channel(QUEUE);
         let stop_network = CancellationToken::new();
-        let started = net::start(net_config, net_events, stop_network.clone()).await;
+        let started = if config.offline {
+            Ok(net::offline(stop_network.clone()))
+        } else {
+            net::start(net_config, net_events, stop_network.clone()).await
+        };
         let (network, network_task) = match started {
             Ok(started) => started,
             Err(error) => {

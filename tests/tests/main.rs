@@ -30,12 +30,15 @@
 //! | `refusals` | what keeps the program from starting, what it says then, and its exit code |
 //! | `leaving` | the end of input, signals, and what is safe when the program has ended |
 //! | `library` | what those who embed the library may rely on |
+//! | `carry` | rooms carried in files, whatever becomes of those |
+//! | `verifying` | a history judged anew, after somebody has had a hand in it |
 //! | `layering` | dependencies point one way |
 //!
 //! `common` is what several of them need. Tests that need a network make one (see [`distchat_tests::Lan`]), and say
 //! so and pass where they may not; with `CI=true` they fail there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
+mod carry;
 mod chat_screen;
 mod chat_screen_commands;
 mod chat_screen_hostile;
@@ -66,3 +69,4 @@ mod receipts;
 mod refusals;
 mod rooms;
 mod terminal;
+mod verifying;

@@ -1,6 +1,6 @@
 //! What goes into a replica and what comes out of it.
 
-use super::{Peer, Request, Response};
+use super::{Imported, Peer, Request, Response};
 use crate::{AuthorId, Commit, DecodeError, Fingerprint, Key, Message};
 
 /// The driver's name for something that a replica is to answer.
@@ -47,6 +47,15 @@ pub enum Input {
         ticket: Ticket,
         /// What the body means (see [`crate::kind`]), and the body.
         said: Vec<(u32, Vec<u8>)>,
+    },
+    /// Messages that no peer sent: they come from a file. They are let in by the rules by which a peer's are.
+    /// [`Output::Imported`] with this ticket follows at once.
+    Import {
+        /// To answer with.
+        ticket: Ticket,
+        /// Their bytes, each by itself: one that is malformed does not cost the others. At most some [`super::MAX_PAGE`]
+        /// bytes at a time, and not the next before these are on disk: what is on its way there is held in memory.
+        messages: Vec<Vec<u8>>,
     },
     /// What [`Output::Read`] asked for.
     Read {
@@ -118,11 +127,20 @@ pub enum Output {
         /// Why the others cannot be said, if there are any.
         error: Option<DecodeError>,
     },
+    /// What becomes of messages that were imported. If any were new, the [`Output::Commit`] of that number follows.
+    Imported {
+        /// The ticket of the import.
+        ticket: Ticket,
+        /// How many were of which kind.
+        imported: Imported,
+        /// All of those that are new or known are on disk once this commit is, and those before it. Zero: they are now.
+        commit: u64,
+    },
     /// These messages are on disk and part of the room, in order of acceptance.
     Stored {
         /// The messages.
         messages: Vec<Message>,
-        /// Where they came from; `None` if they were said here.
+        /// Which peer they came from; `None` if they were said here, or imported.
         from: Option<Peer>,
     },
     /// Spread this run of own messages by gossip.

@@ -16,6 +16,7 @@
 mod answer;
 mod asking;
 mod entering;
+mod importing;
 mod io;
 mod offers;
 mod peer;
@@ -31,6 +32,7 @@ mod transfer;
 mod want;
 mod wire;
 
+pub use importing::Imported;
 pub use io::{Input, Output, Ticket, Verdict};
 pub use peer::Peer;
 pub use proof::{proof, sign_peer, verify_peer};

@@ -83,6 +83,8 @@ pub(super) enum Origin {
     Peer(Peer),
     /// A peer offered it and waits for the answer.
     Offer(Peer, Ticket),
+    /// It was in a file.
+    Import,
 }
 
 impl Replica {
@@ -122,6 +124,7 @@ impl Replica {
             Input::Answered { peer, id, response } => self.answered(&peer, id, response),
             Input::Frame { peer, ticket, bytes } => self.frame(peer, ticket, &bytes),
             Input::Say { ticket, said } => self.say(ticket, said),
+            Input::Import { ticket, messages } => self.import(ticket, &messages),
             Input::Read { id, bodies } => self.read(id, bodies),
             Input::Committed { through } => self.committed(through),
             Input::WatchReceipts => self.watch_receipts(),
@@ -209,8 +212,14 @@ impl Replica {
         }
     }
 
-    /// Merges messages; what was new.
+    /// Merges messages of a peer; what was new.
     pub(super) fn merge(&mut self, messages: Vec<Message>, origin: Origin) -> Result<Gain, Foreign> {
+        let merged = self.merge_any(messages, origin);
+        if merged.foreign > 0 { Err(Foreign) } else { Ok(merged.gain) }
+    }
+
+    /// Merges messages: the one way by which any that were not said here come in.
+    pub(super) fn merge_any(&mut self, messages: Vec<Message>, origin: Origin) -> Merged {
         let merge = self.room.merge(messages);
         let new = &merge.commit.messages;
         let gain = Gain { messages: new.len(), bytes: new.iter().map(|message| message.bytes().len()).sum() };
@@ -221,7 +230,7 @@ impl Replica {
         if gain.messages > 0 {
             self.commit(merge.commit, origin);
         }
-        if merge.foreign > 0 { Err(Foreign) } else { Ok(gain) }
+        Merged { gain, duplicates: merge.duplicates, unauthentic: merge.unauthentic, foreign: merge.foreign }
     }
 
     /// The number of the newest commit on its way.
@@ -258,6 +267,7 @@ impl Replica {
                     self.out.push(Output::Said { ticket, messages: commit.messages.clone(), error });
                     None
                 }
+                Origin::Import => None,
                 Origin::Peer(peer) => Some(peer),
                 Origin::Offer(peer, ticket) => {
                     let response = Response::Offered(u32::try_from(commit.messages.len()).unwrap_or(u32::MAX));
@@ -296,6 +306,15 @@ impl Replica {
 pub(super) struct Gain {
     pub(super) messages: usize,
     pub(super) bytes: usize,
+}
+
+/// What became of messages that were merged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Merged {
+    pub(super) gain: Gain,
+    pub(super) duplicates: usize,
+    pub(super) unauthentic: usize,
+    pub(super) foreign: usize,
 }
 
 /// Messages of another room were among those merged.

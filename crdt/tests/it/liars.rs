@@ -23,7 +23,7 @@ use crate::world::{START_MS, World, room_id};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A chain of messages of one author, a second apart until some time ago.
-fn talk(signer: &dyn Signer, count: u64) -> Vec<Message> {
+pub fn talk(signer: &dyn Signer, count: u64) -> Vec<Message> {
     let mut messages: Vec<Message> = Vec::new();
     for seq in 0..count {
         let time = Timestamp::from_millis(START_MS - 1000 * (count - seq));
@@ -37,7 +37,7 @@ fn talk(signer: &dyn Signer, count: u64) -> Vec<Message> {
 
 /// The same message with a signature that does not verify: another one may vouch for it, for the signature is part of
 /// what is named.
-fn unsigned(draft: &Draft, author: &Keypair) -> Message {
+pub fn unsigned(draft: &Draft, author: &Keypair) -> Message {
     struct Bad<'a>(&'a Keypair);
     impl Signer for Bad<'_> {
         fn author(&self) -> distchat_crdt::AuthorId {

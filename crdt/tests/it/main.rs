@@ -1,6 +1,7 @@
 //! The data structure as its users see it.
 //!
 //! - `exchange`: replicas that talk to each other until they are equal, and what that costs
+//! - `importing`: what somebody brings in a file is let in as if a peer had sent it
 //! - `vectors`: the test vectors and limits that PROTOCOL.md states
 //! - `laws`: what holds of every room, message and frame, by property tests
 //! - `oracle`: another implementation of set reconciliation finds the same differences
@@ -11,6 +12,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::print_stdout, clippy::unwrap_used)]
 
 mod exchange;
+mod importing;
 mod laws;
 mod liars;
 mod oracle;

@@ -6,6 +6,7 @@
 
 #![allow(clippy::panic)]
 
+mod bundles;
 mod frames;
 mod index;
 mod malformed;
@@ -79,7 +80,8 @@ fn written(document: &str) -> BTreeMap<String, String> {
 fn every_vector_of_the_document_is_true_and_none_is_missing() {
     let mut written = written(&document());
     let mut wrong = String::new();
-    for Vector { name, lines } in [messages::all(), malformed::all(), index::all(), frames::all()].into_iter().flatten()
+    for Vector { name, lines } in
+        [messages::all(), malformed::all(), index::all(), frames::all(), bundles::all()].into_iter().flatten()
     {
         let computed = lines.join("\n");
         if written.remove(&name).as_ref() != Some(&computed) {
@@ -123,6 +125,7 @@ fn the_document_states_the_limits_as_they_are() {
         ("MAX_CUTS", sync::MAX_CUTS as u64),
         ("MAX_SHORTS", sync::MAX_SHORTS as u64),
         ("SHORT_LEN", sync::SHORT_LEN as u64),
+        ("MAX_BUNDLE_CONTENT", crdt::bundle::MAX_BUNDLE_CONTENT as u64),
     ];
     let document = document();
     let rows: BTreeMap<&str, &str> = document.lines().filter_map(row).collect();

@@ -10,7 +10,7 @@ use distchat_crdt::{
     AuthorId, Key, Keypair, Message, Room, RoomId, RoomName, Zip215,
     clock::Now,
     kind,
-    sync::{Input, Output, Peer, Refusal, Replica, ReplicaConfig, Request, Response, Verdict},
+    sync::{Imported, Input, Output, Peer, Refusal, Replica, ReplicaConfig, Request, Response, Verdict},
 };
 
 /// 2026, more or less.
@@ -32,6 +32,8 @@ pub struct Host {
     pub synced: Vec<(u64, u64)>,
     pub offences: Vec<&'static str>,
     pub stored: Vec<Message>,
+    /// What became of each import.
+    pub imported: Vec<Imported>,
     /// Who has what on disk that was said here.
     pub receipts: Vec<(AuthorId, Key)>,
     /// How long a write to disk takes.
@@ -137,6 +139,7 @@ impl World {
             synced: Vec::new(),
             offences: Vec::new(),
             stored: Vec::new(),
+            imported: Vec::new(),
             receipts: Vec::new(),
             write_time: Duration::from_millis(1),
             served: 0,
@@ -333,6 +336,7 @@ impl World {
             Output::Synced { received, sent, .. } => self.hosts[host].synced.push((received, sent)),
             Output::Offence { why, .. } => self.hosts[host].offences.push(why),
             Output::Entered { .. } => {}
+            Output::Imported { imported, .. } => self.hosts[host].imported.push(imported),
             Output::Receipt { author, through } => {
                 let has =
                     |other: &Host| other.replica.room().own_author() == author && other.disk.contains_key(&through);

@@ -38,6 +38,9 @@ pub enum ConnectError {
     /// The limit on addresses that are kept is reached.
     #[error("{0} addresses are being dialled already, which is the limit: leave out those that are not needed")]
     TooMany(usize),
+    /// The node was started without a network.
+    #[error("this node was started offline, for what is on disk: start it without that to connect to others")]
+    Offline,
     /// The node is shutting down.
     #[error("the node is shutting down")]
     Closed,
@@ -50,6 +53,7 @@ impl ConnectError {
             Self::Unsupported(_) => "address_unsupported",
             Self::Own(_) => "address_own",
             Self::TooMany(_) => "too_many_addresses",
+            Self::Offline => "offline",
             Self::Closed => "closed",
         }
     }

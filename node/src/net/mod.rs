@@ -17,7 +17,7 @@
 //! * [`renewal`] decides when mDNS is set up anew;
 //! * [`route`] decides which room gets what, [`peers`] knows who is connected, [`budget`] what a peer may cost;
 //! * [`dial`] decides whom to dial and when, [`address`] what can be dialled at all;
-//! * [`rundir`] is where nodes of one machine meet.
+//! * [`rundir`] is where nodes of one machine meet; [`mod@offline`] stands in where there is to be no network.
 
 mod address;
 mod behaviour;
@@ -31,6 +31,7 @@ mod events;
 mod farewell;
 mod gossip;
 mod kept;
+mod offline;
 mod peers;
 mod renewal;
 mod requests;
@@ -57,6 +58,7 @@ pub use counters::Counters;
 pub use error::ConnectError;
 pub(crate) use error::{Closed, NetError, RequestError};
 pub(crate) use gossip::GossipTicket;
+pub(crate) use offline::offline;
 pub(crate) use start::start;
 
 use counters::Counting;
@@ -165,6 +167,9 @@ enum Command {
         peer: PeerId,
         offence: Offence,
     },
+    Subscribers {
+        done: oneshot::Sender<Vec<(Topic, Vec<PeerId>)>>,
+    },
     #[cfg(test)]
     Crash,
 }
@@ -259,6 +264,16 @@ impl Network {
         if self.commands.try_send(Command::Charge { peer, offence }).is_err() {
             self.counting.charges_dropped.add();
         }
+    }
+
+    /// The topics that connected peers subscribe to, with the peers of each.
+    ///
+    /// # Errors
+    /// If the network part has ended.
+    pub(crate) async fn subscribers(&self) -> Result<Vec<(Topic, Vec<PeerId>)>, Closed> {
+        let (done, subscribers) = oneshot::channel();
+        self.commands.send(Command::Subscribers { done }).await.map_err(|_| Closed)?;
+        subscribers.await.map_err(|_| Closed)
     }
 
     /// Makes the task panic.

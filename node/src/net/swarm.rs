@@ -32,7 +32,7 @@ use super::{
     budget::{Offence, Offences, REFUSED},
     counters::{Counters, Counting},
     dial::{Dial, Dialer, Target},
-    gossip::{acceptance, gossip_topic},
+    gossip::{acceptance, gossip_topic, room_topic},
     kept::Kept,
     peers::Peers,
     renewal::Renewal,
@@ -179,6 +179,9 @@ impl Task {
                     let _ = joined.send(handle);
                 }
                 Command::Leave { handle } => self.leave(handle),
+                Command::Subscribers { done } => {
+                    let _ = done.send(self.subscribers());
+                }
                 #[cfg(test)]
                 Command::Crash => panic!("the network was asked to crash"),
             }
@@ -191,6 +194,17 @@ impl Task {
         if let Err(error) = self.swarm.behaviour_mut().gossip.subscribe(&gossip_topic(topic)) {
             debug!(%error, "cannot subscribe");
         }
+    }
+
+    /// The topics of rooms that connected peers subscribe to. gossipsub bounds how many a peer may have.
+    fn subscribers(&self) -> Vec<(Topic, Vec<PeerId>)> {
+        let mut of: BTreeMap<Topic, Vec<PeerId>> = BTreeMap::new();
+        for (peer, topics) in self.swarm.behaviour().gossip.all_peers() {
+            for topic in topics.into_iter().filter_map(room_topic) {
+                of.entry(topic).or_default().push(*peer);
+            }
+        }
+        of.into_iter().collect()
     }
 
     fn leave(&mut self, handle: u32) {

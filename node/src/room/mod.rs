@@ -1,5 +1,6 @@
 //! Rooms as their users hold them.
 
+mod carry;
 mod members;
 mod opening;
 mod perform;
@@ -17,6 +18,7 @@ use crate::{
     event::{FingerprintInfo, Form, Member, Message, Reaction, Receipt, RoomInfo, RoomState, RoomTopic},
     store::Lines,
 };
+pub use carry::{ExportPage, MAX_CARRY_PAGE};
 pub(crate) use slot::{Command, Slot};
 pub(crate) use task::{RoomFailure, Shared, run};
 pub(crate) use view::{MAX_NICK, shown};

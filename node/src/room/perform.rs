@@ -57,6 +57,7 @@ impl Task {
                 }
                 // Whoever said it was told by the store, which knows even when this task does not live to.
                 Output::Said { .. } => {}
+                Output::Imported { ticket, imported, commit } => self.imported(ticket, imported, commit),
                 Output::Stored { messages, .. } => self.announce(messages),
                 Output::Publish { frame } => self.shared.network.publish(self.slot.id.topic(), frame),
                 Output::Entered { peer, author } => self.entered(&peer, author),
@@ -103,6 +104,7 @@ impl Task {
         let frontier = self.frontier;
         let unannounced = self.slot.committing(commit.clone(), now.wall_ms, frontier);
         let written = self.written.clone();
+        let imported = self.imports.take(number);
         self.last_commit = number;
         let done = move |result: Result<(), crate::store::StoreError>| {
             let durable = result.is_ok();
@@ -113,6 +115,10 @@ impl Task {
             });
             if durable && is_own {
                 slot.said(&said.messages);
+            }
+            if let Some((imported, reply)) = imported {
+                // Whoever asked may be gone by now.
+                reply.send(result.clone().map(|()| imported).map_err(RoomError::from)).ok();
             }
             for (waiting, message) in waiting.into_iter().zip(&said.messages) {
                 if let Some(waiting) = waiting {
@@ -136,6 +142,7 @@ impl Task {
             // Whoever asked may be gone by now.
             reply.send(Ok(info)).ok();
         }
+        self.imports.written(written.through);
         match &written.failed {
             None => Ok(()),
             Some(error) => Err(error.clone().into()),

@@ -10,13 +10,13 @@ use std::{
 
 use distchat_crdt::{
     AuthorId, Commit, Fingerprint, Key, Message, RoomId, RoomName, Timestamp,
-    sync::{MAX_RECEIPTS, SyncState},
+    sync::{Imported, MAX_RECEIPTS, SyncState},
 };
 use libp2p::PeerId;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::task::wall_ms;
+use super::{carry::ExportPage, task::wall_ms};
 use crate::{
     error::RoomError,
     event::{self, FingerprintInfo, RoomInfo, RoomState},
@@ -40,6 +40,8 @@ pub(crate) struct Slot {
     commands: mpsc::Sender<Command>,
     /// Whose turn it is to give a command.
     turn: tokio::sync::Mutex<()>,
+    /// Whose turn it is to import: one page at a time is in memory.
+    pub(super) importing: tokio::sync::Mutex<()>,
     pub(crate) inputs: mpsc::Sender<NetInput>,
     /// The receiving ends. The task holds the lock while it runs; what it has not taken when it crashes, the next one
     /// takes.
@@ -119,6 +121,8 @@ pub(crate) enum Command {
     Fingerprint { reply: Reply<FingerprintInfo> },
     Delivered { reply: Reply<bool> },
     Receipts { of: Vec<Key>, reply: Reply<Vec<Option<event::Receipt>>> },
+    Export { before: Option<Key>, max_bytes: usize, reply: Reply<ExportPage> },
+    Import { messages: Arc<Vec<Vec<u8>>>, reply: Reply<Imported> },
     Crash,
 }
 
@@ -141,6 +145,7 @@ impl Slot {
             number,
             commands,
             turn: tokio::sync::Mutex::new(()),
+            importing: tokio::sync::Mutex::new(()),
             inputs,
             mailbox: tokio::sync::Mutex::new(Mailbox { commands: command_receiver, inputs: input_receiver }),
             status: watch::Sender::new(status),

@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use super::{
+    carry::{ExportPage, Imports},
     opening,
     perform::Waiting,
     slot::{Command, Mailbox, Reply, RoomPeer, Slot},
@@ -115,6 +116,7 @@ pub(super) struct Task {
     /// Fingerprints that were asked for and tell of messages up to a commit that is not on disk yet: whoever knows one
     /// can read the transcript that it stands for.
     pub(super) settling: VecDeque<(u64, FingerprintInfo, Reply<FingerprintInfo>)>,
+    pub(super) imports: Imports,
 }
 
 /// Runs the room until it is stopped. On a panic or an error nothing is lost: whatever was acknowledged is in the store,
@@ -206,6 +208,7 @@ impl Task {
             introducing: false,
             last_commit: 0,
             settling: VecDeque::new(),
+            imports: Imports::default(),
         }
     }
 
@@ -337,6 +340,11 @@ impl Task {
                 self.handle(Input::WatchReceipts).await?;
                 reply.send(Ok(of.into_iter().map(|key| self.receipt_of(key)).collect())).ok();
             }
+            Command::Export { before, max_bytes, reply } => {
+                let page = self.shared.store.page_down(self.slot.number, before, max_bytes).await;
+                reply.send(page.map(ExportPage::new).map_err(RoomError::from)).ok();
+            }
+            Command::Import { messages, reply } => self.import(&messages, reply).await?,
             #[expect(clippy::panic, reason = "this is what was asked for")]
             Command::Crash => panic!("room `{}` was asked to crash", self.slot.name),
         }

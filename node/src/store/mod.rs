@@ -3,6 +3,8 @@
 //! One thread writes, in groups; two read; one keeps an index of the words. All are reached through bounded queues, in which callers wait for a place.
 
 mod apply;
+mod audit;
+mod carry;
 mod error;
 mod keys;
 mod query;
@@ -29,6 +31,7 @@ use crate::{
     error::SearchError,
     event::{Reaction, RoomTopic},
 };
+pub(crate) use audit::Audit;
 pub(crate) use error::{Closed, StoreError};
 pub(crate) use search::{Found, Question};
 

@@ -17,7 +17,7 @@ const MAX_STEPS: usize = 8;
 const BEHIND_BODY: usize = 66;
 
 /// The greatest key that a message can have. A stranger may ask for greater ones, which the tables cannot express.
-const MAX_KEY: Key = Key { time: Timestamp::MAX, id: MessageId([0xff; 32]) };
+pub(super) const MAX_KEY: Key = Key { time: Timestamp::MAX, id: MessageId([0xff; 32]) };
 
 /// The node's own newest messages. Left to choose, SQLite walks down the whole room for them.
 pub(super) const OWN: &str = "SELECT time, id, seq FROM message INDEXED BY message_own
@@ -51,7 +51,7 @@ pub(super) const TOPICS: &str = "SELECT time, id, substr(bytes, 39, 32),
     FROM message INDEXED BY message_topic WHERE room = ? AND kind = 5 AND time <= ?
     ORDER BY time DESC, id DESC LIMIT 100";
 
-fn read_key(row: &Row<'_>) -> rusqlite::Result<Key> {
+pub(super) fn read_key(row: &Row<'_>) -> rusqlite::Result<Key> {
     Ok(Key { time: Timestamp(row.get::<_, i64>(0)?.cast_unsigned()), id: MessageId(row.get(1)?) })
 }
 
@@ -70,17 +70,7 @@ pub(super) fn load(conn: &Connection, room: RoomNo, own: AuthorId) -> Result<Opt
     // One transaction: one state of all tables.
     let tx = conn.unchecked_transaction()?;
     let Some(index) = keys::load(&tx, room)? else { return Ok(None) };
-    let mut snapshot = Snapshot::default();
-
-    let mut statement = tx.prepare_cached("SELECT time, id FROM head WHERE room = ?")?;
-    snapshot.heads = statement.query_map([room.0], read_key)?.collect::<Result<_, _>>()?;
-
-    let mut statement = tx.prepare_cached("SELECT time, id, author, vouched_seq FROM claim WHERE room = ?")?;
-    let claims = statement.query_map([room.0], |row| {
-        let vouched_seq = u64::try_from(row.get::<_, i64>(3)?).ok();
-        Ok(Claim { key: read_key(row)?, author: AuthorId(row.get(2)?), vouched_seq })
-    })?;
-    snapshot.claims = claims.collect::<Result<_, _>>()?;
+    let mut snapshot = Snapshot { heads: heads(&tx, room)?, claims: claims(&tx, room)?, ..Snapshot::default() };
 
     let mut statement = tx.prepare_cached("SELECT author, forked, count, ranges FROM author WHERE room = ?")?;
     let mut rows = statement.query([room.0])?;
@@ -101,6 +91,22 @@ pub(super) fn load(conn: &Connection, room: RoomNo, own: AuthorId) -> Result<Opt
     let frontier: Option<[u8; KEY_LEN]> =
         tx.prepare_cached("SELECT frontier FROM room WHERE no = ?")?.query_row([room.0], |row| row.get(0))?;
     Ok(Some(Loaded { index, snapshot, frontier: frontier.map(|key| Key::from_bytes(&key)) }))
+}
+
+/// The messages that no other refers to.
+pub(super) fn heads(conn: &Connection, room: RoomNo) -> Result<Vec<Key>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT time, id FROM head WHERE room = ?")?;
+    Ok(statement.query_map([room.0], read_key)?.collect::<Result<_, _>>()?)
+}
+
+/// Who refers to what is not held.
+pub(super) fn claims(conn: &Connection, room: RoomNo) -> Result<Vec<Claim>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT time, id, author, vouched_seq FROM claim WHERE room = ?")?;
+    let claims = statement.query_map([room.0], |row| {
+        let vouched_seq = u64::try_from(row.get::<_, i64>(3)?).ok();
+        Ok(Claim { key: read_key(row)?, author: AuthorId(row.get(2)?), vouched_seq })
+    })?;
+    Ok(claims.collect::<Result<_, _>>()?)
 }
 
 /// Whether messages of that author are held that are not marked as the node's own: the store was written under another

@@ -168,7 +168,7 @@ impl World {
                 let safe = messages.iter().all(|message| durable.bodies.contains_key(&message.key()));
                 self.demand(safe, || format!("h{host} showed what is not on its disk"));
             }
-            Output::Entered { .. } => {}
+            Output::Entered { .. } | Output::Imported { .. } => {}
             Output::Receipt { author, through } => self.check_receipt(host, author, through),
             Output::Synced { peer, received, sent, .. } => {
                 let name = self.name_of(&peer);

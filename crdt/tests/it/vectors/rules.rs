@@ -115,3 +115,13 @@ pub fn diagnostic(encoded: &[u8]) -> String {
     }
     show(&ciborium::from_reader(encoded).unwrap())
 }
+
+/// Section 10.
+pub fn bundle_frame(kind: u8, name: &str, content: &[u8]) -> Vec<u8> {
+    let name_len = (name.len() as u16).to_be_bytes();
+    let content_len = (content.len() as u32).to_be_bytes();
+    let head = [&b"\x89dchat\r\n"[..], &[1, kind], &name_len, &content_len].concat();
+    let frame = [&head, name.as_bytes(), content].concat();
+    let checksum = sha256(&[b"distchat/1/bundle\0", &frame]);
+    [frame, checksum.to_vec()].concat()
+}

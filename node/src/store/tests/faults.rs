@@ -381,6 +381,8 @@ fn the_indexes_are_used() {
         (keys::AT, "USING PRIMARY KEY (room=? AND (time,id)<(?,?))"),
         (keys::BEHIND, "USING PRIMARY KEY (room=? AND (time,id)>(?,?))"),
         (query::DOWN, "USING PRIMARY KEY (room=? AND (time,id)<(?,?))"),
+        (carry::BEFORE, "USING PRIMARY KEY (room=? AND (time,id)<(?,?))"),
+        (audit::DOWN, "USING PRIMARY KEY (room=? AND (time,id)<(?,?))"),
         (query::LINES_BEFORE, "USING PRIMARY KEY (room=? AND (time,id)<(?,?))"),
         (query::LINES_AFTER, "USING PRIMARY KEY (room=? AND (time,id)>(?,?))"),
         (query::REACTIONS, "USING INDEX message_reaction (room=? AND <expr>=? AND time<?)"),
@@ -406,7 +408,7 @@ fn the_indexes_are_used() {
 #[test]
 fn plans_are_made_once() {
     let conn = schema::open_writer(None).unwrap();
-    for query in [keys::AT, keys::BEHIND, query::DOWN] {
+    for query in [keys::AT, keys::BEHIND, query::DOWN, carry::BEFORE, audit::DOWN] {
         let mut statement = conn.prepare(query).unwrap();
         for time in 0..5 {
             let mut rows = statement.query(params![1, time, [time as u8; 32]]).unwrap();
