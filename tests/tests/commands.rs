@@ -1,10 +1,19 @@
 //! The commands for scripts, as scripts run them.
 
-use std::{collections::BTreeSet, fs, os::unix::process::CommandExt, process::Command};
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
 
-use distchat_tests::{Chat, Finished, Key, Launch, Machine, PATIENCE, Screen, Terminal, binary::workspace, is};
+use distchat_tests::{
+    Chat, Finished, Key, Launch, Machine, PATIENCE, Screen, Terminal, binary::workspace, is, is_room,
+};
 use rustix::process::{Pid, Signal, kill_process_group};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::chat_screen::enter;
 
@@ -12,6 +21,7 @@ use crate::chat_screen::enter;
 const USAGE: i32 = 2;
 const UNCONFIRMED: i32 = 7;
 const NOTHING: i32 = 8;
+const DAMAGED: i32 = 9;
 
 fn ran(launch: Launch, command: &[&str]) -> Finished {
     launch.options(command).run(b"")
@@ -112,8 +122,126 @@ fn who_and_what_is_there_is_listed() {
     assert!(id["process"].is_u64() && id["directory"].as_str().unwrap().ends_with("ann"), "{id}");
     let peers = events(machine.chat("ann"), &["peers"]);
     assert_eq!(peers[0]["peers"][0]["author"], bob.author().as_str(), "{peers:?}");
-    let rooms = events(machine.chat("ann"), &["rooms"]);
-    assert!(rooms[0]["rooms"].as_array().unwrap().iter().any(|room| room["room"] == "general" && room["peers"] == 1));
+    let room = |name: &str| {
+        let rooms = events(machine.chat("ann"), &["rooms"]).remove(0);
+        rooms["rooms"].as_array().unwrap().iter().find(|room| room["room"] == name).cloned()
+    };
+    assert_eq!(room("general").unwrap()["peers"], 1);
+    // A room that is not open, and one that only others are in, whose name they do not tell.
+    lines(machine.chat("ann"), &["send", "rust", "hello"]);
+    ann.send("/join rust");
+    ann.send("/leave");
+    ann.wait_for("its leaving", PATIENCE, |event| is_room(event, "rust", "left"));
+    assert_eq!(room("rust").unwrap()["state"], "closed");
+    bob.send("/join secret");
+    bob.wait_for("a room of his own", PATIENCE, |event| is_room(event, "secret", "open"));
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
+        let rooms = events(machine.chat("ann"), &["rooms"]).remove(0);
+        if rooms["rooms"].as_array().unwrap().iter().any(|room| room["room"].is_null() && room["peers"] == 1) {
+            assert!(!rooms.to_string().contains("secret"));
+            return;
+        }
+    }
+    panic!("bob's other room is not seen");
+}
+
+/// A room of some people, in a file.
+fn stick(machine: &Machine, name: &str) -> PathBuf {
+    for nick in ["ann", "bob"] {
+        let input: String = (0..200).map(|number| format!("{nick} {number}\n")).collect();
+        let options = ["--linger", "0", "send", "general", "--lines"];
+        let finished = machine.chat(nick).plain().options(options).run(input.as_bytes());
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+    }
+    let stick = machine.directory().join(name);
+    let path = stick.to_str().unwrap();
+    lines(alone(machine), &["export", "general", "-o", path]);
+    stick
+}
+
+#[track_caller]
+fn imported(launch: Launch, files: &[&Path]) -> (Option<i32>, Vec<Value>) {
+    let finished = launch.options(["import"]).options(files).run(b"");
+    (finished.code, finished.stdout.iter().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+#[test]
+fn a_room_is_carried_on_a_stick() {
+    let machine = Machine::loopback();
+    let file = stick(&machine, "general.room");
+    let mark = |launch: Launch| {
+        let judged = events(launch, &["verify"]);
+        judged.iter().find(|event| event["room"] == "general").unwrap()["fingerprint"].clone()
+    };
+    // To somebody whom no network has ever reached, while a chat of theirs is open, and once more.
+    let carol = machine.chat("carol").options(["--connect", "/ip4/127.0.0.1/tcp/1"]).room("other").start();
+    let (code, told) = imported(machine.chat("carol"), &[&file]);
+    assert_eq!((code, &told[0]["rooms"][0]["new"]), (Some(0), &json!(200 + 1)), "{told:?}");
+    let (code, told) = imported(machine.chat("carol"), &[&file, &file]);
+    assert_eq!((code, &told[1]["rooms"][0]["known"]), (Some(0), &json!(200 + 1)), "{told:?}");
+    assert_eq!(mark(alone(&machine)), mark(machine.chat("carol")));
+    carol.send("/join general");
+    carol.wait_for("the room", PATIENCE, |event| is_room(event, "general", "open"));
+    let texts: Vec<String> = carol.history().into_iter().map(|message| message.text).collect();
+    assert!(texts.contains(&"ann 0".to_owned()) && texts.contains(&"ann 199".to_owned()));
+
+    // A room that there is not, and a file that is none.
+    let finished = ran(alone(&machine).plain(), &["export", "nowhere", "-o", "/dev/null"]);
+    assert_eq!(finished.code, Some(NOTHING), "{finished:?}");
+    let finished = ran(alone(&machine).plain(), &["import", "Cargo.toml"]);
+    assert_eq!(finished.code, Some(USAGE), "{finished:?}");
+}
+
+#[test]
+fn of_a_file_that_somebody_has_changed_only_what_is_valid_enters() {
+    let machine = Machine::loopback();
+    let file = stick(&machine, "general.room");
+    let whole = fs::read(&file).unwrap();
+    // A word that somebody is to have said.
+    let at = whole.windows(7).position(|bytes| bytes == b"ann 100").unwrap();
+    let mut forged = whole.clone();
+    forged[at..at + 7].copy_from_slice(b"ann 666");
+    let cut = &whole[..whole.len() / 2];
+    for (name, bytes) in [("forged", &forged[..]), ("cut", cut)] {
+        let path = machine.directory().join(name);
+        fs::write(&path, bytes).unwrap();
+        let (code, told) = imported(machine.chat(name), &[&path]);
+        assert_eq!(code, Some(DAMAGED), "{name}: {told:?}");
+        let room = &told[0]["rooms"][0];
+        let count = |kind: &str| room[kind].as_u64().unwrap();
+        let all = ["new", "known", "unvouched", "foreign", "malformed"].map(count).into_iter().sum::<u64>();
+        assert_eq!(told[0]["messages"], all, "{name}: {told:?}");
+        let said = texts(&lines(machine.chat(name).options(["--linger", "0"]), &["history", "general", "-n", "500"]))
+            .join(" ");
+        assert!(said.contains("ann 199") && !said.contains("666"), "{name}: {said}");
+        // What is whole mends it.
+        let (code, told) = imported(machine.chat(name), &[&file]);
+        assert_eq!(code, Some(0), "{name}: {told:?}");
+        let said = texts(&lines(machine.chat(name), &["history", "general", "-n", "500"])).join(" ");
+        assert!((0..200).all(|number| said.contains(&format!("ann {number}"))), "{name}");
+    }
+}
+
+#[test]
+fn a_history_that_was_changed_is_found_out() {
+    let machine = Machine::loopback();
+    stick(&machine, "general.room");
+    let judged = events(alone(&machine), &["verify"]);
+    let room = judged.iter().find(|event| event["room"] == "general").unwrap();
+    assert!(room["messages"] == room["fine"] && room["problems"] == json!([]), "{room}");
+    let history = alone(&machine).profile_dir().join("history.sqlite3");
+    let bytes = fs::read(&history).unwrap();
+    let at = bytes.windows(7).position(|bytes| bytes == b"ann 100").unwrap();
+    let mut changed = bytes;
+    changed[at..at + 7].copy_from_slice(b"ann 666");
+    fs::write(&history, changed).unwrap();
+    let finished = ran(alone(&machine), &["verify"]);
+    assert_eq!(finished.code, Some(DAMAGED), "{finished:?}");
+    let told = finished.stdout.join("\n");
+    assert!(told.contains("\"changed\""), "{told}");
+    let finished = ran(alone(&machine).plain(), &["verify"]);
+    assert!(finished.stderr.iter().any(|line| line.contains("its bytes were changed")), "{finished:?}");
 }
 
 #[test]
@@ -279,7 +407,7 @@ fn zsh_completes_commands_and_options() {
     }
     let shell = completing("zsh", &["autoload -U compinit; compinit -u -D", "source <(distchat completions zsh)"]);
     completes(&shell, "distchat sen", "distchat send");
-    completes(&shell, "distchat send general --wa", "distchat send general --wait");
+    completes(&shell, "distchat send --wa", "distchat send --wait");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::{
 use crate::Message;
 
 /// What became of messages that were imported. The numbers add up to how many there were.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Imported {
     /// Valid, and not here before.
     pub new: u64,

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use distchat_node::{AuthorId, Config, Found, Multiaddr, Node, PeerInfo, RoomInfo, RoomName, StartError};
+use distchat_node::{AuthorId, Config, Found, Multiaddr, Node, PeerInfo, RoomInfo, RoomName, StartError, StoredRoom};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::carried::{Seen, Step};
 use super::events::Events;
-use super::perform::perform;
+use super::perform::{Seat, perform};
 use super::problem::Problem;
 use super::remote::{self, Attached, Left, Order, Remote};
 use super::room::{Room, answered};
@@ -48,7 +49,7 @@ struct Inner {
 /// Where the node is.
 #[derive(Clone, Debug)]
 pub(super) enum Behind {
-    Here(Node),
+    Here(Arc<Seat>),
     There(Remote),
     /// Nowhere any more, and why.
     Nowhere(Cow<'static, str>),
@@ -135,7 +136,7 @@ impl Client {
             directory: node.directory().map(Path::to_owned),
             warnings,
             host: None,
-            behind: watch::Sender::new(Behind::Here(node)),
+            behind: watch::Sender::new(Behind::Here(Arc::new(Seat::new(node)))),
             server: Mutex::new(server),
             keeper: Mutex::new(None),
         }))
@@ -182,7 +183,7 @@ impl Client {
     /// Looks something up that is known without asking.
     fn look<T: Default>(&self, here: impl FnOnce(&Node) -> T, there: impl FnOnce(&State) -> T) -> T {
         match &*self.0.behind.borrow() {
-            Behind::Here(node) => here(node),
+            Behind::Here(seat) => here(&seat.node),
             Behind::There(remote) => there(&remote.state.borrow()),
             Behind::Nowhere(_) => T::default(),
         }
@@ -224,6 +225,21 @@ impl Client {
         answered!(self.ask(Request::Search { words: words.to_owned(), limit }).await?, Found)
     }
 
+    /// The rooms in the history by name, open or not, with how many messages.
+    pub(crate) async fn stored_rooms(&self) -> Result<Vec<StoredRoom>, Problem> {
+        answered!(self.ask(Request::StoredRooms).await?, StoredRooms)
+    }
+
+    /// The rooms that connected peers are in, at most so many.
+    pub(crate) async fn seen_rooms(&self, at_most: usize) -> Result<Vec<Seen>, Problem> {
+        answered!(self.ask(Request::SeenRooms { at_most }).await?, SeenRooms)
+    }
+
+    /// The next step in judging the whole history; `None` at the end.
+    pub(crate) async fn verify_step(&self) -> Result<Option<Step>, Problem> {
+        answered!(self.ask(Request::VerifyStep).await?, Verified)
+    }
+
     pub(crate) async fn connect(&self, address: Multiaddr) -> Result<(), Problem> {
         self.ask(Request::Connect { address }).await.map(drop)
     }
@@ -233,7 +249,7 @@ impl Client {
         loop {
             let behind = self.0.behind.borrow().clone();
             match behind {
-                Behind::Here(node) => return perform(&node, request).await,
+                Behind::Here(seat) => return perform(&seat, request).await,
                 Behind::There(remote) => {
                     let (reply, answer) = oneshot::channel();
                     if remote.orders.send(Order { request: request.clone(), reply }).await.is_ok() {
@@ -279,7 +295,7 @@ impl Client {
         }
         let behind = self.0.behind.borrow().clone();
         match behind {
-            Behind::Here(node) => node.shutdown().await,
+            Behind::Here(seat) => seat.node.shutdown().await,
             Behind::There(_) | Behind::Nowhere(_) => {
                 self.0.behind.send_replace(Behind::Nowhere("it was left".into()));
             }
@@ -310,7 +326,7 @@ async fn keep(inner: Arc<Inner>, attached: Box<Attached>, config: Config, face: 
                     Ok(server) => *lock(&client.0.server) = server,
                     Err(error) => tracing::warn!(%error, "other programs cannot use this node"),
                 }
-                Behind::Here(node)
+                Behind::Here(Arc::new(Seat::new(node)))
             }
             Ok(Got::There(remote, next)) => {
                 attached = Some(next);

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::codec::{Framed, LinesCodec, LinesCodecError};
 use tokio_util::sync::CancellationToken;
 
-use super::perform::perform;
+use super::perform::{Seat, perform};
 use super::problem::Problem;
 use super::socket::Stream;
 use super::wire::{Answer, Asked, Face, Hello, MAX_QUESTION, Request, State, Told, VERSION};
@@ -58,6 +58,7 @@ fn state(node: &Node) -> State {
 
 struct Connection<'a> {
     host: &'a Host,
+    seat: &'a Seat,
     lines: Framed<Stream, LinesCodec>,
     open: FuturesUnordered<BoxFuture<'a, (u64, Result<Answer, Problem>)>>,
     /// What is to be written, in order: a batch at most.
@@ -71,9 +72,11 @@ struct Connection<'a> {
 
 /// Answers until the other side is gone or the node is to stop.
 pub(super) async fn attend(stream: Stream, host: std::sync::Arc<Host>) {
+    let seat = Seat::new(host.node.clone());
     let lines = Framed::new(stream, LinesCodec::new_with_max_length(MAX_QUESTION));
     let mut connection = Connection {
         host: &host,
+        seat: &seat,
         lines,
         open: FuturesUnordered::new(),
         out: VecDeque::new(),
@@ -186,11 +189,11 @@ impl Connection<'_> {
         if asked.request == Request::Watch && self.events.is_none() {
             self.events = Some(self.host.node.events());
         }
-        let (id, node) = (asked.id, &self.host.node);
+        let (id, seat) = (asked.id, self.seat);
         // Out of tokio's co-operative budget, which may turn a first poll away before the room has seen it, and so let the
         // next one pass.
         let mut doing =
-            tokio::task::unconstrained(perform(node, asked.request).map(move |result| (id, result))).boxed();
+            tokio::task::unconstrained(perform(seat, asked.request).map(move |result| (id, result))).boxed();
         match (&mut doing).now_or_never() {
             Some((id, result)) => self.answer(id, result),
             None => self.open.push(doing),

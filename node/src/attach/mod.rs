@@ -7,6 +7,7 @@
 //!
 //! [`wire`] is what goes over the socket, [`server`] and [`connection`] are its one end, [`remote`] the other.
 
+mod carried;
 mod client;
 mod connection;
 mod events;
@@ -22,8 +23,9 @@ mod socket;
 mod socket;
 mod wire;
 
+pub(crate) use carried::{Bytes, Judged, Step, Wrong};
 pub(crate) use client::{Client, OpenError};
 pub(crate) use events::{Events, Told};
 pub(crate) use problem::Problem;
 pub(crate) use room::Room;
-pub(crate) use wire::Face;
+pub(crate) use wire::{EXPORT_PAGE, Face};

@@ -1,12 +1,28 @@
 //! Doing on a node what was asked for, be it over the socket or by the program that runs the node itself.
 
-use distchat_node::{Message, Node, Room, RoomError, RoomName};
+use distchat_node::{Message, Node, Room, RoomError, RoomName, Verification};
+use tokio::sync::Mutex;
 
+use super::carried::{Bytes, Seen, Step};
 use super::problem::Problem;
-use super::wire::{Answer, PAGE, Request, Which};
+use super::wire::{Answer, EXPORT_PAGE, PAGE, Request, Which};
+
+/// The place of one who asks: the node, and what of theirs goes on from one question to the next.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) node: Node,
+    verification: Mutex<Option<Verification>>,
+}
+
+impl Seat {
+    pub(super) fn new(node: Node) -> Self {
+        Self { node, verification: Mutex::new(None) }
+    }
+}
 
 /// Does it. What has an order takes effect in the order in which these are first polled.
-pub(super) async fn perform(node: &Node, request: Request) -> Result<Answer, Problem> {
+pub(super) async fn perform(seat: &Seat, request: Request) -> Result<Answer, Problem> {
+    let node = &seat.node;
     let opened = |name: &RoomName| node.room(name).ok_or_else(|| Problem::from(RoomError::Left(name.clone())));
     Ok(match request {
         // Who attends to the connection sees to that.
@@ -30,6 +46,25 @@ pub(super) async fn perform(node: &Node, request: Request) -> Result<Answer, Pro
         Request::Crash { room } => opened(&room)?.crash().await.map(|()| Answer::Done)?,
         Request::Restart { room } => opened(&room)?.restart().await.map(|()| Answer::Done)?,
         Request::Search { words, limit } => Answer::Found(node.search(&words, limit).await?),
+        Request::StoredRooms => Answer::StoredRooms(node.stored_rooms().await?),
+        Request::SeenRooms { at_most } => {
+            Answer::SeenRooms(node.seen_rooms(at_most).await?.into_iter().map(Seen::from).collect())
+        }
+        Request::Export { room, before } => Answer::Exported(opened(&room)?.export(before, EXPORT_PAGE).await?.into()),
+        Request::Import { room, messages } => {
+            Answer::Imported(opened(&room)?.import(messages.into_iter().map(|Bytes(bytes)| bytes).collect()).await?)
+        }
+        Request::VerifyStep => {
+            let mut verification = seat.verification.lock().await;
+            let mut running = match verification.take() {
+                Some(running) => running,
+                None => node.verify().await?,
+            };
+            let step = running.step().await?.map(Step::from);
+            // At its end it is dropped, and the next one begins anew.
+            *verification = step.is_some().then_some(running);
+            Answer::Verified(step)
+        }
         Request::Connect { address } => node.connect(address).await.map(|()| Answer::Done)?,
     })
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use distchat_node::{ConnectError, RoomError, SearchError};
+use distchat_node::{ConnectError, RoomError, SearchError, VerifyError};
 use serde::{Deserialize, Serialize};
 
 /// Why something was not done.
@@ -38,4 +38,4 @@ macro_rules! problem_from {
         }
     )+};
 }
-problem_from!(RoomError, SearchError, ConnectError);
+problem_from!(RoomError, SearchError, ConnectError, VerifyError);

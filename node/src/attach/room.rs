@@ -1,7 +1,8 @@
 //! A room of the node that is used, with the calls of [`distchat_node::Room`].
 
-use distchat_node::{FingerprintInfo, Key, Member, Message, Reaction, Receipt, RoomName, RoomTopic};
+use distchat_node::{FingerprintInfo, Imported, Key, Member, Message, Reaction, Receipt, RoomName, RoomTopic};
 
+use super::carried::{Bytes, Exported};
 use super::client::Client;
 use super::problem::Problem;
 use super::wire::{Answer, PAGE, Request, Which};
@@ -133,6 +134,16 @@ impl Room {
 
     pub(crate) async fn on_disks(&self, key: Key, others: usize) -> Result<Receipt, Problem> {
         answered!(self.client.ask(Request::OnDisks { room: self.room(), key, others }).await?, Receipt)
+    }
+
+    /// A page of the room's messages as they travel, the newest first, and the place before which the next one begins.
+    pub(crate) async fn export(&self, before: Option<Key>) -> Result<Exported, Problem> {
+        answered!(self.client.ask(Request::Export { room: self.room(), before }).await?, Exported)
+    }
+
+    /// Takes messages in as from a peer. At most [`super::EXPORT_PAGE`] bytes.
+    pub(crate) async fn import(&self, messages: Vec<Bytes>) -> Result<Imported, Problem> {
+        answered!(self.client.ask(Request::Import { room: self.room(), messages }).await?, Imported)
     }
 
     pub(crate) async fn crash(&self) -> Result<(), Problem> {

@@ -17,11 +17,12 @@
 use std::path::PathBuf;
 
 use distchat_node::{
-    AuthorId, Event, FingerprintInfo, Found, Key, Member, Message, Multiaddr, PeerInfo, Reaction, Receipt, RoomInfo,
-    RoomName, RoomTopic, Timestamp,
+    AuthorId, Event, FingerprintInfo, Found, Imported, Key, Member, Message, Multiaddr, PeerInfo, Reaction, Receipt,
+    RoomInfo, RoomName, RoomTopic, StoredRoom, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
+use super::carried::{Bytes, Exported, Seen, Step};
 use super::problem::Problem;
 
 /// The protocol's version. A change that one side would not understand makes it another one.
@@ -30,6 +31,8 @@ pub(super) const VERSION: u32 = 1;
 pub(super) const MAX_QUESTION: usize = 1 << 20;
 /// The longest line in the other direction: so many messages of the greatest length, and as much around them.
 pub(super) const MAX_ANSWER: usize = 256 << 20;
+/// How many bytes of messages are carried at once. They take a third more in text.
+pub(crate) const EXPORT_PAGE: usize = 512 << 10;
 /// How many messages an answer has at most. Who wants more asks again.
 pub(super) const PAGE: usize = 256;
 
@@ -180,6 +183,22 @@ pub(super) enum Request {
     Connect {
         address: Multiaddr,
     },
+    StoredRooms,
+    SeenRooms {
+        at_most: usize,
+    },
+    /// A page of at most [`EXPORT_PAGE`] bytes, the newest first.
+    Export {
+        room: RoomName,
+        before: Option<Key>,
+    },
+    /// At most [`EXPORT_PAGE`] bytes.
+    Import {
+        room: RoomName,
+        messages: Vec<Bytes>,
+    },
+    /// Goes on judging the whole history, or begins to; at the end there is no answer in the answer.
+    VerifyStep,
 }
 
 impl Request {
@@ -224,6 +243,11 @@ pub(super) enum Answer {
     Receipts(Vec<Option<Receipt>>),
     Receipt(Receipt),
     Found(Found),
+    StoredRooms(Vec<StoredRoom>),
+    SeenRooms(Vec<Seen>),
+    Exported(Exported),
+    Imported(Imported),
+    Verified(Option<Step>),
 }
 
 /// A line to whoever asks.

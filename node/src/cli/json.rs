@@ -1,11 +1,12 @@
 //! Reports as JSON, one object a line, for programs.
 
-use distchat_node::{Event, Form, Message, RoomInfo, RoomName};
+use distchat_node::{Event, Form, Imported, Message, RoomInfo, RoomName};
 use serde::Serialize;
 
 use super::command::HELP;
 use super::report::{self, Line, Report, state};
 use super::{clock, escape};
+use crate::attach::{Judged, Wrong};
 
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -51,6 +52,25 @@ enum Object<'a> {
         /// How many it could be on.
         of: usize,
     },
+    Exported {
+        room: &'a str,
+        messages: u64,
+        file: Option<&'a str>,
+    },
+    Imported {
+        file: &'a str,
+        /// How many were read, which is what the numbers of the rooms add up to.
+        messages: u64,
+        /// How many places of the file cannot be read.
+        damaged: u64,
+        /// Whether all is there that was written.
+        whole: bool,
+        rooms: Vec<ImportedObject<'a>>,
+    },
+    Store {
+        problems: &'a [Wrong],
+    },
+    Verified(&'a Judged),
     Id {
         author: String,
         profile: &'a str,
@@ -137,8 +157,18 @@ struct MemberObject<'a> {
 }
 
 #[derive(Serialize)]
-struct RoomObject<'a> {
+struct ImportedObject<'a> {
     room: &'a str,
+    #[serde(flatten)]
+    imported: &'a Imported,
+}
+
+#[derive(Serialize)]
+struct RoomObject<'a> {
+    /// None of one that this profile does not know.
+    room: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<&'a str>,
     messages: u64,
     peers: usize,
     state: &'static str,
@@ -208,6 +238,30 @@ pub(crate) fn render(report: &Report) -> Vec<Line> {
             directory: directory.as_ref().map(|directory| directory.display().to_string()),
             process: *process,
         },
+        Report::Catalogue { rooms } => Object::Rooms {
+            rooms: rooms
+                .iter()
+                .map(|row| RoomObject {
+                    room: row.name.as_ref().map(RoomName::as_str),
+                    topic: row.topic.as_deref(),
+                    messages: row.messages,
+                    peers: row.peers,
+                    state: row.state.as_ref().map_or("closed", state),
+                })
+                .collect(),
+        },
+        Report::Imported { file, tally, rooms } => Object::Imported {
+            file,
+            messages: tally.messages,
+            damaged: tally.damaged,
+            whole: tally.is_whole(),
+            rooms: rooms.iter().map(|(room, imported)| ImportedObject { room: room.as_str(), imported }).collect(),
+        },
+        Report::Exported { room, messages, file } => {
+            Object::Exported { room: room.as_str(), messages: *messages, file: file.as_deref() }
+        }
+        Report::Damaged { problems } => Object::Store { problems },
+        Report::Judged(judged) => Object::Verified(judged),
         Report::History { room, messages } => {
             Object::History { room: room.as_str(), messages: messages.iter().map(|each| message(room, each)).collect() }
         }
@@ -252,7 +306,8 @@ pub(crate) fn render(report: &Report) -> Vec<Line> {
             rooms: rooms
                 .iter()
                 .map(|room| RoomObject {
-                    room: room.name.as_str(),
+                    room: Some(room.name.as_str()),
+                    topic: None,
                     messages: room.messages,
                     peers: room.peers,
                     state: state(&room.state),

@@ -49,8 +49,10 @@ const USAGE: u8 = 2;
 const IN_USE: u8 = 3;
 /// Not so many others as were wanted have it on disk.
 const UNCONFIRMED: u8 = 7;
-/// Nothing was found.
+/// There is nothing of the kind that was asked for.
 const NOTHING: u8 = 8;
+/// A file or a history is damaged, or somebody has changed it.
+const DAMAGED: u8 = 9;
 
 /// How the program talks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +156,11 @@ impl Failure {
     /// There is nothing of that kind, which was said.
     fn nothing() -> Self {
         Self { message: String::new(), code: NOTHING }
+    }
+
+    /// Not all was as it should be, which was said.
+    fn damaged() -> Self {
+        Self { message: String::new(), code: DAMAGED }
     }
 
     /// Whoever has closed the pipe has read enough.
@@ -296,6 +303,7 @@ fn config(args: &Args) -> Config {
         listen: args.listen.clone(),
         connect: args.connect.clone(),
         mdns: !args.no_mdns,
+        offline: args.verb.as_ref().is_some_and(Verb::offline),
         ..Config::default()
     }
 }

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use distchat_node::bundle::Tally;
 use distchat_node::{
-    AuthorId, Event, FingerprintInfo, Found, Member, Message, MessageId, Multiaddr, PeerInfo, Receipt, RoomInfo,
-    RoomName, RoomState,
+    AuthorId, Event, FingerprintInfo, Found, Imported, Member, Message, MessageId, Multiaddr, PeerInfo, Receipt,
+    RoomInfo, RoomName, RoomState,
 };
 
 use super::clock;
-use crate::attach::Problem;
+use crate::attach::{Judged, Problem, Wrong};
 
 /// Something to tell the user.
 #[derive(Clone, Debug)]
@@ -27,6 +28,16 @@ pub(crate) enum Report {
     OnDisks { room: RoomName, message: MessageId, receipt: Receipt },
     /// Who this is, and which process runs the node if it is another one.
     Id { author: AuthorId, profile: String, directory: Option<PathBuf>, process: Option<u32> },
+    /// The rooms that there are: here, and where others are.
+    Catalogue { rooms: Vec<Row> },
+    /// What a file held, and what became of it.
+    Imported { file: String, tally: Tally, rooms: Vec<(RoomName, Imported)> },
+    /// A room was written to a file.
+    Exported { room: RoomName, messages: u64, file: Option<String> },
+    /// What is wrong with the database as such.
+    Damaged { problems: Vec<Wrong> },
+    /// A room was judged.
+    Judged(Judged),
     /// The newest messages of a room.
     History { room: RoomName, messages: Vec<Message> },
     /// A room's fingerprint.
@@ -53,6 +64,20 @@ pub(crate) enum Report {
     Back,
     /// Something went wrong.
     Error { code: Cow<'static, str>, message: String },
+}
+
+/// A room of a [`Report::Catalogue`].
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    /// None of one that this profile does not know.
+    pub(crate) name: Option<RoomName>,
+    /// The first digits of what it is called on the network.
+    pub(crate) topic: Option<String>,
+    pub(crate) messages: u64,
+    /// How many connected peers are in it.
+    pub(crate) peers: usize,
+    /// `None` if it is not open.
+    pub(crate) state: Option<RoomState>,
 }
 
 impl From<Problem> for Report {

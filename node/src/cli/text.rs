@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use distchat_node::{AuthorId, Event, Form, Member, Message, PeerId, PeerInfo, RoomInfo, RoomName, RoomState};
+use distchat_node::{
+    AuthorId, Event, Form, Imported, Member, Message, PeerId, PeerInfo, RoomInfo, RoomName, RoomState,
+};
 
 use super::clock::Clock;
 use super::command::HELP;
 use super::escape::visible;
 use super::fold::{Future, Shown, name};
-use super::report::{self, Line, Report};
+use super::report::{self, Line, Report, Row};
 
 /// How many authors' nicks are remembered for the notices.
 const NICKS: usize = 4096;
@@ -68,6 +70,36 @@ impl TextView {
             }
             Report::Event(event) => self.event(event, &mut lines),
             Report::Message { message, .. } => lines.push(self.dated(message)),
+            Report::Catalogue { rooms } if rooms.is_empty() => lines.push(notice("there are no rooms")),
+            Report::Catalogue { rooms } => lines.extend(rooms.iter().map(|row| Line::Data(self::row(row)))),
+            Report::Imported { file, tally, rooms } => {
+                lines.extend(rooms.iter().map(|(room, imported)| Line::Data(self::imported(room, imported))));
+                if tally.damaged > 0 {
+                    let places = count(tally.damaged, "place");
+                    lines.push(notice(&format!("{file}: {places} cannot be read; what is around is taken")));
+                }
+                if !tally.is_whole() {
+                    let missing = tally.stated.map(|stated| stated.saturating_sub(tally.messages));
+                    let missing = missing.map_or_else(|| "its end".to_owned(), |missing| count(missing, "message"));
+                    lines.push(notice(&format!("{file} is not whole: {missing} missing")));
+                }
+            }
+            Report::Exported { room, messages, file } => {
+                let to = file.as_ref().map(|file| format!(" to {file}")).unwrap_or_default();
+                lines.push(notice(&format!("{room}: {} written{to}", count(*messages, "message"))));
+            }
+            Report::Damaged { problems } => {
+                lines.extend(problems.iter().map(|wrong| error(&wrong.message)));
+            }
+            Report::Judged(judged) => {
+                let (fine, of) = (judged.fine, count(judged.messages, "message"));
+                let (room, print) = (visible(judged.room.as_str()), judged.fingerprint.grouped());
+                lines.push(Line::Data(format!("{room}: {fine} of {of} are fine, fingerprint {print}")));
+                lines.extend(judged.problems.iter().map(|wrong| error(&format!("{room}: {}", wrong.message))));
+                if judged.untold > 0 {
+                    lines.push(error(&format!("{room}: {} more", count(judged.untold, "problem"))));
+                }
+            }
             // Whoever has said it knows.
             Report::Said { .. } => {}
             Report::OnDisks { receipt, .. } => {
@@ -313,6 +345,29 @@ fn room(info: &RoomInfo, current: bool) -> String {
     let state = report::state(&info.state);
     let (messages, peers) = (count(info.messages, "message"), count(info.peers as u64, "peer"));
     format!("{mark} {}: {messages}, {peers}, {state}", visible(info.name.as_str()))
+}
+
+fn row(row: &Row) -> String {
+    let name = match (&row.name, &row.topic) {
+        (Some(name), _) => visible(name.as_str()).into_owned(),
+        (None, topic) => format!("({}, whose name you do not know)", topic.as_deref().unwrap_or_default()),
+    };
+    let (messages, peers) = (count(row.messages, "message"), count(row.peers as u64, "peer"));
+    format!("{name}: {messages}, {peers}, {}", row.state.as_ref().map_or("closed", report::state))
+}
+
+fn imported(room: &RoomName, imported: &Imported) -> String {
+    let mut line = format!("{}: {} new, {} known", visible(room.as_str()), imported.new, imported.known);
+    for (number, what) in [
+        (imported.unvouched, "changed by somebody, or without what vouches for them"),
+        (imported.foreign, "of another room"),
+        (imported.malformed, "that are no messages"),
+    ] {
+        if number > 0 {
+            line += &format!(", {number} {what}");
+        }
+    }
+    line
 }
 
 fn member(member: &Member) -> String {

@@ -15,7 +15,7 @@ use crate::{
 mod tests;
 
 /// A room that there is something of in the history.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct StoredRoom {
     /// Its name.
     pub name: RoomName,

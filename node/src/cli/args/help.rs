@@ -54,7 +54,8 @@ Exit codes:
   5  the store is damaged, too new or cannot be opened
   6  an address cannot be listened on or connected to
   7  `send --wait`: it is on this disk, and not on as many others as were wanted
-  8  `search`: nothing was found";
+  8  there is nothing of the kind that was asked for: no such words, no such room
+  9  `import`, `verify`: something is damaged, or was changed by somebody; it is said what";
 
 /// The text, with the file's place on this system.
 pub(super) fn more() -> String {

@@ -45,6 +45,18 @@ impl Desk {
         Ok(room)
     }
 
+    /// Opens a room that there is something of already: asked for another one, there is nothing to read.
+    pub(super) async fn open_stored(&mut self, name: &RoomName) -> Result<Room, Failure> {
+        let stored = self.client.stored_rooms().await?;
+        if !stored.iter().any(|room| room.name == *name) {
+            let message =
+                format!("there is nothing here of a room {name}: `distchat rooms` lists those that there are");
+            self.say(&Report::Error { code: "no-such-room".into(), message }).await?;
+            return Err(Failure::nothing());
+        }
+        self.open(name).await
+    }
+
     /// Gives others the time to take what was said, if the node ends with this command.
     pub(super) async fn linger(&self) {
         if self.client.attached_to().is_none() {

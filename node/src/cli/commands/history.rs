@@ -34,7 +34,7 @@ pub(crate) struct History {
 
 impl History {
     pub(super) async fn run(&self, desk: &mut Desk) -> Result<(), Failure> {
-        let room = desk.open(&self.target).await?;
+        let room = desk.open_stored(&self.target).await?;
         let until = self.until.map(Moment::place);
         match self.since {
             Some(since) => since_then(desk, &room, since.place(), until, |_| {}).await.map(drop),

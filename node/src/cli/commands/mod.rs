@@ -5,14 +5,18 @@
 mod completions;
 mod daemon;
 mod desk;
+mod export;
 mod history;
 mod id;
+mod import;
 mod peers;
+mod progress;
 mod rooms;
 mod search;
 mod send;
 mod span;
 mod tail;
+mod verify;
 
 use clap::Subcommand;
 
@@ -27,6 +31,10 @@ pub(crate) enum Verb {
     Tail(tail::Tail),
     History(history::History),
     Search(search::Search),
+    Export(export::Export),
+    Import(import::Import),
+    /// Judge every byte of the histories anew
+    Verify,
     Rooms(rooms::Rooms),
     Peers(peers::Peers),
     /// Print who you are, and where that is kept
@@ -46,6 +54,15 @@ impl Verb {
             Self::Completions(completions) => Some(completions.text()),
             Self::Man(man) => Some(man.text()),
             _ => None,
+        }
+    }
+
+    /// Whether a node that it starts needs no network: it looks at what is on disk.
+    pub(super) fn offline(&self) -> bool {
+        match self {
+            Self::History(_) | Self::Search(_) | Self::Export(_) | Self::Import(_) | Self::Verify | Self::Id => true,
+            Self::Tail(tail) => !tail.follows(),
+            _ => false,
         }
     }
 
@@ -70,6 +87,9 @@ impl Verb {
             Self::Tail(tail) => tail.run(desk).await,
             Self::History(history) => history.run(desk).await,
             Self::Search(search) => search.run(desk).await,
+            Self::Export(export) => export.run(desk).await,
+            Self::Import(import) => import.run(desk).await,
+            Self::Verify => verify::run(desk).await,
             Self::Rooms(rooms) => rooms.run(desk).await,
             Self::Peers(peers) => peers.run(desk).await,
             Self::Id => id::run(desk).await,

@@ -33,10 +33,14 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
+    pub(super) fn follows(&self) -> bool {
+        self.follow
+    }
+
     pub(super) async fn run(&self, desk: &mut Desk) -> Result<(), Failure> {
         // From before anything is read, so that nothing comes in between.
         let events = desk.client.events().await;
-        let room = desk.open(&self.target).await?;
+        let room = if self.follow { desk.open(&self.target).await? } else { desk.open_stored(&self.target).await? };
         let mut shown = HashSet::new();
         let last = match self.since {
             Some(since) => {
