@@ -375,10 +375,11 @@ fn completing(name: &str, prepare: &[&str]) -> Terminal {
     shell
 }
 
-/// Whether that is in the cursor's row, and the cursor behind it.
+/// Whether that is in the cursor's row, and the cursor behind it and perhaps a blank.
 fn is_typed(screen: &Screen, text: &str) -> bool {
     let (column, row) = screen.cursor();
-    screen.row(row).trim_end() == text.trim_end() && usize::from(column) == text.chars().count()
+    let length = text.trim_end().chars().count();
+    screen.row(row).trim_end() == text.trim_end() && (length..=length + 1).contains(&usize::from(column))
 }
 
 /// Types what is begun, and waits for what becomes of it.
@@ -386,7 +387,7 @@ fn is_typed(screen: &Screen, text: &str) -> bool {
 fn completes(shell: &Terminal, begun: &str, whole: &str) {
     shell.type_text(begun);
     shell.key(Key::Tab);
-    shell.wait(whole, |screen| is_typed(screen, &format!("ready {whole} ")));
+    shell.wait(whole, |screen| is_typed(screen, &format!("ready {whole}")));
     shell.key(Key::Ctrl('u'));
     shell.wait("a prompt", |screen| is_typed(screen, "ready "));
 }
@@ -407,7 +408,7 @@ fn zsh_completes_commands_and_options() {
     }
     let shell = completing("zsh", &["autoload -U compinit; compinit -u -D", "source <(distchat completions zsh)"]);
     completes(&shell, "distchat sen", "distchat send");
-    completes(&shell, "distchat send --wa", "distchat send --wait");
+    completes(&shell, "distchat send --wa", "distchat send --wait=");
 }
 
 #[test]

@@ -54,3 +54,23 @@ fn the_crdt_does_no_input_or_output() {
         assert!(!named, "the room as a data structure needs no {outside}");
     }
 }
+
+#[test]
+fn whoever_embeds_the_library_pays_for_no_terminal() {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
+    let tree = |features: &[&str]| {
+        let output = Command::new(&cargo)
+            .args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none", "--package", "distchat-node"])
+            .args(features)
+            .current_dir(workspace())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (whole, embedded) = (tree(&[]), tree(&["--no-default-features"]));
+    for package in ["clap v", "crossterm v", "ratatui v", "indicatif v", "tracing-subscriber v", "toml v"] {
+        let has = |tree: &str| tree.lines().any(|line| line.starts_with(package));
+        assert!(has(&whole) && !has(&embedded), "{package}");
+    }
+}

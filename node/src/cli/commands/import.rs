@@ -147,5 +147,5 @@ fn read_pages(file: impl Read, pages: &mpsc::Sender<Next>) -> std::io::Result<Ta
         }
     }
     flush(&mut page, &of)?;
-    Ok(reader.tally().clone())
+    Ok(*reader.tally())
 }
