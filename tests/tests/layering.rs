@@ -60,7 +60,17 @@ fn whoever_embeds_the_library_pays_for_no_terminal() {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
     let tree = |features: &[&str]| {
         let output = Command::new(&cargo)
-            .args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none", "--package", "distchat-node"])
+            .args([
+                "tree",
+                "--offline",
+                "--locked",
+                "--edges",
+                "normal",
+                "--prefix",
+                "none",
+                "--package",
+                "distchat-node",
+            ])
             .args(features)
             .current_dir(workspace())
             .output()
