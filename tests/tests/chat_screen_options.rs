@@ -5,15 +5,16 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
 use distchat_tests::{
-    Chat, Color, Launch, Machine, PATIENCE, Screen, Terminal,
+    Chat, Color, Key, Launch, Machine, PATIENCE, Screen, Terminal,
     tame::{Allowed, assert_tame},
 };
 
-use crate::chat_screen::{SIZE, enter, sit, stop, wait_company};
+use crate::chat_screen::{SIZE, enter, sit, stop, wait_company, wait_typed};
 
 /// The lightness of the bar's ground: its number among the 256 colours, of which the last are greys.
 fn ground(screen: &Screen) -> u8 {
@@ -66,7 +67,7 @@ fn the_bell_calls_whoever_is_spoken_to_and_does_not_look() {
     let rings = |ann: &Terminal| ann.raw().iter().filter(|byte| **byte == 0x07).count();
     bob.say("ann: while you look");
     ann.wait_text("while you look");
-    ann.focus(false);
+    look_away(&ann);
     bob.say("nobody in particular");
     ann.wait_text("nobody in particular");
     assert_eq!(rings(&ann), 0);
@@ -88,13 +89,16 @@ fn the_desktop_calls_whoever_is_spoken_to() {
     let program = programs.join("notify-send");
     // It is whole once it has its name.
     let script = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" > '{0}.part' && mv '{0}.part' '{0}'\n", calls.display());
-    fs::write(&program, script).unwrap();
+    // By another program: what this one has open for writing, a child that another test starts may have open, too, and
+    // such a file cannot be run.
+    let written = Command::new("sh").args(["-c", "printf %s \"$1\" > \"$2\"", "sh", &script]).arg(&program).status();
+    assert!(written.unwrap().success());
     fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", programs.display(), env::var("PATH").unwrap());
 
     let launch = machine.chat("ann").env("PATH", &path).options(["--memory", "--notify", "desktop"]);
     let (ann, bob) = greeted(&machine, launch);
-    ann.focus(false);
+    look_away(&ann);
     // What looks like an option is none.
     bob.say("--ann: $(are) `you` there?");
     ann.wait_text("there?");
@@ -107,9 +111,18 @@ fn a_desktop_that_cannot_be_called_is_told_of() {
     let machine = Machine::loopback();
     let launch = machine.chat("ann").env("PATH", "/nowhere").options(["--memory", "--notify", "desktop"]);
     let (ann, bob) = greeted(&machine, launch);
-    ann.focus(false);
+    look_away(&ann);
     bob.say("ann: there?");
     ann.wait_text("no notification could be shown");
+}
+
+/// Turns to another window. That is noticed before what is typed blindly after it is shown.
+fn look_away(terminal: &Terminal) {
+    terminal.focus(false);
+    terminal.type_text("x");
+    wait_typed(terminal, "x");
+    terminal.key(Key::Backspace);
+    wait_typed(terminal, "");
 }
 
 /// What another program writes into a file that is not there yet.
