@@ -10,7 +10,7 @@ use std::{
 };
 
 use distchat_tests::{
-    Chat, Finished, Key, Launch, Machine, PATIENCE, Screen, Terminal, binary::workspace, is, is_room,
+    Chat, Finished, Key, Launch, Machine, PATIENCE, Screen, Terminal, binary::workspace, is, is_room, skip::lan_or_skip,
 };
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
@@ -323,6 +323,29 @@ fn what_two_others_have_on_disk_outlives_its_sender() {
 #[ignore = "takes minutes"]
 fn what_two_others_have_on_disk_outlives_its_sender_a_thousand_times() {
     kill_senders(1000);
+}
+
+#[test]
+fn commands_work_between_the_hosts_of_a_lan() {
+    let Some(lan) = lan_or_skip(3) else { return };
+    let service = |host| lan.host(host).chat(&format!("host{host}"));
+    let mut services: Vec<Chat> =
+        (0..3).map(|host| service(host).options(["daemon", "--room", "general"]).start()).collect();
+    // Nobody was told of anybody: they find each other.
+    let finished = service(0).plain().options(["send", "general", "over there", "--wait", "2"]).run(b"");
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    services[0].kill9();
+    fs::remove_dir_all(service(0).profile_dir()).unwrap();
+    for (host, other) in [(1, 2), (2, 1)] {
+        assert_eq!(texts(&lines(service(host), &["tail", "general"])), ["over there"]);
+        let peers = events(service(host), &["peers"]);
+        let author = &events(service(other), &["id"])[0]["author"];
+        assert!(peers[0]["peers"].as_array().unwrap().iter().any(|peer| peer["author"] == *author), "{peers:?}");
+    }
+    // Without any service: each command is a node of its own, and waits for somebody to take what it says.
+    services[1].stop();
+    lines(service(1), &["send", "general", "from a node of a moment"]);
+    assert_eq!(texts(&lines(service(2), &["tail", "general", "-n", "1"])), ["from a node of a moment"]);
 }
 
 /// The block of the README that begins with that line.
