@@ -137,6 +137,22 @@ fn a_chat_runs_the_node_itself_when_the_one_that_did_ends() {
 }
 
 #[test]
+fn whoever_leaves_at_once_has_said_what_they_typed() {
+    let machine = Machine::loopback();
+    let daemon = daemon(machine.chat("ann"));
+    let mut ann = sit(&machine);
+    for number in 0..20 {
+        enter(&ann, &number.to_string());
+    }
+    ann.key(Key::Ctrl('c'));
+    assert_eq!(ann.wait_exit(), Some(0));
+    let history = machine.chat("ann").options(["history", "general"]).run(b"");
+    let texts = history.stdout.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["text"].clone());
+    assert_eq!(texts.collect::<Vec<_>>(), (0..20).map(|number| json!(number.to_string())).collect::<Vec<_>>());
+    drop(daemon);
+}
+
+#[test]
 fn what_scripts_say_at_once_is_all_said_in_order() {
     let machine = Machine::loopback();
     let daemon = daemon(machine.chat("ann"));

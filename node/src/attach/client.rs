@@ -25,6 +25,8 @@ use super::wire::{Answer, Face, Request, State};
 const BETWEEN: Duration = Duration::from_secs(10);
 /// The pause between two attempts to reach it.
 const PAUSE: Duration = Duration::from_millis(25);
+/// How long another process's node may take to take up what it was asked last.
+const PARTING: Duration = Duration::from_secs(2);
 /// What the library's exit code for a profile that is in use is.
 const IN_USE: u8 = 3;
 
@@ -283,6 +285,10 @@ impl Client {
     /// Stops the node if it is this process's own; those who are attached to it hear the answers that are under way.
     /// Another process's is left as it is.
     pub(crate) async fn shutdown(&self) {
+        if matches!(&*self.0.behind.borrow(), Behind::There(_)) {
+            // What was asked before this is taken up before this is answered, and then it is done whoever leaves.
+            let _ = tokio::time::timeout(PARTING, self.ask(Request::Watch)).await;
+        }
         let keeper = lock(&self.0.keeper).take();
         if let Some(keeper) = keeper {
             keeper.abort();

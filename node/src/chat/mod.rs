@@ -53,6 +53,7 @@ use crate::attach::Client;
 use crate::cli::Failure;
 use crate::cli::args::Args;
 use crate::cli::clock::Clock;
+use crate::cli::session;
 use crate::cli::signals::Signals;
 
 /// Runs the chat until its user leaves.
@@ -67,6 +68,9 @@ pub(crate) async fn run(
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let ground = if plain { Ground::None } else { args.theme };
     let mut app = App::new(node.author(), Theme::new(ground), Clock::local());
+    if let Some(text) = session::guest(&node, args) {
+        app.notice(&text, false);
+    }
     let (memory, log) = remembered(&node, &mut app).await;
     let terminal = Screen::open(!args.no_mouse).and_then(|screen| Ok((screen, Keyboard::open()?)));
     let terminal = match terminal {

@@ -281,6 +281,7 @@ async fn serve(
         return Session::new(client, stdin, front, signals, args).await.run(&args.rooms).await;
     };
     let mut desk = Desk::new(client, args.clone(), front);
+    desk.warn().await?;
     let result = tokio::select! {
         result = verb.run(&mut desk) => result,
         () = signals.recv() => verb.interrupted(),

@@ -49,6 +49,7 @@ pub(crate) struct Session {
     current: Option<RoomName>,
     /// The nick chosen since the start.
     nick: Option<String>,
+    options: Args,
     stay: bool,
     linger: Duration,
     /// Lines read, for whoever wants to know which one was wrong.
@@ -121,6 +122,7 @@ impl Session {
             signals,
             current: None,
             nick: None,
+            options: args.clone(),
             stay: args.stay,
             linger: args.linger,
             lines: 0,
@@ -143,8 +145,8 @@ impl Session {
             name: self.node.profile().to_owned(),
             listen: self.node.listeners(),
         });
-        if let Some(process) = self.node.attached_to() {
-            self.front.say(&Report::Notice(format!("the node of process {process} is used")));
+        if let Some(text) = guest(&self.node, &self.options) {
+            self.front.say(&Report::Notice(text));
         }
         for warning in self.node.warnings().to_vec() {
             self.front.say(&Report::Error { code: "profile".into(), message: warning });
@@ -352,6 +354,15 @@ impl Session {
             }
         }
     }
+}
+
+/// What to tell whoever uses another process's node.
+pub(crate) fn guest(node: &Client, args: &Args) -> Option<String> {
+    let process = node.attached_to()?;
+    let given = [("--listen", !args.listen.is_empty()), ("--no-mdns", args.no_mdns)];
+    let idle: Vec<&str> = given.iter().filter(|(_, given)| *given).map(|(option, _)| *option).collect();
+    let but = if idle.is_empty() { String::new() } else { format!("; {} is its own matter", idle.join(", ")) };
+    Some(format!("the node of process {process} is used{but}"))
 }
 
 /// Opens the rooms of the command line; the first is the current one.

@@ -33,6 +33,16 @@ impl Desk {
         Ok(())
     }
 
+    /// Tells what a person should know about the profile. Whoever has started its node was told.
+    pub(crate) async fn warn(&mut self) -> Result<(), Failure> {
+        if self.client.attached_to().is_none() {
+            for message in self.client.warnings().to_vec() {
+                self.say(&Report::Error { code: "profile".into(), message }).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Opens a room, and has the user go by the name that was asked for.
     pub(super) async fn open(&mut self, name: &RoomName) -> Result<Room, Failure> {
         let room = self.client.open_room(name).await?;
