@@ -25,6 +25,7 @@
 mod config;
 mod error;
 mod event;
+pub mod inspect;
 mod net;
 mod node;
 mod profile;

@@ -62,6 +62,7 @@ pub use error::ConnectError;
 pub(crate) use error::{Closed, NetError, RequestError};
 pub(crate) use gossip::GossipTicket;
 pub(crate) use offline::offline;
+pub(crate) use rundir::look as neighbours;
 pub(crate) use start::start;
 
 use counters::Counting;

@@ -5,6 +5,7 @@
 mod completions;
 mod daemon;
 mod desk;
+mod doctor;
 mod export;
 mod history;
 mod id;
@@ -41,6 +42,8 @@ pub(crate) enum Verb {
     Id,
     /// Run a node without a face, for chats and commands to use
     Daemon,
+    /// Find out what keeps people apart, why, and what to do
+    Doctor(doctor::Doctor),
     /// Print the options in force, and where they come from, as a file
     Config,
     Completions(completions::Completions),
@@ -94,7 +97,7 @@ impl Verb {
             Self::Peers(peers) => peers.run(desk).await,
             Self::Id => id::run(desk).await,
             Self::Daemon => daemon::run(desk).await,
-            Self::Config | Self::Completions(_) | Self::Man(_) => Ok(()),
+            Self::Config | Self::Completions(_) | Self::Doctor(_) | Self::Man(_) => Ok(()),
         }
     }
 }

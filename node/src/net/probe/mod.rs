@@ -35,6 +35,7 @@ mod rate;
 mod wire;
 
 pub(super) use codec::{ProbeCodec, protocol};
+pub use distchat_crdt::sync::SYNC_PROTOCOL;
 pub use multicast::{CALLS, Link, PERIOD, call, links, listen, nonce_of, packet, route};
 pub use prober::{AskError, Met, Prober, Unmet};
 pub(super) use rate::Rates;
