@@ -69,7 +69,8 @@ fn free(_: &Path) -> Option<u64> {
 
 fn key(path: &Path) -> Key {
     match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Key::Absent,
+        // The latter: what is in the way is told of the directory.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Key::Absent,
         Err(error) => Key::Bad(error.to_string()),
         Ok(text) => {
             let digits = text.trim_ascii_end();

@@ -68,7 +68,7 @@ pub(crate) fn look() -> io::Result<(Vec<Interface>, Routes)> {
         multicast: leaves_by(&links, GROUP),
         networks: interfaces
             .iter()
-            .filter(|interface| interface.kind == Kind::Lan)
+            .filter(|interface| interface.kind == Kind::Lan && interface.carrier != Some(false))
             .flat_map(|interface| &interface.links)
             .filter_map(|link| Some((link.name.clone(), leaves_by(&links, neighbour(link)?))))
             .collect(),

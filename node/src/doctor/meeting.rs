@@ -164,7 +164,8 @@ async fn ask(peer: &mut Peer, helper: &mut Prober, links: &[Link], link: Option<
     if !helps {
         return;
     }
-    if let Some(link) = link {
+    // What a machine sends to itself tells nothing of a network.
+    if let Some(link) = link.filter(|_| !is_own(links, peer.ip)) {
         match exchange(helper, links, link).await {
             Ok(exchange) => peer.exchange = Some(exchange),
             // What went before is known, and so is that it helps no more.

@@ -91,7 +91,7 @@ fn networks(seen: &Observed) -> Vec<Finding> {
 
 /// Multicasts of whoever does not choose.
 fn multicast_route(seen: &Observed) -> Option<Finding> {
-    let lan = seen.lans().next()?;
+    let lan = seen.lans().find(|interface| interface.carrier != Some(false))?;
     let Some(by) = &seen.routes.multicast else { return None };
     let other = seen.interface(by)?;
     if other.kind == Kind::Lan && (other.carrier != Some(false)) {

@@ -158,6 +158,9 @@ fn no_help(peer: &Peer) -> Option<Finding> {
         NoHelp::Refused(Refusal::Often) => Finding::warning("peer-no-help", title)
             .cause("it helps a few times a minute only")
             .fix("run doctor again in a minute"),
+        NoHelp::Refused(_) if peer.ip.is_ipv6() => {
+            Finding::ok("peer-no-help", title).cause("it is reached by IPv6, and nodes are found by IPv4")
+        }
         NoHelp::Refused(_) if !peer.on_link => other_network(peer),
         NoHelp::Refused(_) => Finding::warning("peer-no-help", title)
             .cause("it does not see this machine on a network of its own")
