@@ -74,13 +74,10 @@ pub fn route(to: IpAddr) -> io::Result<IpAddr> {
 /// # Errors
 /// If another program has the port for itself, or the interface has no multicast.
 pub fn listen(link: &Link) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_reuse_address(true)?;
-    #[cfg(unix)]
-    socket.set_reuse_port(true)?;
-    // Bound to the group it takes no packet to this host away from another program's socket.
-    let at = if cfg!(unix) { GROUP } else { Ipv4Addr::UNSPECIFIED };
-    socket.bind(&SocketAddr::from((at, PORT)).into())?;
+    // Of sockets that share a port by SO_REUSEPORT, Linux since 6.6 gives what is for one of them to any of them, whichever
+    // interface it has joined. So it is only used where a program insists on it, and on systems that know nothing else.
+    let shared = if cfg!(target_os = "linux") { open(false).or_else(|_| open(true)) } else { open(true) };
+    let socket = shared?;
     // Without this a socket also hears what came in by an interface that another one has joined.
     #[cfg(target_os = "linux")]
     socket.set_multicast_all_v4(false)?;
@@ -92,6 +89,20 @@ pub fn listen(link: &Link) -> io::Result<UdpSocket> {
     }
     socket.set_nonblocking(true)?;
     UdpSocket::from_std(socket.into())
+}
+
+/// A socket at the port of mDNS, which other programs may have, too.
+fn open(share: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_address(true)?;
+    #[cfg(unix)]
+    socket.set_reuse_port(share)?;
+    #[cfg(not(unix))]
+    let _ = share;
+    // Bound to the group it takes no packet to this host away from another program's socket.
+    let at = if cfg!(unix) { GROUP } else { Ipv4Addr::UNSPECIFIED };
+    socket.bind(&SocketAddr::from((at, PORT)).into())?;
+    Ok(socket)
 }
 
 /// Sends a packet on this link [`CALLS`] times, and takes less than [`PERIOD`] for it.
