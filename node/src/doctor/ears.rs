@@ -23,10 +23,13 @@ pub(super) struct Packet {
 
 /// Open sockets, one for each interface that can be listened on.
 pub(super) struct Ears {
-    waiting: FuturesUnordered<BoxFuture<'static, (Ear, io::Result<(SocketAddr, Vec<u8>)>)>>,
+    waiting: FuturesUnordered<BoxFuture<'static, Heard>>,
     /// Why the others cannot.
     pub(super) deaf: BTreeMap<String, String>,
 }
+
+/// An ear, and what it has heard.
+type Heard = (Ear, io::Result<(SocketAddr, Vec<u8>)>);
 
 struct Ear {
     interface: String,
@@ -34,7 +37,7 @@ struct Ear {
 }
 
 impl Ear {
-    async fn hear(self) -> (Self, io::Result<(SocketAddr, Vec<u8>)>) {
+    async fn hear(self) -> Heard {
         let mut bytes = vec![0; MAX_PACKET];
         let heard = self.socket.recv_from(&mut bytes).await;
         let heard = heard.map(|(length, from)| {

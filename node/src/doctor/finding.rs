@@ -48,6 +48,7 @@ impl fmt::Display for Direction {
 
 /// One thing that the doctor has found. Texts may hold what others have said, and are escaped when they are shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename = "finding")]
 pub(crate) struct Finding {
     pub(crate) severity: Severity,
     /// A short name for programs.

@@ -13,7 +13,7 @@ use distchat_node::{
 use futures::StreamExt;
 use libp2p::multiaddr::Protocol;
 use tokio::{
-    net::{TcpListener, UdpSocket},
+    net::{TcpListener, TcpStream, UdpSocket},
     time::timeout,
 };
 
@@ -146,14 +146,37 @@ async fn meet(links: &[Link], mut peer: Peer, ports: Ports) -> Peer {
     peer
 }
 
+/// Dials once more where nothing came back: a packet may be lost, and a busy machine is slow to shake hands.
 async fn dial(address: Multiaddr) -> (Multiaddr, Option<Prober>, Result<Met, Unmet>) {
+    let (mut prober, mut met) = dial_once(&address).await;
+    if met == Err(Unmet::Silence) {
+        let open = is_open(&address).await;
+        if open != Some(false) {
+            (prober, met) = dial_once(&address).await;
+        }
+        if met == Err(Unmet::Silence) && open == Some(true) {
+            // No firewall, then.
+            met = Err(Unmet::Mute);
+        }
+    }
+    (address, prober, met)
+}
+
+async fn dial_once(address: &Multiaddr) -> (Option<Prober>, Result<Met, Unmet>) {
     match Prober::new() {
         Ok(mut prober) => {
-            let met = prober.meet(&address).await;
-            (address, Some(prober), met)
+            let met = prober.meet(address).await;
+            (Some(prober), met)
         }
-        Err(error) => (address, None, Err(Unmet::Failed(error.to_string()))),
+        Err(error) => (None, Err(Unmet::Failed(error.to_string()))),
     }
+}
+
+/// Whether a TCP port lets one in; `None` where it is no TCP port.
+async fn is_open(address: &Multiaddr) -> Option<bool> {
+    let (ip, _) = Prober::destination(address)?;
+    let port = address.iter().find_map(|part| if let Protocol::Tcp(port) = part { Some(port) } else { None })?;
+    Some(timeout(CAME, TcpStream::connect((ip, port))).await.is_ok_and(|connected| connected.is_ok()))
 }
 
 async fn ask(peer: &mut Peer, helper: &mut Prober, links: &[Link], link: Option<&Link>, ports: Ports) {

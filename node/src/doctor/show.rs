@@ -100,6 +100,7 @@ mod tests {
     fn programs_see_one_object() {
         let value: serde_json::Value = serde_json::from_str(&json(&finding())).unwrap();
         for (field, expect) in [
+            ("event", "finding"),
             ("severity", "apart"),
             ("code", "multicast-in-blocked"),
             ("interface", "eth0"),

@@ -42,7 +42,6 @@ pub(crate) enum Verb {
     Id,
     /// Run a node without a face, for chats and commands to use
     Daemon,
-    /// Find out what keeps people apart, why, and what to do
     Doctor(doctor::Doctor),
     /// Print the options in force, and where they come from, as a file
     Config,

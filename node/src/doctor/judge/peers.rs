@@ -109,7 +109,7 @@ fn unreachable(peer: &Peer) -> Option<Finding> {
             .cause("a node has another peer id after every start")
             .fix("leave out the end of the address, from /p2p/ on"),
         Unmet::Mute => Finding::warning("peer-mute", format!("what answers at {ip} does not say what it speaks"))
-            .cause("it is another program, an old version, or it refuses this machine after too many faults")
+            .cause("it is another program, an old version, very busy, or it refuses this machine after too many faults")
             .fix("check the address, and start the program on that machine anew"),
         Unmet::Refused => finding
             .cause(format!("nothing listens at {ports} there, or its firewall refuses connections"))
