@@ -25,6 +25,7 @@
 mod config;
 mod error;
 mod event;
+pub mod inspect;
 mod net;
 mod node;
 mod profile;
@@ -46,7 +47,7 @@ pub use event::{
     Event, Events, FingerprintInfo, Form, Member, Message, PeerInfo, Reaction, Receipt, RoomInfo, RoomState, RoomTopic,
 };
 pub use libp2p::{Multiaddr, PeerId};
-pub use net::{ConnectError, Counters};
+pub use net::{ConnectError, Counters, probe};
 pub use node::{Node, SeenRoom, StoredRoom};
 pub use room::{ExportPage, MAX_CARRY_PAGE, Room};
 pub use search::{Found, Hit, Indexing};

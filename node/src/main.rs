@@ -3,6 +3,7 @@
 mod attach;
 mod chat;
 mod cli;
+mod doctor;
 
 use std::process::ExitCode;
 

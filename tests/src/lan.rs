@@ -28,7 +28,8 @@ const NETWORK: &str = "10.77.0";
 /// Where hosts try whether packets pass; nobody else uses it.
 const SETTLING_PORT: u16 = 7_007;
 /// The one nftables table in a host: what is in it is a fault.
-const FAULTS: &str = "add table inet faults; add chain inet faults in { type filter hook input priority 0; }";
+const FAULTS: &str = "add table inet faults; add chain inet faults in { type filter hook input priority 0; }
+                      add chain inet faults out { type filter hook output priority 0; }";
 
 /// Hosts on one network. Their numbers are 0, 1, 2, ...; dropping the LAN removes it.
 ///
@@ -151,7 +152,18 @@ impl Lan {
         }
     }
 
-    /// Undoes every [`Lan::split`] and [`Lan::loss`].
+    /// A host's firewall drops what comes `in` or goes `out` and matches this expression of nftables, such as
+    /// `udp dport 5353`.
+    pub fn firewall(&self, host: usize, chain: &str, packets: &str) {
+        self.filter(host, &format!("add rule inet faults {chain} {packets} drop"));
+    }
+
+    /// Runs `ip` commands on a host, one a line.
+    pub fn ip(&self, host: usize, commands: &str) {
+        ip(Some(&self.name(host)), &format!("{commands}\n"));
+    }
+
+    /// Undoes every [`Lan::split`], [`Lan::loss`] and [`Lan::firewall`].
     pub fn heal(&self) {
         for host in 0..self.hosts.len() {
             // Adding it first makes deleting it right where there was none.

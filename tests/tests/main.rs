@@ -13,6 +13,7 @@
 //! | `commands` | the commands for scripts: what they print, their exit codes, completions, the README's bot |
 //! | `daemon` | one node for several programs, and what becomes of them when it ends |
 //! | `configuring` | options from the environment and from a file, and which of them counts |
+//! | `doctor` | each thing that keeps people apart is told with its cause, interface and direction |
 //! | `terminal` | what is on the screen of a terminal, what is not, and that it is given back as it was |
 //! | `chat_screen` | what the tests of the full-screen chat have in common; each of those below shows one feature of it |
 //! | `chat_screen_typing` | editing, several lines, pastes, completion |
@@ -57,6 +58,7 @@ mod commands;
 mod common;
 mod configuring;
 mod daemon;
+mod doctor;
 mod identity;
 mod input;
 mod lan_chat;

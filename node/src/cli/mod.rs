@@ -214,6 +214,12 @@ async fn start(
 ) -> Result<(), Failure> {
     let mut signals = Signals::listen(mode == Mode::Terminal)
         .map_err(|error| Failure::unexpected(format!("the program cannot listen for signals: {error}")))?;
+    if let Some(Verb::Doctor(doctor)) = &args.verb {
+        return tokio::select! {
+            result = doctor.run(config(args), mode == Mode::Json) => result,
+            () = signals.recv() => Verb::Doctor(doctor.clone()).interrupted(),
+        };
+    }
     let face = args.verb.as_ref().map_or(Face::Chat, Verb::face);
     // Started in a task of its own: it may wait for a disk, and a person who changes their mind does not.
     let starting = tokio::spawn(open(config(args), face));

@@ -16,6 +16,7 @@ use super::{
     codec::{self, Codec},
     discovery::Discovery,
     gossip::{self, Gossip},
+    probe::{self, ProbeCodec},
     transport::PING_INTERVAL,
 };
 
@@ -39,6 +40,7 @@ pub(super) struct Behaviour {
     pub(super) discovery: Discovery,
     pub(super) gossip: Gossip,
     pub(super) sync: request_response::Behaviour<Codec>,
+    pub(super) probe: request_response::Behaviour<ProbeCodec>,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
 }
@@ -69,6 +71,13 @@ impl Behaviour {
                 Codec::default(),
                 [(codec::protocol(), ProtocolSupport::Full)],
                 sync,
+            ),
+            probe: request_response::Behaviour::with_codec(
+                ProbeCodec,
+                [(probe::protocol(), ProtocolSupport::Full)],
+                request_response::Config::default()
+                    .with_request_timeout(REQUEST_TIMEOUT)
+                    .with_max_concurrent_streams(4),
             ),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT)),

@@ -18,6 +18,7 @@ use super::{
     error::{RequestError, io_cause},
     gossip::{GossipTicket, acceptance, room_topic},
     peers::End,
+    probed::is_guest,
     swarm::Task,
 };
 
@@ -66,7 +67,12 @@ impl Task {
             BehaviourEvent::Gossip(gossipsub::Event::SlowPeer { peer_id, .. }) => debug!(peer = %peer_id, "slow"),
             BehaviourEvent::Gossip(_) => {}
             BehaviourEvent::Sync(event) => self.on_sync(event),
+            BehaviourEvent::Probe(event) => self.on_probe(event),
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                if is_guest(&info) {
+                    self.peers.welcome(&peer_id);
+                    return;
+                }
                 let speaks = info.protocols.iter().any(|protocol| protocol.as_ref() == SYNC_PROTOCOL);
                 self.introduced(peer_id, speaks, &info.agent_version);
             }

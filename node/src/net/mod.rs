@@ -17,7 +17,8 @@
 //! * [`renewal`] decides when mDNS is set up anew;
 //! * [`route`] decides which room gets what, [`peers`] knows who is connected, [`budget`] what a peer may cost;
 //! * [`dial`] decides whom to dial and when, [`address`] what can be dialled at all;
-//! * [`rundir`] is where nodes of one machine meet; [`mod@offline`] stands in where there is to be no network.
+//! * [`rundir`] is where nodes of one machine meet; [`mod@offline`] stands in where there is to be no network;
+//! * [`probe`] finds out what is between two nodes, [`probed`] is how the task helps others to.
 
 mod address;
 mod behaviour;
@@ -33,6 +34,8 @@ mod gossip;
 mod kept;
 mod offline;
 mod peers;
+pub mod probe;
+mod probed;
 mod renewal;
 mod requests;
 mod route;
@@ -59,6 +62,7 @@ pub use error::ConnectError;
 pub(crate) use error::{Closed, NetError, RequestError};
 pub(crate) use gossip::GossipTicket;
 pub(crate) use offline::offline;
+pub(crate) use rundir::look as neighbours;
 pub(crate) use start::start;
 
 use counters::Counting;

@@ -11,6 +11,8 @@ use super::{budget::Bucket, route::Merged};
 
 /// How long a peer may take to say what it speaks.
 const INTRODUCTION: Duration = Duration::from_secs(10);
+/// How long somebody may stay who only asks about the network.
+const VISIT: Duration = Duration::from_secs(60);
 /// How long a connection lasts that was not just the loser of a race.
 const SETTLED: Duration = Duration::from_secs(3);
 
@@ -24,6 +26,8 @@ pub(super) struct Peer {
     connections: BTreeMap<ConnectionId, Connection>,
     /// It has shown that it speaks the protocol.
     pub(super) ready: bool,
+    /// It does not, and has come to ask about the network.
+    guest: bool,
     /// What its answers may cost.
     pub(super) bucket: Bucket,
     /// Requests of its own without an answer.
@@ -80,6 +84,7 @@ impl Peers {
         let peer = self.0.entry(id).or_insert_with(|| Peer {
             connections: BTreeMap::new(),
             ready: false,
+            guest: false,
             bucket: Bucket::new(now),
             asked: 0,
             in_flight: 0,
@@ -103,11 +108,24 @@ impl Peers {
         if settled && oldest { End::Reset } else { End::Remains }
     }
 
+    /// Notes that somebody only asks about the network.
+    pub(super) fn welcome(&mut self, id: &PeerId) {
+        if let Some(peer) = self.0.get_mut(id) {
+            peer.guest = true;
+        }
+    }
+
+    /// The far end of a connection.
+    pub(super) fn far_end(&self, id: &PeerId, connection: ConnectionId) -> Option<&Multiaddr> {
+        self.0.get(id)?.connections.get(&connection).map(|connection| &connection.address)
+    }
+
     /// Peers that have not said in time what they speak.
     pub(super) fn strangers(&self, now: Instant) -> Vec<PeerId> {
         let late = |peer: &Peer| {
             let since = peer.connections.values().map(|connection| connection.since).min();
-            !peer.ready && since.is_some_and(|since| now.saturating_duration_since(since) >= INTRODUCTION)
+            let limit = if peer.guest { VISIT } else { INTRODUCTION };
+            !peer.ready && since.is_some_and(|since| now.saturating_duration_since(since) >= limit)
         };
         self.0.iter().filter(|(_, peer)| late(peer)).map(|(id, _)| *id).collect()
     }
@@ -165,7 +183,10 @@ mod tests {
         peers.opened(now, peer, connection(1), address());
         assert_eq!(peers.strangers(now), []);
         assert_eq!(peers.strangers(now + INTRODUCTION), [peer]);
+        peers.welcome(&peer);
+        assert_eq!(peers.strangers(now + INTRODUCTION), [], "a guest may stay for a while");
+        assert_eq!(peers.strangers(now + VISIT), [peer]);
         peers.get(&peer).unwrap().ready = true;
-        assert_eq!(peers.strangers(now + INTRODUCTION), []);
+        assert_eq!(peers.strangers(now + VISIT), []);
     }
 }

@@ -126,6 +126,23 @@ impl From<io::Error> for Unusable {
     }
 }
 
+/// Who is there, for somebody who is no node. A directory that is not there yet is empty. Blocks.
+///
+/// # Errors
+/// Why the directory cannot be used, and what to do.
+pub(crate) fn look(dir: &Path) -> Result<Neighbours, String> {
+    let look = || {
+        if matches!(fs::symlink_metadata(dir), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            return Ok(Neighbours::new());
+        }
+        // Whose a process is, the system tells by an entry of its own.
+        #[cfg(target_os = "linux")]
+        is_own_dir(dir, &fs::metadata("/proc/self")?)?;
+        Ok(Files { dir: dir.to_owned(), me: PeerId::random(), lock: None, written: Vec::new() }.others()?)
+    };
+    look().map_err(|Unusable(why)| why)
+}
+
 /// This node's files. Everything here may block.
 struct Files {
     dir: PathBuf,
@@ -166,7 +183,8 @@ impl Files {
         make_private_dir(&self.dir)?;
         let draft = self.path(&self.me, "lock.tmp");
         let file = File::create(&draft)?;
-        let checked = is_own_dir(&self.dir, &file).and_then(|()| file.try_lock().map_err(|e| Unusable(e.to_string())));
+        let own = file.metadata().map_err(Unusable::from).and_then(|own| is_own_dir(&self.dir, &own));
+        let checked = own.and_then(|()| file.try_lock().map_err(|e| Unusable(e.to_string())));
         if let Err(error) = checked {
             // A draft that stays is removed when it is stale.
             let _ = fs::remove_file(&draft);
@@ -268,13 +286,13 @@ fn make_private_dir(dir: &Path) -> io::Result<()> {
 /// Others of this machine could send a node anywhere by writing into a directory that is theirs, such as one made ahead
 /// of it in /tmp. Whose a file is that was made just now tells who this process is.
 #[cfg(unix)]
-fn is_own_dir(dir: &Path, own: &File) -> Result<(), Unusable> {
+fn is_own_dir(dir: &Path, own: &fs::Metadata) -> Result<(), Unusable> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let metadata = fs::symlink_metadata(dir)?;
     if !metadata.is_dir() {
         return Err(Unusable("it is not a directory".to_owned()));
     }
-    if metadata.uid() != own.metadata()?.uid() {
+    if metadata.uid() != own.uid() {
         return Err(Unusable("it belongs to another user".to_owned()));
     }
     if metadata.permissions().mode() & 0o022 != 0 {
@@ -284,7 +302,7 @@ fn is_own_dir(dir: &Path, own: &File) -> Result<(), Unusable> {
 }
 
 #[cfg(not(unix))]
-fn is_own_dir(dir: &Path, _: &File) -> Result<(), Unusable> {
+fn is_own_dir(dir: &Path, _: &fs::Metadata) -> Result<(), Unusable> {
     if dir.is_dir() { Ok(()) } else { Err(Unusable("it is not a directory".to_owned())) }
 }
 

@@ -35,6 +35,7 @@ use super::{
     gossip::{acceptance, gossip_topic, room_topic},
     kept::Kept,
     peers::Peers,
+    probed::Probed,
     renewal::Renewal,
     requests::Answer,
     route::{Part, Rooms},
@@ -64,6 +65,7 @@ pub(super) struct Task {
     /// How many of them bear messages.
     pub(super) offers: usize,
     pub(super) offences: Offences,
+    pub(super) probed: Probed,
     pub(super) listening: Vec<(ListenerId, Multiaddr)>,
     pub(super) renewal: Renewal,
     /// A person has been told that mDNS does not work.
@@ -141,6 +143,7 @@ impl Task {
                     }
                 }
                 Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.send_answer(answer),
+                Some(done) = self.probed.next() => self.answer_probe(done),
                 _ = retry.tick(), if self.rooms.waiting() => self.rooms.flush(),
                 Some(told) = inputs.told.recv() => self.on_told(told),
                 () = sleep_until(dial_at.unwrap_or_else(Instant::now).into()), if dial_at.is_some() => {}

@@ -5,6 +5,7 @@
 mod apply;
 mod audit;
 mod carry;
+mod check;
 mod error;
 mod keys;
 mod query;
@@ -32,6 +33,7 @@ use crate::{
     event::{Reaction, RoomTopic},
 };
 pub(crate) use audit::Audit;
+pub(crate) use check::check;
 pub(crate) use error::{Closed, StoreError};
 pub(crate) use search::{Found, Question};
 

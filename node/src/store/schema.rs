@@ -198,7 +198,7 @@ fn settle_plans(conn: &Connection) -> Result<(), StoreError> {
 }
 
 /// How many of the version scripts the file has seen.
-fn version_of(conn: &Connection, path: Option<&Path>) -> Result<usize, StoreError> {
+pub(super) fn version_of(conn: &Connection, path: Option<&Path>) -> Result<usize, StoreError> {
     let number = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (application, version) = (number("application_id")?, number("user_version")?);
     let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;

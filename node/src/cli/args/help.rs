@@ -55,7 +55,9 @@ Exit codes:
   6  an address cannot be listened on or connected to
   7  `send --wait`: it is on this disk, and not on as many others as were wanted
   8  there is nothing of the kind that was asked for: no such words, no such room
-  9  `import`, `verify`: something is damaged, or was changed by somebody; it is said what";
+  9  `import`, `verify`: something is damaged, or was changed by somebody; it is said what
+ 10  `doctor`: there are warnings
+ 11  `doctor`: something keeps people apart";
 
 /// The text, with the file's place on this system.
 pub(super) fn more() -> String {

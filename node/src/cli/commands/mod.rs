@@ -5,6 +5,7 @@
 mod completions;
 mod daemon;
 mod desk;
+mod doctor;
 mod export;
 mod history;
 mod id;
@@ -41,6 +42,7 @@ pub(crate) enum Verb {
     Id,
     /// Run a node without a face, for chats and commands to use
     Daemon,
+    Doctor(doctor::Doctor),
     /// Print the options in force, and where they come from, as a file
     Config,
     Completions(completions::Completions),
@@ -94,7 +96,7 @@ impl Verb {
             Self::Peers(peers) => peers.run(desk).await,
             Self::Id => id::run(desk).await,
             Self::Daemon => daemon::run(desk).await,
-            Self::Config | Self::Completions(_) | Self::Man(_) => Ok(()),
+            Self::Config | Self::Completions(_) | Self::Doctor(_) | Self::Man(_) => Ok(()),
         }
     }
 }
