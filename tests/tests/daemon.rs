@@ -153,6 +153,19 @@ fn whoever_leaves_at_once_has_said_what_they_typed() {
 }
 
 #[test]
+fn much_is_said_and_told_at_once() {
+    let machine = Machine::loopback();
+    let daemon = daemon(machine.chat("ann"));
+    // More in each direction than sockets hold, so that neither side may wait for the other to read first.
+    let input: String = (0..400).map(|number| format!("{number} {}\n", "x".repeat(15_000))).collect();
+    let finished = machine.chat("ann").room("general").options(["--linger", "0"]).run(input.as_bytes());
+    assert_eq!(finished.code, Some(0), "{:?}", finished.stderr);
+    let told = finished.stdout.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    assert_eq!(told.filter(|event| is(event, "message")).count(), 400);
+    drop(daemon);
+}
+
+#[test]
 fn what_scripts_say_at_once_is_all_said_in_order() {
     let machine = Machine::loopback();
     let daemon = daemon(machine.chat("ann"));

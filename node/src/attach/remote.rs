@@ -1,6 +1,7 @@
 //! Using the node that another program runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -70,6 +71,7 @@ pub(super) async fn attach(directory: PathBuf) -> Result<Option<(Remote, Attache
         rooms: Vec::new(),
         watching: false,
         next: 0,
+        unwritten: VecDeque::new(),
         lines: Some(lines),
     };
     Ok(Some((remote, attached)))
@@ -118,6 +120,8 @@ pub(super) struct Attached {
     rooms: Vec<RoomName>,
     watching: bool,
     next: u64,
+    /// What is to be written, in order.
+    unwritten: VecDeque<String>,
     lines: Option<Lines>,
 }
 
@@ -142,14 +146,14 @@ impl Attached {
     /// back in its place.
     pub(super) async fn run(mut self) -> Option<Left> {
         loop {
-            let mut lines = match self.lines.take() {
+            let lines = match self.lines.take() {
                 Some(lines) => lines,
                 None => match self.again().await {
                     Some(lines) => lines,
                     None => return Some(self.left()),
                 },
             };
-            let bye = match self.attend(&mut lines).await {
+            let bye = match self.attend(lines).await {
                 Ended::Unwanted => return None,
                 Ended::Lost(bye) => bye,
             };
@@ -165,7 +169,7 @@ impl Attached {
         let until = Instant::now() + grace;
         loop {
             tokio::time::sleep(PAUSE).await;
-            let Ok(Some((mut lines, hello))) = greet(&self.directory).await else {
+            let Ok(Some((lines, hello))) = greet(&self.directory).await else {
                 if Instant::now() >= until {
                     return None;
                 }
@@ -173,59 +177,65 @@ impl Attached {
             };
             self.face = hello.face;
             self.state.send_replace(hello.state);
+            // What was not written to the former one is among what is open.
+            self.unwritten.clear();
             // Nobody waits for the answers to these.
             let rooms = self.rooms.clone().into_iter().map(|room| Request::Open { room });
-            let watch = self.watching.then_some(Request::Watch);
-            let mut asked = watch.into_iter().chain(rooms).collect::<Vec<_>>();
-            let mut sent = true;
-            for request in asked.drain(..) {
-                sent &= self.send(&mut lines, &request).await.is_ok();
+            for request in self.watching.then_some(Request::Watch).into_iter().chain(rooms).collect::<Vec<_>>() {
+                self.number(&request);
             }
-            for (_, Open { request, reply }) in std::mem::take(&mut self.open) {
-                if let Ok(id) = self.send(&mut lines, &request).await {
-                    self.open.insert(id, Open { request, reply });
-                } else {
-                    sent = false;
-                    self.open.insert(self.next, Open { request, reply });
-                    self.next += 1;
-                }
+            for Open { request, reply } in std::mem::take(&mut self.open).into_values() {
+                let id = self.number(&request);
+                self.open.insert(id, Open { request, reply });
             }
-            if sent && SinkExt::<String>::flush(&mut lines).await.is_ok() {
-                let _ = self.happens.send(Happened::Back);
-                return Some(lines);
-            }
+            let _ = self.happens.send(Happened::Back);
+            return Some(lines);
         }
     }
 
-    async fn send(&mut self, lines: &mut Lines, request: &Request) -> Result<u64, ()> {
+    /// Gives a question its number, and has it written.
+    fn number(&mut self, request: &Request) -> u64 {
         let id = self.next;
         self.next += 1;
-        let line = serde_json::to_string(&Asked { id, request: request.clone() }).map_err(|_| ())?;
-        lines.feed(line).await.map_err(|_| ())?;
-        Ok(id)
+        match serde_json::to_string(&Asked { id, request: request.clone() }) {
+            Ok(line) => self.unwritten.push_back(line),
+            // There is nothing in it that could not be written.
+            Err(error) => tracing::error!(%error, "a question cannot be written down"),
+        }
+        id
     }
 
-    async fn attend(&mut self, lines: &mut Lines) -> Ended {
-        let mut bye = None;
+    /// Writes and reads, neither of which waits for the other: the node may be waiting for this to read while this waits for
+    /// the node to.
+    async fn attend(&mut self, lines: Lines) -> Ended {
+        let (mut sink, mut stream) = lines.split::<String>();
+        let (mut bye, mut unflushed) = (None, false);
         loop {
+            let waiting = !self.unwritten.is_empty();
             tokio::select! {
-                order = self.orders.recv() => {
+                order = self.orders.recv(), if self.unwritten.len() < QUEUE => {
                     let Some(Order { request, reply }) = order else { return Ended::Unwanted };
                     self.note(&request);
-                    let sent = self.send(lines, &request).await;
-                    let id = sent.unwrap_or(self.next);
-                    self.next = self.next.max(id + 1);
+                    let id = self.number(&request);
                     self.open.insert(id, Open { request, reply });
-                    if sent.is_err() || SinkExt::<String>::flush(lines).await.is_err() {
-                        return Ended::Lost(bye);
-                    }
                 }
-                line = lines.next() => {
+                line = stream.next() => {
                     let Some(Ok(line)) = line else { return Ended::Lost(bye) };
                     match serde_json::from_str(&line) {
                         Ok(Told::Bye { bye: last }) => bye = Some(last),
                         Ok(told) => self.hear(told),
                         Err(error) => tracing::warn!(%error, "the node that is attached to says what is not understood"),
+                    }
+                }
+                written = poll_fn(|cx| match waiting {
+                    true => sink.poll_ready_unpin(cx),
+                    false => sink.poll_flush_unpin(cx),
+                }), if waiting || unflushed => {
+                    let line = self.unwritten.pop_front();
+                    unflushed = line.is_some();
+                    let written = written.and_then(|()| line.map_or(Ok(()), |line| sink.start_send_unpin(line)));
+                    if written.is_err() {
+                        return Ended::Lost(bye);
                     }
                 }
             }

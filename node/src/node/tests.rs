@@ -5,7 +5,7 @@ use std::{sync::mpsc::sync_channel, time::Duration};
 use super::*;
 use crate::restart::MAX_RESTARTS;
 
-fn config(name: &str) -> Config {
+pub(super) fn config(name: &str) -> Config {
     Config {
         profile: name.into(),
         memory: true,

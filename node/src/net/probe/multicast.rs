@@ -74,7 +74,7 @@ pub fn route(to: IpAddr) -> io::Result<IpAddr> {
 /// # Errors
 /// If another program has the port for itself, or the interface has no multicast.
 pub fn listen(link: &Link) -> io::Result<UdpSocket> {
-    // Of sockets that share a port by SO_REUSEPORT, Linux since 6.6 gives what is for one of them to any of them, whichever
+    // Of sockets that share a port by SO_REUSEPORT, Linux (seen on 6.18) gives what is for one of them to any, whichever
     // interface it has joined. So it is only used where a program insists on it, and on systems that know nothing else.
     let shared = if cfg!(target_os = "linux") { open(false).or_else(|_| open(true)) } else { open(true) };
     let socket = shared?;

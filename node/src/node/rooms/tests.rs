@@ -2,18 +2,8 @@
 
 use std::sync::mpsc::sync_channel;
 
+use crate::node::tests::config;
 use crate::{Config, ConnectError, Event, Imported, Node, Room, RoomError, RoomState, Verified};
-
-fn config(name: &str) -> Config {
-    Config {
-        profile: name.into(),
-        memory: true,
-        mdns: false,
-        same_machine: false,
-        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
-        ..Config::default()
-    }
-}
 
 async fn offline(name: &str) -> (Node, Room) {
     let node = Node::start(Config { offline: true, ..config(name) }).await.unwrap();
