@@ -225,7 +225,7 @@ async fn start(
     let starting = tokio::spawn(open(config(args), face));
     let client = tokio::select! {
         client = starting => client,
-        () = signals.recv() => return Ok(()),
+        () = signals.recv() => return args.verb.as_ref().map_or(Ok(()), Verb::interrupted),
     };
     let failure = match client {
         Ok(Ok(client)) => {
@@ -287,9 +287,12 @@ async fn serve(
         return Session::new(client, stdin, front, signals, args).await.run(&args.rooms).await;
     };
     let mut desk = Desk::new(client, args.clone(), front);
-    desk.warn().await?;
+    let work = async {
+        desk.warn().await?;
+        verb.run(&mut desk).await
+    };
     let result = tokio::select! {
-        result = verb.run(&mut desk) => result,
+        result = work => result,
         () = signals.recv() => verb.interrupted(),
     };
     let closed = tokio::select! {
@@ -310,7 +313,6 @@ fn config(args: &Args) -> Config {
         listen: args.listen.clone(),
         connect: args.connect.clone(),
         mdns: !args.no_mdns,
-        offline: args.verb.as_ref().is_some_and(Verb::offline),
         ..Config::default()
     }
 }

@@ -59,15 +59,6 @@ impl Verb {
         }
     }
 
-    /// Whether a node that it starts needs no network: it looks at what is on disk.
-    pub(super) fn offline(&self) -> bool {
-        match self {
-            Self::History(_) | Self::Search(_) | Self::Export(_) | Self::Import(_) | Self::Verify | Self::Id => true,
-            Self::Tail(tail) => !tail.follows(),
-            _ => false,
-        }
-    }
-
     /// What the node that it starts is for.
     pub(super) fn face(&self) -> Face {
         if *self == Self::Daemon { Face::Daemon } else { Face::Command }

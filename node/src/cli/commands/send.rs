@@ -99,9 +99,13 @@ impl Send {
     async fn wait(&self, desk: &mut Desk, room: &Room, said: &[Message]) -> Result<(), Failure> {
         let Some(last) = said.last() else { return Ok(()) };
         match tokio::time::timeout(self.timeout, room.on_disks(last.key, self.wait)).await {
-            Ok(receipt) => {
+            Ok(Ok(receipt)) => {
                 let room = self.target.clone();
-                desk.say(&Report::OnDisks { room, message: last.id, receipt: receipt? }).await
+                desk.say(&Report::OnDisks { room, message: last.id, receipt }).await
+            }
+            // Receipts are kept by the node that said it, and that one has ended meanwhile.
+            Ok(Err(problem)) => {
+                Err(Failure::unconfirmed(format!("it is on this disk, and who else has it is not known: {problem}")))
             }
             Err(_) => {
                 let receipts = room.receipts(&[last.key]).await?;

@@ -33,10 +33,6 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
-    pub(super) fn follows(&self) -> bool {
-        self.follow
-    }
-
     pub(super) async fn run(&self, desk: &mut Desk) -> Result<(), Failure> {
         // From before anything is read, so that nothing comes in between.
         let events = desk.client.events().await;
