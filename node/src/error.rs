@@ -91,8 +91,8 @@ pub enum RoomError {
     /// The room's task crashed again and again while it did this.
     #[error("room `{0}` crashed over this: it was not done")]
     Crashed(RoomName),
-    /// A receipt was wanted for a message that was not said here since the node started.
-    #[error("receipts are kept for what was said here since the node started, and for this message there are none")]
+    /// A receipt was wanted for a message that is not here.
+    #[error("there are no receipts for a message that is not here")]
     NoReceipt,
     /// The node has shut down.
     #[error("the node has shut down")]

@@ -149,6 +149,9 @@ pub struct Receipt {
     pub on: Vec<AuthorId>,
     /// How many could: they, and those who are in the room now.
     pub of: usize,
+    /// It was not said here since the node started. Answers from before that are not remembered, so there may be more who
+    /// have it.
+    pub said_before: bool,
 }
 
 /// What a room holds.

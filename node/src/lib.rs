@@ -40,7 +40,7 @@ mod verify;
 pub use config::Config;
 pub use distchat_crdt::{
     AuthorId, Fingerprint, Key, MAX_BODY, MessageId, RoomId, RoomName, RoomNameError, Timestamp, Topic, bundle,
-    sync::{Imported, SyncState},
+    sync::{Imported, MAX_LOOKED_UP, SyncState},
 };
 pub use error::{NickError, RoomError, SearchError, StartError};
 pub use event::{

@@ -66,6 +66,19 @@ fn one_sees_on_how_many_disks_is_what_one_said() {
 }
 
 #[test]
+fn who_has_what_one_said_is_found_out_again_after_a_restart() {
+    let machine = Machine::loopback();
+    let said = machine.chat("ann").options(["send", "lobby", "the day before"]).run(b"");
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let bob = machine.chat("bob").options(["--memory"]).start();
+    let ann = sit(machine.chat("ann"), SIZE);
+    bob.wait_text("the day before");
+    ann.wait("that everybody has it", |screen| {
+        transcript(screen).iter().any(|row| row.contains("│ the day before") && row.trim_end().ends_with(" ✓"))
+    });
+}
+
+#[test]
 fn a_wrong_clock_is_told_of() {
     if !skip::clocks_or_skip() {
         return;

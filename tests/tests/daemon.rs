@@ -115,6 +115,20 @@ fn a_chat_goes_on_when_the_service_is_killed_and_started_again() {
 }
 
 #[test]
+fn a_command_waits_for_others_though_its_node_is_killed() {
+    let machine = Machine::loopback();
+    let mut daemon = daemon(machine.chat("ann"));
+    let mut waiting = Chat::start(machine.chat("ann").options(["send", "general", "whoever comes", "--wait", "1"]));
+    waiting.wait_for("that it is on the own disk", PATIENCE, |event| is(event, "said"));
+    daemon.kill9();
+    daemon.restart();
+    let bob = machine.chat("bob").room("general").start();
+    let on = waiting.wait_for("that it is on a disk", PATIENCE, |event| is(event, "on_disks"));
+    assert_eq!(on["on"], json!([bob.author()]));
+    assert!(waiting.wait_exit(PATIENCE).success());
+}
+
+#[test]
 fn a_chat_runs_the_node_itself_when_the_one_that_did_ends() {
     let machine = Machine::loopback();
     let bob = machine.chat("bob").room("general").start();

@@ -124,11 +124,11 @@ async fn it_is_known_on_whose_disks_a_message_is() {
     let (at_alice, at_bob) = (alice.open_room(&name).await.unwrap(), bob.open_room(&name).await.unwrap());
     let at_carol = carol.open_room(&name).await.unwrap();
     let first = at_alice.broadcast("first").await.unwrap().key;
-    assert_eq!(at_alice.receipt(first).await.unwrap(), Receipt { on: vec![], of: 0 });
+    assert_eq!(at_alice.receipt(first).await.unwrap(), Receipt { on: vec![], of: 0, said_before: false });
 
     let mut events = alice.events();
     meet((&alice, &at_alice), (&bob, &at_bob)).await;
-    let expect = Receipt { on: vec![bob.author()], of: 1 };
+    let expect = Receipt { on: vec![bob.author()], of: 1, said_before: false };
     assert_eq!(at_alice.on_disks(first, 1).await.unwrap(), expect);
     let of_bob = |event: &Event| *event == Event::Receipt { room: name.clone(), author: bob.author(), through: first };
     until(&mut events, of_bob).await;
@@ -141,7 +141,7 @@ async fn it_is_known_on_whose_disks_a_message_is() {
     meet((&alice, &at_alice), (&carol, &at_carol)).await;
     let mut both = waiting.await.unwrap().unwrap();
     both.on.sort_unstable();
-    let mut expect = Receipt { on: vec![bob.author(), carol.author()], of: 2 };
+    let mut expect = Receipt { on: vec![bob.author(), carol.author()], of: 2, said_before: false };
     expect.on.sort_unstable();
     assert_eq!(both, expect);
 
@@ -155,8 +155,11 @@ async fn it_is_known_on_whose_disks_a_message_is() {
     let third = at_alice.broadcast("third").await.unwrap().key;
     assert_eq!(at_alice.on_disks(third, 1).await.unwrap().on, [bob.author()]);
 
-    // Others may have receipts for their own only.
-    assert_eq!(at_bob.receipt(first).await, Err(RoomError::NoReceipt));
+    // Others can find that out too.
+    let expect = Receipt { on: vec![alice.author()], of: 1, said_before: true };
+    assert_eq!(at_bob.on_disks(first, 1).await.unwrap(), expect);
+    let nowhere = Key { time: first.time, id: second.id };
+    assert_eq!(at_bob.receipt(nowhere).await, Err(RoomError::NoReceipt));
     alice.shutdown().await;
     bob.shutdown().await;
 }

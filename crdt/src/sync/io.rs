@@ -70,8 +70,11 @@ pub enum Input {
         /// The number of the last one.
         through: u64,
     },
-    /// Somebody wants to know whether the own messages have arrived: ask peers for receipts for some seconds.
-    WatchReceipts,
+    /// Somebody wants to know whether messages have arrived: ask peers for receipts for some seconds.
+    WatchReceipts {
+        /// Of which, besides those that were said since the start. The first [`super::MAX_LOOKED_UP`] of them that are here.
+        of: Vec<Key>,
+    },
     /// Time has passed.
     Tick,
 }
@@ -173,6 +176,13 @@ pub enum Output {
         author: AuthorId,
         /// The last message of which it said so.
         through: Key,
+    },
+    /// An author's node has answered that it has these on its disk, which [`Input::WatchReceipts`] named.
+    Holds {
+        /// Whose node.
+        author: AuthorId,
+        /// What it has, besides what it had said to have before.
+        keys: Vec<Key>,
     },
     /// A peer broke the protocol.
     Offence {

@@ -36,7 +36,7 @@ pub use importing::Imported;
 pub use io::{Input, Output, Ticket, Verdict};
 pub use peer::Peer;
 pub use proof::{proof, sign_peer, verify_peer};
-pub use receipts::MAX_RECEIPTS;
+pub use receipts::{MAX_LOOKED_UP, MAX_RECEIPTS};
 pub use replica::{Replica, ReplicaConfig};
 pub use state::SyncState;
 pub use wire::*;

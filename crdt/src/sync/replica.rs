@@ -127,7 +127,7 @@ impl Replica {
             Input::Import { ticket, messages } => self.import(ticket, &messages),
             Input::Read { id, bodies } => self.read(id, bodies),
             Input::Committed { through } => self.committed(through),
-            Input::WatchReceipts => self.watch_receipts(),
+            Input::WatchReceipts { of } => self.watch_receipts(&of),
             Input::Tick => self.tick(),
         }
         std::mem::take(&mut self.out)
@@ -163,10 +163,16 @@ impl Replica {
         self.receipts.delivered()
     }
 
-    /// Whose nodes have answered that they have a message on disk that was said here since the start, the own author's at
-    /// another place among them; `None` if it was not said here, or too much was: see [`super::MAX_RECEIPTS`].
+    /// Whose nodes have answered that they have a message on disk, the own author's at another place among them; `None` if
+    /// it is not here. Of what was not said here since the start only those who were asked since somebody wanted to know:
+    /// see [`Input::WatchReceipts`].
     pub fn holders(&self, key: Key) -> Option<impl Iterator<Item = AuthorId> + '_> {
-        self.receipts.holders(key)
+        self.room.index().contains(&key).then(|| self.receipts.holders(key))
+    }
+
+    /// Whether it was said here since the start, and receipts are kept for it: see [`super::MAX_RECEIPTS`].
+    pub fn is_said(&self, key: Key) -> bool {
+        self.receipts.is_said(key)
     }
 
     pub(super) fn room_id(&self) -> RoomId {

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use distchat_crdt::{
-    Draft, Key, Message, Signer, Timestamp, kind,
-    sync::{Input, MAX_PAGE},
-};
+use distchat_crdt::{Draft, Key, Message, Signer, Timestamp, kind, sync::MAX_PAGE};
 
 use crate::world::{START_MS, World, room_id};
 
@@ -263,70 +260,6 @@ fn what_others_refer_to_is_asked_for_at_once() {
     world.run_until_equal(SECOND);
     assert_eq!(world.lens(), [2; 2]);
     world.assert_no_offences();
-}
-
-/// Some hosts that agree, the first of which has said something and wants to know where it is.
-fn said_among_five(write_time: impl Fn(usize) -> Duration) -> World {
-    let mut world = World::new(5);
-    world.connect_all();
-    world.run_for(SECOND * 5);
-    for (number, host) in world.hosts.iter_mut().enumerate() {
-        host.write_time = write_time(number);
-    }
-    world.requests = 0;
-    world.input(0, Input::WatchReceipts);
-    world.say(0, "where is it?");
-    world
-}
-
-#[test]
-fn nobody_is_asked_for_what_is_not_on_the_own_disk_yet() {
-    let mut world = said_among_five(|host| if host == 0 { SECOND * 4 } else { SECOND / 1000 });
-    world.run_for(SECOND * 3);
-    // A round or two.
-    assert!(world.requests < 8, "{} requests", world.requests);
-    assert!(!world.hosts[0].replica.delivered());
-    world.run_for(SECOND * 2);
-    assert!(world.hosts[0].replica.delivered());
-}
-
-#[test]
-fn peers_whose_disks_are_slow_are_not_pestered() {
-    let mut world = said_among_five(|host| if host == 0 { SECOND / 1000 } else { SECOND * 4 });
-    world.run_for(SECOND * 3);
-    assert!(!world.hosts[0].replica.delivered());
-    assert!(world.requests < 80, "{} requests", world.requests);
-    world.run_for(SECOND * 4);
-    assert!(world.hosts[0].replica.delivered());
-}
-
-#[test]
-fn receipts_are_counted_by_author() {
-    let mut world = World::new(3);
-    // The second author runs two processes.
-    world.add_host_of(1);
-    world.connect_all();
-    world.run_for(SECOND * 5);
-    world.input(0, Input::WatchReceipts);
-    world.say(0, "one");
-    world.say(0, "two");
-    world.run_for(SECOND * 5);
-    let said: Vec<Key> = world.hosts[0].stored.iter().map(Message::key).collect();
-    assert_eq!(said.len(), 2);
-    let author = |host: usize| Signer::author(&world.hosts[host].keys);
-    let mut others = vec![author(1), author(2)];
-    others.sort_unstable();
-    for key in &said {
-        assert_eq!(world.hosts[0].replica.holders(*key).unwrap().collect::<Vec<_>>(), others);
-    }
-    for other in others {
-        let told: Vec<Key> =
-            world.hosts[0].receipts.iter().filter(|(author, _)| *author == other).map(|(_, key)| *key).collect();
-        assert!(told.is_sorted_by(|a, b| a < b) && told.last() == said.last(), "{told:?}");
-    }
-    // What others said has none here.
-    let foreign = world.hosts[1].replica.holders(said[0]).map(Iterator::count);
-    assert_eq!(foreign, None);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! - `exchange`: replicas that talk to each other until they are equal, and what that costs
 //! - `importing`: what somebody brings in a file is let in as if a peer had sent it
+//! - `receipts`: on whose disks messages are
 //! - `vectors`: the test vectors and limits that PROTOCOL.md states
 //! - `laws`: what holds of every room, message and frame, by property tests
 //! - `oracle`: another implementation of set reconciliation finds the same differences
@@ -16,6 +17,7 @@ mod importing;
 mod laws;
 mod liars;
 mod oracle;
+mod receipts;
 mod schedules;
 mod vectors;
 mod world;

@@ -343,6 +343,12 @@ impl World {
                 assert!(self.hosts.iter().any(has), "a receipt for what is on no disk of theirs");
                 self.hosts[host].receipts.push((author, through));
             }
+            Output::Holds { author, keys } => {
+                let has = |other: &Host| {
+                    other.replica.room().own_author() == author && keys.iter().all(|key| other.disk.contains_key(key))
+                };
+                assert!(self.hosts.iter().any(has), "a receipt for what is on no disk of theirs");
+            }
         }
     }
 

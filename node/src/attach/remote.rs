@@ -120,8 +120,8 @@ pub(super) struct Attached {
     rooms: Vec<RoomName>,
     watching: bool,
     next: u64,
-    /// What is to be written, in order.
-    unwritten: VecDeque<String>,
+    /// What is to be written, with its number, in order.
+    unwritten: VecDeque<(u64, String)>,
     lines: Option<Lines>,
 }
 
@@ -198,7 +198,7 @@ impl Attached {
         let id = self.next;
         self.next += 1;
         match serde_json::to_string(&Asked { id, request: request.clone() }) {
-            Ok(line) => self.unwritten.push_back(line),
+            Ok(line) => self.unwritten.push_back((id, line)),
             // There is nothing in it that could not be written.
             Err(error) => tracing::error!(%error, "a question cannot be written down"),
         }
@@ -233,7 +233,7 @@ impl Attached {
                 }), if waiting || unflushed => {
                     let line = self.unwritten.pop_front();
                     unflushed = line.is_some();
-                    let written = written.and_then(|()| line.map_or(Ok(()), |line| sink.start_send_unpin(line)));
+                    let written = written.and_then(|()| line.map_or(Ok(()), |(_, line)| sink.start_send_unpin(line)));
                     if written.is_err() {
                         return Ended::Lost(bye);
                     }
@@ -271,9 +271,12 @@ impl Attached {
         }
     }
 
-    /// Of what the node may have done before it went nobody knows whether it did, unless it said how far it had come.
+    /// Of what the node may have done before it went nobody knows whether it did, unless it said how far it had come. It has
+    /// not done what was never written to it.
     fn give_up_what_is_uncertain(&mut self, bye: Option<Option<u64>>) {
-        let taken_up = |id: u64| bye.is_none_or(|last| last.is_some_and(|last| id <= last));
+        let unwritten = self.unwritten.front().map(|(id, _)| *id);
+        let written = |id: u64| unwritten.is_none_or(|unwritten| id < unwritten);
+        let taken_up = |id: u64| written(id) && bye.is_none_or(|last| last.is_some_and(|last| id <= last));
         let uncertain =
             self.open.extract_if(.., |id, open| taken_up(*id) && !open.request.may_be_repeated()).collect::<Vec<_>>();
         for (_, open) in uncertain {

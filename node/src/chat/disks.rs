@@ -3,11 +3,9 @@
 /// On how many other disks a message is that one has said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Disks {
-    /// Nobody has asked.
+    /// Nobody has told.
     #[default]
     Unknown,
-    /// Nobody can tell: it was said before this run.
-    Untold,
     /// On so many of so many.
     On(usize, usize),
 }
@@ -20,7 +18,6 @@ impl Disks {
     pub(super) fn is_open(self) -> bool {
         match self {
             Self::Unknown => true,
-            Self::Untold => false,
             Self::On(on, of) => on == 0 || on < of,
         }
     }
@@ -28,7 +25,7 @@ impl Disks {
     /// What stands behind the message.
     pub(super) fn mark(self) -> Option<String> {
         match self {
-            Self::Unknown | Self::Untold => None,
+            Self::Unknown => None,
             Self::On(0, _) => Some("○".to_owned()),
             Self::On(on, of) if on == of => Some("✓".to_owned()),
             Self::On(on, of) => Some(format!("✓{}/{}", on.min(99), of.min(99))),

@@ -63,13 +63,15 @@ pub(super) async fn members(node: Client, name: RoomName) -> Option<Done> {
     Some(Done::Members { room: name, members })
 }
 
-/// On how many other disks own messages are, as far as that is known: not of those that were said before this run.
+/// On how many other disks own messages are, as far as that is known.
 pub(super) async fn receipts(node: Client, name: RoomName, keys: Vec<Key>) -> Option<Done> {
     let room = room(&node, &name).ok()?;
     let receipts = room.receipts(&keys).await.ok()?;
     let disks = receipts.into_iter().map(|receipt| match receipt {
-        Some(Receipt { on, of }) => Disks::On(on.len(), of),
-        None => Disks::Untold,
+        // Before this node started somebody may have had it.
+        Some(Receipt { on, said_before: true, .. }) if on.is_empty() => Disks::Unknown,
+        Some(Receipt { on, of, .. }) => Disks::On(on.len(), of),
+        None => Disks::Unknown,
     });
     Some(Done::Receipts { room: name, receipts: keys.into_iter().zip(disks).collect() })
 }

@@ -209,16 +209,17 @@ impl Room {
         self.call(|reply| Command::Delivered { reply }).await
     }
 
-    /// On whose disks, besides the own, a message is that was said here since the node started, as far as they have
-    /// answered. Asking makes the node ask its peers for the next seconds, and [`crate::Event::Receipt`] tells what they say.
+    /// On whose disks, besides the own, a message is, as far as they have answered. Asking makes the node ask its peers for
+    /// the next seconds; of what was said here since it started, [`crate::Event::Receipt`] tells what they say.
     ///
     /// # Errors
-    /// If there are no receipts for that message, or the room has failed or was left.
+    /// If the room has no such message, has failed or was left.
     pub async fn receipt(&self, key: Key) -> Result<Receipt, RoomError> {
         self.receipts(&[key]).await?.pop().flatten().ok_or(RoomError::NoReceipt)
     }
 
-    /// The same of several messages, in their order; `None` for those that there are no receipts for.
+    /// The same of several messages, in their order; `None` for those that are not here. Of those that were not said since
+    /// the node started, peers are asked after the first [`MAX_LOOKED_UP`].
     ///
     /// # Errors
     /// If the room has failed or was left.
@@ -226,8 +227,7 @@ impl Room {
         self.call(|reply| Command::Receipts { of: of.to_vec(), reply }).await
     }
 
-    /// Waits until a message that was said here is on the disks of so many others, however long that takes; they may come
-    /// and go meanwhile.
+    /// Waits until a message is on the disks of so many others, however long that takes; they may come and go meanwhile.
     ///
     /// # Errors
     /// As for [`Room::receipt`].

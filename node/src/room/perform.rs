@@ -62,6 +62,7 @@ impl Task {
                 Output::Publish { frame } => self.shared.network.publish(self.slot.id.topic(), frame),
                 Output::Entered { peer, author } => self.entered(&peer, author),
                 Output::Receipt { author, through } => self.receipt(author, through),
+                Output::Holds { .. } => self.slot.receipts.send_modify(|receipts| *receipts += 1),
                 Output::Synced { peer, received, sent, fingerprint } => {
                     self.caught_up();
                     // Rounds go on for ever; what people are told is what they did not know.

@@ -333,11 +333,11 @@ impl Task {
                 self.written(&written).await?;
             }
             Command::Delivered { reply } => {
-                self.handle(Input::WatchReceipts).await?;
+                self.handle(Input::WatchReceipts { of: Vec::new() }).await?;
                 reply.send(Ok(self.replica.delivered())).ok();
             }
             Command::Receipts { of, reply } => {
-                self.handle(Input::WatchReceipts).await?;
+                self.handle(Input::WatchReceipts { of: of.clone() }).await?;
                 reply.send(Ok(of.into_iter().map(|key| self.receipt_of(key)).collect())).ok();
             }
             Command::Export { before, max_bytes, reply } => {
@@ -358,7 +358,7 @@ impl Task {
         let on: Vec<AuthorId> = holders.filter(|author| *author != own).collect();
         let here = self.replica.peers().map(|(_, author)| author).filter(|author| *author != own);
         let of = here.chain(on.iter().copied()).collect::<BTreeSet<_>>().len();
-        Some(Receipt { on, of })
+        Some(Receipt { on, of, said_before: !self.replica.is_said(key) })
     }
 
     /// The name that the own author goes by, or will once it says something.

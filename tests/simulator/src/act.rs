@@ -85,7 +85,7 @@ impl World {
         self.trace.tell(self.now, || format!("h{host} says {lines} things"));
         self.input(host, Input::Say { ticket: first, said });
         if self.random.chance(0.3) {
-            self.input(host, Input::WatchReceipts);
+            self.watch_receipts(host);
         }
     }
 

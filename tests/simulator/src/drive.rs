@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use distchat_crdt::{
-    AuthorId, Key, Message, Timestamp,
+    Message, Timestamp,
     clock::FUTURE_LIMIT_MS,
     sync::{Input, Output, Peer, Request, Response, Verdict},
 };
@@ -48,49 +48,6 @@ impl World {
         }
         self.check_receipts(host);
         self.schedule_tick(host);
-    }
-
-    /// A receipt is true: what is said to have arrived is on another disk.
-    fn check_receipts(&mut self, host: usize) {
-        let nobody_lies = self.plan.correct() == self.hosts.len();
-        let Some(process) = &mut self.hosts[host].process else { return };
-        let Some(replica) = &process.replica else { return };
-        let before = std::mem::replace(&mut process.delivered, replica.delivered());
-        if before || !process.delivered || !nobody_lies {
-            return;
-        }
-        // A disk that is gone since may have confirmed it.
-        let disks_last = self.hits.of(Fault::Restored) + self.hits.of(Fault::Left) == 0;
-        let said = process.said.clone();
-        let arrived = self
-            .hosts
-            .iter()
-            .any(|other| other.number != host && said.iter().all(|key| other.disk.durable.bodies.contains_key(key)));
-        self.demand(arrived || !disks_last, || format!("h{host} has a receipt for what is on no other disk"));
-    }
-
-    /// A receipt names its author: what was said up to there is on the disk of a node of theirs.
-    fn check_receipt(&mut self, host: usize, author: AuthorId, through: Key) {
-        if self.plan.correct() != self.hosts.len() || self.hits.of(Fault::Restored) + self.hits.of(Fault::Left) > 0 {
-            // Somebody may have lied, or a disk that confirmed it may be gone since.
-            return;
-        }
-        let Some(process) = &self.hosts[host].process else { return };
-        // In the order in which it was said, which a clock that was put right has made another one than that of the keys.
-        let Some(last) = process.said.iter().position(|key| *key == through) else { return };
-        let said: Vec<Key> = process.said.iter().take(last + 1).copied().collect();
-        let held = self.hosts.iter().any(|other| {
-            other.number != host
-                && distchat_crdt::Signer::author(&other.author) == author
-                && said.iter().all(|key| other.disk.durable.bodies.contains_key(key))
-        });
-        self.demand(held, || format!("h{host} has a receipt of {} for what is not on their disk", author.short()));
-        let known =
-            self.hosts[host].process.as_ref().and_then(|process| process.replica.as_ref()).is_some_and(|replica| {
-                said.iter()
-                    .all(|key| replica.holders(*key).is_some_and(|mut holders| holders.any(|holder| holder == author)))
-            });
-        self.demand(known, || format!("h{host} does not know of the receipt that {} gave", author.short()));
     }
 
     fn schedule_tick(&mut self, host: usize) {
@@ -170,6 +127,7 @@ impl World {
             }
             Output::Entered { .. } | Output::Imported { .. } => {}
             Output::Receipt { author, through } => self.check_receipt(host, author, through),
+            Output::Holds { author, keys } => self.check_holds(host, author, &keys),
             Output::Synced { peer, received, sent, .. } => {
                 let name = self.name_of(&peer);
                 self.trace.tell(self.now, || format!("h{host} and {name} are in sync: {received} came, {sent} went"));

@@ -29,6 +29,7 @@ mod liar;
 mod network;
 mod plan;
 mod random;
+mod receipts;
 mod trace;
 mod world;
 

@@ -196,7 +196,7 @@ impl Scene {
             Effect::Load { .. } => self.load(effect),
             Effect::Members(room) => self.app.done(Done::Members { room, members: self.members.clone() }),
             Effect::Receipts { room, keys } => {
-                let receipts = keys.into_iter().map(|key| (key, Disks::Untold)).collect();
+                let receipts = keys.into_iter().map(|key| (key, Disks::Unknown)).collect();
                 self.app.done(Done::Receipts { room, receipts });
             }
             Effect::Look { room, .. } => self.app.done(Done::Looked { room, topic: None, future: Vec::new() }),

@@ -103,7 +103,7 @@ impl Send {
                 let room = self.target.clone();
                 desk.say(&Report::OnDisks { room, message: last.id, receipt }).await
             }
-            // Receipts are kept by the node that said it, and that one has ended meanwhile.
+            // The node has ended meanwhile, and there is no other.
             Ok(Err(problem)) => {
                 Err(Failure::unconfirmed(format!("it is on this disk, and who else has it is not known: {problem}")))
             }
