@@ -219,7 +219,7 @@ impl Room {
     }
 
     /// The same of several messages, in their order; `None` for those that are not here. Of those that were not said since
-    /// the node started, peers are asked after the first [`MAX_LOOKED_UP`].
+    /// the node started, peers are asked after the first [`crate::MAX_LOOKED_UP`].
     ///
     /// # Errors
     /// If the room has failed or was left.
