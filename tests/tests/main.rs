@@ -33,7 +33,9 @@
 //! | `library` | what those who embed the library may rely on |
 //! | `carry` | rooms carried in files, whatever becomes of those |
 //! | `verifying` | a history judged anew, after somebody has had a hand in it |
+//! | `receipts` | on whose disks a message is |
 //! | `layering` | dependencies point one way |
+//! | `documented` | what the libraries offer has examples that run, and no foreign types by accident |
 //!
 //! `common` is what several of them need. Tests that need a network make one (see [`distchat_tests::Lan`]), and say
 //! so and pass where they may not; with `CI=true` they fail there.
@@ -59,6 +61,7 @@ mod common;
 mod configuring;
 mod daemon;
 mod doctor;
+mod documented;
 mod identity;
 mod input;
 mod lan_chat;
