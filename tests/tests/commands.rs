@@ -383,6 +383,25 @@ impl Drop for Running {
     }
 }
 
+#[test]
+fn how_far_long_work_is_shows_on_a_terminal_and_nowhere_else() {
+    let machine = Machine::loopback();
+    let typed: String = (0..300).map(|n| format!("line {n}\n")).collect();
+    let said = alone(&machine).options(["send", "general", "--lines"]).run(typed.as_bytes());
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let bundle = machine.directory().join("general.bundle");
+    let path = bundle.to_str().unwrap();
+    for command in [&["export", "general", "-o", path][..], &["import", path], &["verify"]] {
+        let mut terminal = Terminal::start(alone(&machine).options(command), (100, 10));
+        assert_eq!(terminal.wait_exit(), Some(0), "{command:?}: {}", terminal.screen());
+        let bar = " messages, ";
+        assert!(String::from_utf8_lossy(&terminal.raw()).contains(bar), "{command:?} shows no bar");
+        assert!(!terminal.screen().contains(bar), "{command:?} leaves its bar behind: {}", terminal.screen());
+        let piped = ran(alone(&machine), command);
+        assert!(!piped.stderr.iter().any(|line| line.contains(bar)), "{piped:?}");
+    }
+}
+
 /// A shell that a person types into, with the completions that the program makes for it.
 fn completing(name: &str, prepare: &[&str]) -> Terminal {
     let machine = Machine::loopback();
