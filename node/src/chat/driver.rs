@@ -439,9 +439,9 @@ impl Chat {
             return None;
         }
         self.remembered = Instant::now();
-        self.memory = memory.clone();
         let memory = memory.clone();
-        let written = tokio::task::spawn_blocking(move || memory.write(&directory));
+        let before = std::mem::replace(&mut self.memory, memory.clone());
+        let written = tokio::task::spawn_blocking(move || memory.write(&before, &directory));
         Some(written.map(|written| written.ok()?.err().map(Done::Failed)).boxed())
     }
 }

@@ -1,6 +1,7 @@
 //! What the chat remembers from one run to the next: how far each room was read, what was being typed, whom to hide.
 //!
-//! It is kept in the profile's directory. It is a convenience: a file that cannot be read is told of and begun anew.
+//! It is kept in the profile's directory. It is a convenience: a file that cannot be read is told of and begun anew. Several
+//! chats of one profile keep it together: each writes down what has changed with it, and leaves the rest as the others have it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Write};
@@ -9,7 +10,11 @@ use std::path::{Path, PathBuf};
 use distchat_node::{AuthorId, Key};
 use serde::{Deserialize, Serialize};
 
+use super::history;
+
 const FILE: &str = "chat.cbor";
+/// Whoever changes the file holds this one.
+const LOCK: &str = "chat.lock";
 /// A larger file is none of ours.
 const MOST: u64 = 16 << 20;
 
@@ -57,13 +62,18 @@ impl Memory {
         }
     }
 
-    /// Writes it there, so that either the former or this one is found, whatever happens. Blocks.
-    pub(super) fn write(&self, directory: &Path) -> Result<(), String> {
+    /// Writes down what of it has changed since it was as `before`, so that either the former or the new file is found,
+    /// whatever happens. Blocks, for as long as another chat does this.
+    pub(super) fn write(&self, before: &Self, directory: &Path) -> Result<(), String> {
         let path = directory.join(FILE);
         let temporary = directory.join(format!("{FILE}.tmp"));
         let write = || {
+            let lock = create_private(&directory.join(LOCK))?;
+            lock.lock()?;
+            // What cannot be read was told of when the chat began; all that is known is written in its place.
+            let memory = Self::read(directory).map_or_else(|_| self.clone(), |kept| self.changed_since(before, kept));
             let mut bytes = Vec::new();
-            ciborium::into_writer(self, &mut bytes).map_err(|error| std::io::Error::other(error.to_string()))?;
+            ciborium::into_writer(&memory, &mut bytes).map_err(|error| std::io::Error::other(error.to_string()))?;
             let mut file = create_private(&temporary)?;
             file.write_all(&bytes)?;
             file.sync_all()?;
@@ -71,6 +81,39 @@ impl Memory {
         };
         write().map_err(|error| format!("{} cannot be written: {error}", path.display()))
     }
+
+    /// What is kept, with the changes of this one since it was as `before`.
+    fn changed_since(&self, before: &Self, mut kept: Self) -> Self {
+        kept.typed.extend_from_slice(typed_since(&self.typed, &before.typed));
+        let too_many = kept.typed.len().saturating_sub(history::MOST);
+        kept.typed.drain(..too_many);
+        let nothing = RoomMemory::default();
+        for (name, room) in &self.rooms {
+            let before = before.rooms.get(name).unwrap_or(&nothing);
+            if room != before {
+                kept.rooms.entry(name.clone()).or_default().change(before, room);
+            }
+        }
+        kept
+    }
+}
+
+impl RoomMemory {
+    fn change(&mut self, before: &Self, after: &Self) {
+        self.read = self.read.max(after.read);
+        if after.draft != before.draft {
+            self.draft.clone_from(&after.draft);
+        }
+        self.muted.retain(|author| after.muted.contains(author) || !before.muted.contains(author));
+        self.muted.extend(after.muted.difference(&before.muted));
+    }
+}
+
+/// What was typed since: the end of `now` behind what was there before, of which the first lines may have been forgotten.
+fn typed_since<'a>(now: &'a [String], before: &[String]) -> &'a [String] {
+    let still_there =
+        (0..=before.len()).find_map(|forgotten| before.get(forgotten..).filter(|rest| now.starts_with(rest)));
+    now.get(still_there.map_or(0, <[String]>::len)..).unwrap_or_default()
 }
 
 fn create_private(path: &PathBuf) -> std::io::Result<std::fs::File> {
@@ -96,9 +139,44 @@ mod tests {
             muted: [author(3)].into(),
         };
         let memory = Memory { typed: vec!["one".to_owned()], rooms: [("general".to_owned(), room)].into() };
-        memory.write(directory.path()).unwrap();
-        assert_eq!(Memory::read(directory.path()), Ok(memory));
+        memory.write(&Memory::default(), directory.path()).unwrap();
+        assert_eq!(Memory::read(directory.path()), Ok(memory.clone()));
         std::fs::write(directory.path().join(FILE), b"\xff").unwrap();
         assert!(Memory::read(directory.path()).unwrap_err().contains(FILE));
+        memory.write(&Memory::default(), directory.path()).unwrap();
+        assert_eq!(Memory::read(directory.path()), Ok(memory));
+    }
+
+    #[test]
+    fn two_chats_of_one_profile_keep_what_both_remember() {
+        let directory = tempfile::tempdir().unwrap();
+        let room = |read: u8, draft: &str, muted: &[u8]| RoomMemory {
+            read: Some(message(read, "ana", "x").key),
+            draft: draft.to_owned(),
+            muted: muted.iter().map(|number| author(*number)).collect(),
+        };
+        let memory = |typed: &[&str], rooms: &[(&str, RoomMemory)]| Memory {
+            typed: typed.iter().map(ToString::to_string).collect(),
+            rooms: rooms.iter().map(|(name, room)| (name.to_string(), room.clone())).collect(),
+        };
+        let both = memory(&["one"], &[("a", room(1, "", &[1, 2])), ("b", room(1, "b", &[]))]);
+        both.write(&Memory::default(), directory.path()).unwrap();
+        let left = memory(&["one", "left"], &[("a", room(5, "to a", &[2, 3])), ("b", room(1, "b", &[]))]);
+        let right = memory(&["one", "right"], &[("a", room(3, "", &[1, 2, 4])), ("b", room(9, "to b", &[]))]);
+        left.write(&both, directory.path()).unwrap();
+        right.write(&both, directory.path()).unwrap();
+        let expect =
+            memory(&["one", "left", "right"], &[("a", room(5, "to a", &[2, 3, 4])), ("b", room(9, "to b", &[]))]);
+        assert_eq!(Memory::read(directory.path()), Ok(expect));
+    }
+
+    #[test]
+    fn what_was_typed_since_is_found_though_the_first_lines_are_forgotten() {
+        let lines = |lines: &str| lines.chars().map(String::from).collect::<Vec<_>>();
+        for (before, now, since) in
+            [("", "ab", "ab"), ("ab", "ab", ""), ("ab", "abc", "c"), ("abc", "bcd", "d"), ("abc", "xyz", "xyz")]
+        {
+            assert_eq!(typed_since(&lines(now), &lines(before)), lines(since), "{before:?} {now:?}");
+        }
     }
 }
