@@ -54,22 +54,29 @@ pub trait Signer: Send + Sync {
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
-/// # let ana = Keypair::from_seed([1; 32]);
-/// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
-/// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
-/// use distchat_crdt::{AuthorId, Signature, Verifier};
+/// # use distchat_crdt::{Keypair, Room, RoomId, Signer, clock::{Clocks, Now}, kind};
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+/// use distchat_crdt::{AuthorId, Signature, Verifier, Zip215};
 ///
-/// /// Counts on a store to have checked already what it keeps.
-/// struct Trusting;
+/// /// Judges as the protocol says, and counts the checks.
+/// struct Counting(Zip215, AtomicUsize);
 ///
-/// impl Verifier for Trusting {
-///     fn verify(&self, _author: &AuthorId, _bytes: &[u8], _signature: &Signature) -> bool {
-///         true
+/// impl Verifier for Counting {
+///     fn verify(&self, author: &AuthorId, bytes: &[u8], signature: &Signature) -> bool {
+///         self.1.fetch_add(1, Ordering::Relaxed);
+///         self.0.verify(author, bytes, signature)
 ///     }
 /// }
-/// let message = room.sign(&ana, &clock, kind::TEXT, b"hello".to_vec())?;
-/// assert!(Trusting.verify_all(&[&message]));
+///
+/// # let (ana, id, clock) = (Keypair::from_seed([1; 32]), RoomId([7; 32]), Clocks::default().read(Now::default()));
+/// # let mut room = Room::new(id, ana.author(), Arc::new(Zip215::new([9; 32])));
+/// let (commit, said) = room.say(&ana, &clock, vec![(kind::TEXT, b"hello".to_vec()); 100]);
+/// said?;
+/// let counting = Arc::new(Counting(Zip215::new([9; 32]), AtomicUsize::new(0)));
+/// let mut other = Room::new(room.id(), ana.author(), counting.clone());
+/// other.merge(commit.messages);
+/// assert_eq!(other.fingerprint(), room.fingerprint());
+/// assert_eq!(counting.1.load(Ordering::Relaxed), 1, "the last of a run vouches for all before it");
 /// # Ok::<(), distchat_crdt::DecodeError>(())
 /// ```
 pub trait Verifier: Send + Sync {

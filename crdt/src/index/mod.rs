@@ -84,7 +84,7 @@ pub enum Part {
 /// The most keys of a leaf in the protocol.
 pub const LEAF_KEYS: usize = 16;
 
-/// The keys of a room. `BITS` is the width of a digit (2^`BITS` children), `LEAF` the most keys of a leaf.
+/// The keys of a room. `BITS` is the width of a digit (2^`BITS` children): 1, 2, 4 or 8. `LEAF` is the most keys of a leaf.
 ///
 /// The defaults are the protocol's: the fingerprint depends on them. They are measured by the `index_shape` bench. Where the
 /// type follows from nothing else it is to be named (`let index: Index = ..`), for Rust infers no default.
@@ -155,7 +155,8 @@ impl<const BITS: usize, const LEAF: usize> Index<BITS, LEAF> {
     /// Adds keys that ascend strictly; how many are new.
     ///
     /// Several times as fast as one by one, and what is built anew takes no more memory than it needs. A store's keys may
-    /// be put in a few thousand at a time, as they are read.
+    /// be put in a few thousand at a time, as they are read. Keys that do not ascend are a mistake of the caller's: debug
+    /// builds panic, and in others the index is of no use afterwards.
     ///
     /// ```
     /// # use distchat_crdt::{Key, MessageId, Timestamp, index::Index};

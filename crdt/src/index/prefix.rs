@@ -36,7 +36,7 @@ impl Prefix {
     /// The prefix of every key.
     pub const EMPTY: Self = Self { bytes: [0; KEY_LEN], bits: 0 };
 
-    /// The first `digits` digits of a key.
+    /// The first `digits` digits of a key; all of it if it has no more.
     ///
     /// ```
     /// # use distchat_crdt::{Key, MessageId, Timestamp, index::Prefix};
@@ -54,7 +54,7 @@ impl Prefix {
         Self { bytes, bits: bits as u16 }
     }
 
-    /// This prefix and one digit more.
+    /// This prefix and one digit more, which is below 2^`BITS`. The prefix is shorter than a key.
     ///
     /// ```
     /// # use distchat_crdt::{Key, MessageId, Timestamp, index::Prefix};
