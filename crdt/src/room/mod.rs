@@ -179,8 +179,8 @@ impl Room {
     }
 
     /// More of the keys that a store kept, in ascending order, where [`Snapshot::keys`] was only the first of them: so that
-    /// not all need to be in memory at once. To be called before anything else is done with the room, and with keys that ascend
-    /// strictly, as for [`Index::insert_ascending`].
+    /// not all need to be in memory at once. To be called before anything else is done with the room, and with keys that
+    /// ascend strictly, as for [`Index::insert_ascending`].
     ///
     /// ```
     /// use distchat_crdt::{Key, Keypair, MessageId, Room, RoomId, Signer, Snapshot, Timestamp, Zip215};
