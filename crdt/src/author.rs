@@ -5,6 +5,19 @@ use std::sync::Arc;
 /// An author's sequence numbers as ranges. Kept without one entry a message, for a chain without gaps is one range.
 ///
 /// Cloning is cheap: many ranges are shared until one of the two changes.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+/// # let ana = Keypair::from_seed([1; 32]);
+/// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+/// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+/// let (_, said) = room.say(&ana, &clock, vec![(kind::TEXT, b"one".to_vec()), (kind::TEXT, b"two".to_vec())]);
+/// said?;
+/// let log = &room.authors()[&ana.author()];
+/// assert_eq!((log.ranges(), log.count(), log.is_forked()), (&[(0, 1)][..], 2, false));
+/// # Ok::<(), distchat_crdt::DecodeError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct AuthorLog {
     ranges: Ranges,
@@ -34,6 +47,14 @@ impl Eq for AuthorLog {}
 
 impl AuthorLog {
     /// Restores a log from its parts; `None` if the ranges are not as they must be.
+    ///
+    /// ```
+    /// use distchat_crdt::AuthorLog;
+    ///
+    /// let log = AuthorLog::from_parts(vec![(0, 4), (6, 9)], false, 9);
+    /// assert!(log.is_some_and(|log| log.count() == 9));
+    /// assert_eq!(AuthorLog::from_parts(vec![(0, 4), (5, 9)], false, 10), None, "these touch, so they are one range");
+    /// ```
     pub fn from_parts(ranges: Vec<(u64, u64)>, forked: bool, count: u64) -> Option<Self> {
         let ordered = ranges.iter().all(|(low, high)| low <= high)
             && ranges.windows(2).all(|pair| pair[0].1.checked_add(1).is_some_and(|next| next < pair[1].0));
@@ -46,6 +67,23 @@ impl AuthorLog {
     }
 
     /// Inclusive ranges of the sequence numbers held, ascending, neither overlapping nor touching.
+    ///
+    /// ```
+    /// # use distchat_crdt::{Draft, Keypair, Room, RoomId, Signer, Timestamp, Zip215};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), std::sync::Arc::new(Zip215::new([9; 32])));
+    /// # let draft = |seq, prev| Draft {
+    /// #     room: RoomId([7; 32]), seq, time: Timestamp(1 + seq), prev, seen: Vec::new(), kind: 0, body: Vec::new(),
+    /// # };
+    /// let zero = draft(0, None).sign(&ana)?;
+    /// let one = draft(1, Some(zero.key())).sign(&ana)?;
+    /// let two = draft(2, Some(one.key())).sign(&ana)?;
+    /// room.merge(vec![zero, two]);
+    /// assert_eq!(room.authors()[&ana.author()].ranges(), [(0, 0), (2, 2)]);
+    /// room.merge(vec![one]);
+    /// assert_eq!(room.authors()[&ana.author()].ranges(), [(0, 2)]);
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     pub fn ranges(&self) -> &[(u64, u64)] {
         match &self.ranges {
             Ranges::None => &[],
@@ -55,11 +93,33 @@ impl AuthorLog {
     }
 
     /// Whether two messages with one sequence number are held.
+    ///
+    /// ```
+    /// # use distchat_crdt::{Draft, Keypair, Room, RoomId, Signer, Timestamp, Zip215, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), std::sync::Arc::new(Zip215::new([9; 32])));
+    /// # let first = |body: &[u8]| Draft {
+    /// #     room: RoomId([7; 32]), seq: 0, time: Timestamp(1), prev: None, seen: Vec::new(), kind: 0, body: body.to_vec(),
+    /// # };
+    /// // One key on two machines, neither of which knows of the other.
+    /// room.merge(vec![first(b"from the laptop").sign(&ana)?, first(b"from the desk").sign(&ana)?]);
+    /// assert!(room.authors()[&ana.author()].is_forked());
+    /// assert_eq!(room.index().len(), 2, "both are kept");
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     pub fn is_forked(&self) -> bool {
         self.forked
     }
 
     /// How many messages are held.
+    ///
+    /// ```
+    /// use distchat_crdt::AuthorLog;
+    ///
+    /// // Three messages, two of which share a sequence number.
+    /// let forked = AuthorLog::from_parts(vec![(0, 1)], true, 3);
+    /// assert_eq!(forked.map(|log| log.count()), Some(3));
+    /// ```
     pub fn count(&self) -> u64 {
         self.count
     }

@@ -12,6 +12,15 @@ const ARRAY: u8 = 4;
 const NULL: u8 = 0xf6;
 
 /// Why bytes are not the canonical CBOR that was expected.
+///
+/// ```
+/// use distchat_crdt::{CborError, DecodeError, Message};
+///
+/// // An array of ten, and a version that takes one byte more than it needs.
+/// assert_eq!(Message::decode(&[0x8a, 0x18, 0x01]), Err(DecodeError::Cbor(CborError::NotCanonical)));
+/// assert_eq!(Message::decode(b""), Err(DecodeError::Cbor(CborError::Truncated)));
+/// assert_eq!(Message::decode(b"hello"), Err(DecodeError::Cbor(CborError::UnexpectedType)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum CborError {
     /// The bytes end inside an item.

@@ -2,6 +2,26 @@
 //!
 //! None of this decides whether a message is valid. It decides what time the next own message bears, and which messages
 //! of others are *future-dated*: kept and passed on, but not followed, so that nobody can drag a room's clock along.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use distchat_crdt::{Draft, Keypair, Room, RoomId, Signer, Timestamp, Zip215, clock::{Clocks, Now}, kind};
+//! # let (ana, bob) = (Keypair::from_seed([1; 32]), Keypair::from_seed([2; 32]));
+//! # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+//! # let draft = |time| Draft {
+//! #     room: RoomId([7; 32]), seq: 0, time, prev: None, seen: Vec::new(), kind: kind::TEXT, body: Vec::new(),
+//! # };
+//! let now_ms = 1_790_000_000_000;
+//! let next_year = Timestamp::from_millis(now_ms + 365 * 24 * 3_600_000);
+//! room.merge(vec![draft(next_year).sign(&bob)?]);
+//! assert_eq!(room.index().len(), 1, "bob's message is kept");
+//!
+//! let clock = Clocks::default().read(Now { wall_ms: now_ms, ..Now::default() });
+//! assert!(next_year > clock.horizon);
+//! let message = room.sign(&ana, &clock, kind::TEXT, b"hello".to_vec())?;
+//! assert_eq!(message.time().millis(), now_ms, "and does not drag ana along");
+//! # Ok::<(), distchat_crdt::DecodeError>(())
+//! ```
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -22,6 +42,18 @@ pub const CLOCK_OFF_MS: u64 = 30 * 1000;
 const QUORUM: usize = 3;
 
 /// The time when something happens, as the driver tells it.
+///
+/// ```
+/// use distchat_crdt::clock::Now;
+/// use std::time::{Duration, Instant, SystemTime};
+///
+/// let start = Instant::now();
+/// // As a driver fills it in whenever something happens:
+/// let since_1970 = SystemTime::UNIX_EPOCH.elapsed()?;
+/// let now = Now { mono: start.elapsed(), wall_ms: since_1970.as_millis().try_into()? };
+/// assert!(now.mono < Duration::from_secs(3600) && now.wall_ms > 1_700_000_000_000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
     /// Time since some fixed moment, from a clock that never jumps.
@@ -31,6 +63,15 @@ pub struct Now {
 }
 
 /// What a node makes of its own clock and its peers'.
+///
+/// ```
+/// use distchat_crdt::{Timestamp, clock::{Clocks, FUTURE_LIMIT_MS, Now}};
+///
+/// let clock = Clocks::default().read(Now { wall_ms: 1_790_000_000_000, ..Now::default() });
+/// assert_eq!(clock.stamp_ms, 1_790_000_000_000);
+/// assert_eq!(clock.horizon, Timestamp::end_of_millis(1_790_000_000_000 + FUTURE_LIMIT_MS));
+/// assert!(clock.follow < clock.follow_own && clock.follow_own < clock.horizon);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
     /// What to stamp messages with, in milliseconds since 1970.
@@ -46,6 +87,19 @@ pub struct Clock {
 }
 
 /// The peers' clocks, as offsets to this node's monotonic clock, so that they tick on when the own clock is set.
+///
+/// ```
+/// use distchat_crdt::{clock::{Clocks, Now}, sync::Peer};
+///
+/// // The own clock is an hour fast, and three peers agree on another time.
+/// let now = Now { wall_ms: 1_790_003_600_000, ..Now::default() };
+/// let mut clocks = Clocks::default();
+/// for peer in [b"bob", b"cat", b"dan"] {
+///     clocks.heard(now, &Peer::new(peer), 1_790_000_000_000);
+/// }
+/// let clock = clocks.read(now);
+/// assert_eq!((clock.stamp_ms, clock.off_ms), (1_790_000_000_000, Some(3_600_000)));
+/// ```
 #[derive(Debug, Default)]
 pub struct Clocks {
     offsets_ms: BTreeMap<Peer, i64>,
@@ -53,6 +107,18 @@ pub struct Clocks {
 
 impl Clocks {
     /// A peer told its clock.
+    ///
+    /// ```
+    /// use distchat_crdt::{clock::{Clocks, Now}, sync::Peer};
+    ///
+    /// let (now, bob) = (Now { wall_ms: 10_000, ..Now::default() }, Peer::new(b"bob"));
+    /// let mut clocks = Clocks::default();
+    /// clocks.heard(now, &bob, 10_250);
+    /// assert_eq!(clocks.offset_ms(now, &bob), Some(250));
+    /// // What it told last counts.
+    /// clocks.heard(now, &bob, 9_000);
+    /// assert_eq!(clocks.offset_ms(now, &bob), Some(-1_000));
+    /// ```
     pub fn heard(&mut self, now: Now, peer: &Peer, clock_ms: u64) {
         // A clock beyond what a message's time can bear says nothing.
         let clock_ms = clock_ms.min(Timestamp::MAX.millis());
@@ -61,11 +127,34 @@ impl Clocks {
     }
 
     /// A peer is gone.
+    ///
+    /// ```
+    /// use distchat_crdt::{clock::{Clocks, Now}, sync::Peer};
+    ///
+    /// let (now, bob) = (Now { wall_ms: 10_000, ..Now::default() }, Peer::new(b"bob"));
+    /// let mut clocks = Clocks::default();
+    /// clocks.heard(now, &bob, 2_000);
+    /// assert_eq!(clocks.read(now).stamp_ms, 2_000);
+    /// clocks.forget(&bob);
+    /// assert_eq!(clocks.read(now).stamp_ms, 10_000);
+    /// ```
     pub fn forget(&mut self, peer: &Peer) {
         self.offsets_ms.remove(peer);
     }
 
     /// How far the peer's clock is ahead of the own, in milliseconds.
+    ///
+    /// ```
+    /// use distchat_crdt::{clock::{Clocks, Now}, sync::Peer};
+    /// use std::time::Duration;
+    ///
+    /// let mut clocks = Clocks::default();
+    /// clocks.heard(Now { mono: Duration::from_secs(1), wall_ms: 10_000 }, &Peer::new(b"bob"), 10_000);
+    /// // Five seconds later, the system's clock has been set back by two.
+    /// let later = Now { mono: Duration::from_secs(6), wall_ms: 13_000 };
+    /// assert_eq!(clocks.offset_ms(later, &Peer::new(b"bob")), Some(2_000));
+    /// assert_eq!(clocks.offset_ms(later, &Peer::new(b"somebody else")), None);
+    /// ```
     pub fn offset_ms(&self, now: Now, peer: &Peer) -> Option<i64> {
         let clock = self.offsets_ms.get(peer)?.saturating_add(mono_ms(now));
         Some(clock - i64::try_from(now.wall_ms).unwrap_or(i64::MAX))
@@ -77,6 +166,18 @@ impl Clocks {
     /// matter. With fewer nobody can tell who is wrong: then messages are stamped with the earliest clock and judged by
     /// the latest, so that two nodes a year apart talk in order and neither folds the other away, and nothing beyond
     /// the own clock is followed.
+    ///
+    /// ```
+    /// use distchat_crdt::{Timestamp, clock::{Clocks, FUTURE_LIMIT_MS, Now}, sync::Peer};
+    ///
+    /// // Two nodes a year apart: nobody can tell which is wrong.
+    /// let (year, now) = (365 * 24 * 3_600_000, Now { wall_ms: 1_790_000_000_000, ..Now::default() });
+    /// let mut clocks = Clocks::default();
+    /// clocks.heard(now, &Peer::new(b"bob"), now.wall_ms - year);
+    /// let clock = clocks.read(now);
+    /// assert_eq!(clock.stamp_ms, now.wall_ms - year, "stamped with the earliest");
+    /// assert_eq!(clock.horizon, Timestamp::end_of_millis(now.wall_ms + FUTURE_LIMIT_MS), "judged by the latest");
+    /// ```
     pub fn read(&self, now: Now) -> Clock {
         let own = now.wall_ms.min(Timestamp::MAX.millis());
         let mono = mono_ms(now);

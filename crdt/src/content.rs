@@ -4,6 +4,17 @@
 use crate::{KEY_LEN, Key};
 
 /// Kinds of messages. Others are kept and passed on, not shown.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+/// # let ana = Keypair::from_seed([1; 32]);
+/// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+/// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+/// let message = room.sign(&ana, &clock, kind::NICK, b"ana".to_vec())?;
+/// assert_eq!((message.kind(), message.body()), (kind::NICK, &b"ana"[..]));
+/// # Ok::<(), distchat_crdt::DecodeError>(())
+/// ```
 pub mod kind {
     /// The body is UTF-8 text.
     pub const TEXT: u32 = 0;
@@ -20,6 +31,21 @@ pub mod kind {
 }
 
 /// What a body says, if it can be read. Texts are raw: whoever shows them escapes them.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+/// # let ana = Keypair::from_seed([1; 32]);
+/// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+/// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+/// use distchat_crdt::Content;
+///
+/// let hello = room.sign(&ana, &clock, kind::TEXT, b"hello".to_vec())?;
+/// let like = Content::Reaction { to: hello.key(), emoji: "👍" };
+/// let message = room.sign(&ana, &clock, like.kind(), like.body())?;
+/// assert_eq!(Content::read(message.kind(), message.body()), Some(like));
+/// # Ok::<(), distchat_crdt::DecodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content<'a> {
     /// Said to the room.
@@ -49,6 +75,14 @@ pub enum Content<'a> {
 
 impl<'a> Content<'a> {
     /// Reads a body. `None` if this version does not know the kind or the body is not of its form.
+    ///
+    /// ```
+    /// use distchat_crdt::{Content, kind};
+    ///
+    /// assert_eq!(Content::read(kind::TEXT, b"hello"), Some(Content::Text("hello")));
+    /// assert_eq!(Content::read(kind::TEXT, b"\xff"), None, "not UTF-8");
+    /// assert_eq!(Content::read(4711, b"hello"), None, "from a later version");
+    /// ```
     pub fn read(kind: u32, body: &'a [u8]) -> Option<Self> {
         let about = || {
             let (key, text) = body.split_first_chunk::<KEY_LEN>()?;
@@ -67,6 +101,12 @@ impl<'a> Content<'a> {
     }
 
     /// The kind of a message that says this.
+    ///
+    /// ```
+    /// use distchat_crdt::{Content, kind};
+    ///
+    /// assert_eq!(Content::Action("waves").kind(), kind::ACTION);
+    /// ```
     pub fn kind(&self) -> u32 {
         match self {
             Self::Text(_) => kind::TEXT,
@@ -79,6 +119,14 @@ impl<'a> Content<'a> {
     }
 
     /// The body of a message that says this.
+    ///
+    /// ```
+    /// use distchat_crdt::{Content, KEY_LEN, Key};
+    ///
+    /// assert_eq!(Content::Topic("whales").body(), b"whales");
+    /// let reply = Content::Reply { to: Key::MIN, text: "yes" };
+    /// assert_eq!(reply.body()[KEY_LEN..], *b"yes");
+    /// ```
     pub fn body(&self) -> Vec<u8> {
         match self {
             Self::Text(text) | Self::Nick(text) | Self::Action(text) | Self::Topic(text) => text.as_bytes().to_vec(),

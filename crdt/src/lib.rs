@@ -14,6 +14,29 @@
 //! | [`Commit`], [`Snapshot`] | what goes to a store and comes back |
 //! | [`bundle`] | a room in a file |
 //!
+//! ```
+//! use std::sync::Arc;
+//! use distchat_crdt::{Key, Keypair, Room, RoomId, RoomName, Signer, Timestamp, Zip215, clock::{Clocks, Now}, kind};
+//!
+//! let (ana, bob) = (Keypair::from_seed([1; 32]), Keypair::from_seed([2; 32]));
+//! let general = RoomId::of(&RoomName::parse("general")?);
+//! let mut here = Room::new(general, ana.author(), Arc::new(Zip215::new([3; 32])));
+//! let mut there = Room::new(general, bob.author(), Arc::new(Zip215::new([4; 32])));
+//!
+//! let clock = Clocks::default().read(Now { wall_ms: 1_790_000_000_000, ..Now::default() });
+//! let (from_ana, said) = here.say(&ana, &clock, vec![(kind::TEXT, b"hello".to_vec())]);
+//! said?;
+//! let (from_bob, said) = there.say(&bob, &clock, vec![(kind::TEXT, b"good morning".to_vec())]);
+//! said?;
+//!
+//! here.merge(from_bob.messages);
+//! there.merge(from_ana.messages);
+//! assert_eq!(here.fingerprint(), there.fingerprint());
+//! let transcript = |room: &Room| room.index().newest(&Key::MIN, &Key::last_of(Timestamp::MAX), 10);
+//! assert_eq!(transcript(&here), transcript(&there), "the same messages in the same order");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! PROTOCOL.md fixes the formats byte by byte.
 
 mod author;

@@ -43,6 +43,21 @@ const AT_ONCE: usize = 128;
 const SIGN_TAG: &[u8] = b"distchat/1/message\0";
 
 /// Why bytes are not a well-formed message.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+/// # let ana = Keypair::from_seed([1; 32]);
+/// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+/// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+/// use distchat_crdt::{DecodeError, MAX_BODY, Message};
+///
+/// let message = room.sign(&ana, &clock, kind::TEXT, b"hello".to_vec())?;
+/// assert_eq!(Message::decode(&[message.bytes(), &[0]].concat()), Err(DecodeError::Trailing(1)));
+/// let too_long = room.sign(&ana, &clock, kind::TEXT, vec![0; MAX_BODY + 1]);
+/// assert_eq!(too_long, Err(DecodeError::Limit("body")), "nobody signs what others would refuse");
+/// # Ok::<(), distchat_crdt::DecodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum DecodeError {
     /// Not the canonical CBOR of a message.
@@ -74,6 +89,22 @@ pub enum DecodeError {
 /// A well-formed message. Whether it is authentic is another question, which [`crate::Room`] decides.
 ///
 /// Cloning is cheap: the content is shared.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+/// # let ana = Keypair::from_seed([1; 32]);
+/// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+/// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+/// use distchat_crdt::Message;
+///
+/// let message = room.sign(&ana, &clock, kind::TEXT, b"hello".to_vec())?;
+/// // These bytes are all there is to it, here and wherever it goes.
+/// let received = Message::decode(message.bytes())?;
+/// assert_eq!(received, message);
+/// assert_eq!((received.author(), received.body()), (ana.author(), &b"hello"[..]));
+/// # Ok::<(), distchat_crdt::DecodeError>(())
+/// ```
 #[derive(Clone)]
 pub struct Message(Arc<Content>);
 
@@ -167,6 +198,19 @@ impl<'a> Parsed<'a> {
 impl Message {
     /// Decodes bytes that hold one message and nothing else.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// # use distchat_crdt::Message;
+    /// let message = room.sign(&ana, &clock, kind::TEXT, b"hello".to_vec())?;
+    /// assert_eq!(Message::decode(message.bytes())?.id(), message.id());
+    /// assert!(Message::decode(b"hello").is_err());
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
+    ///
     /// # Errors
     /// Says which rule the bytes break. Limits are checked before anything is allocated.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
@@ -175,6 +219,22 @@ impl Message {
     }
 
     /// Decodes bytes that hold any number of messages, one behind the other.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// # use distchat_crdt::Message;
+    /// let (commit, said) = room.say(&ana, &clock, vec![(kind::TEXT, b"one".to_vec()), (kind::TEXT, b"two".to_vec())]);
+    /// said?;
+    /// let run: Vec<u8> = commit.messages.iter().flat_map(|message| message.bytes()).copied().collect();
+    /// assert_eq!(Message::decode_all(&run)?, commit.messages);
+    /// assert_eq!(Message::decode_all(b"")?, []);
+    /// assert!(Message::decode_all(&run[1..]).is_err());
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     ///
     /// # Errors
     /// If any of them is not well-formed: a run is made by one peer, which answers for all of it.
@@ -197,6 +257,20 @@ impl Message {
     }
 
     /// Decodes messages that come one by one, each as [`Message::decode`] does; in their order.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// # use distchat_crdt::Message;
+    /// let message = room.sign(&ana, &clock, kind::TEXT, b"hello".to_vec())?;
+    /// let decoded = Message::decode_each(&[b"damaged", message.bytes()]);
+    /// assert!(decoded[0].is_err());
+    /// assert_eq!(decoded[1], Ok(message), "it does not suffer from the other");
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     pub fn decode_each<B: AsRef<[u8]>>(items: &[B]) -> Vec<Result<Self, DecodeError>> {
         let mut decoded = Vec::with_capacity(items.len());
         for group in items.chunks(AT_ONCE) {
@@ -214,6 +288,20 @@ impl Message {
 
     /// Decodes the message at the front and returns what follows it.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// # use distchat_crdt::Message;
+    /// let message = room.sign(&ana, &clock, kind::TEXT, b"hello".to_vec())?;
+    /// let bytes = [message.bytes(), b"and more"].concat();
+    /// let (first, rest) = Message::decode_first(&bytes)?;
+    /// assert_eq!((first, rest), (message, &b"and more"[..]));
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
+    ///
     /// # Errors
     /// As for [`Message::decode`], but for what follows.
     pub fn decode_first(input: &[u8]) -> Result<(Self, &[u8]), DecodeError> {
@@ -223,11 +311,34 @@ impl Message {
     }
 
     /// All the bytes, the signature included.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// let message = room.sign(&ana, &clock, kind::TEXT, b"hello".to_vec())?;
+    /// assert!(message.bytes().ends_with(message.signature().as_bytes()));
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     pub fn bytes(&self) -> &[u8] {
         &self.0.bytes
     }
 
     /// The place in the order, and what others refer to.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// let message = room.sign(&ana, &clock, kind::TEXT, b"hello".to_vec())?;
+    /// room.merge(vec![message.clone()]);
+    /// assert!(room.index().contains(&message.key()));
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     pub fn key(&self) -> Key {
         self.0.key
     }
@@ -238,67 +349,229 @@ impl Message {
     }
 
     /// SHA-256 of all the bytes.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// let one = room.sign(&ana, &clock, kind::TEXT, b"one".to_vec())?;
+    /// let two = room.sign(&ana, &clock, kind::TEXT, b"two".to_vec())?;
+    /// assert_ne!(one.id(), two.id());
+    /// assert_eq!(one.id(), one.key().id);
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     pub fn id(&self) -> MessageId {
         self.0.key.id
     }
 
     /// The time its author gave it.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// let message = room.sign(&ana, &clock, kind::TEXT, b"hello".to_vec())?;
+    /// assert_eq!(message.time().millis(), clock.stamp_ms);
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     pub fn time(&self) -> Timestamp {
         self.0.key.time
     }
 
     /// The room it belongs to.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// let message = room.sign(&ana, &clock, kind::TEXT, b"hello".to_vec())?;
+    /// assert_eq!(message.room(), room.id());
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     pub fn room(&self) -> RoomId {
         RoomId(self.field(ROOM_AT))
     }
 
     /// Who says to have written it.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// let message = room.sign(&ana, &clock, kind::TEXT, b"hello".to_vec())?;
+    /// assert_eq!(message.author(), ana.author());
+    /// assert!(room.verifier().verify_one(&message), "and it is true");
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     pub fn author(&self) -> AuthorId {
         AuthorId(self.field(AUTHOR_AT))
     }
 
     /// How many messages the author wrote here before, along the branch this one continues.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// let (commit, said) = room.say(&ana, &clock, vec![(kind::TEXT, b"one".to_vec()), (kind::TEXT, b"two".to_vec())]);
+    /// said?;
+    /// assert_eq!(commit.messages.iter().map(|message| message.seq()).collect::<Vec<_>>(), [0, 1]);
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     pub fn seq(&self) -> u64 {
         self.0.seq
     }
 
     /// The author's message before this one.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// let (commit, said) = room.say(&ana, &clock, vec![(kind::TEXT, b"one".to_vec()), (kind::TEXT, b"two".to_vec())]);
+    /// said?;
+    /// assert_eq!(commit.messages[0].prev(), None);
+    /// assert_eq!(commit.messages[1].prev(), Some(commit.messages[0].key()));
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     pub fn prev(&self) -> Option<Key> {
         self.0.prev
     }
 
     /// Heads of other authors, or of the author's other branches, that the author held.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// # let bob = Keypair::from_seed([2; 32]);
+    /// # let other = Room::new(room.id(), bob.author(), Arc::new(Zip215::new([9; 32])));
+    /// let hello = other.sign(&bob, &clock, kind::TEXT, b"hello".to_vec())?;
+    /// room.merge(vec![hello.clone()]);
+    /// let answer = room.sign(&ana, &clock, kind::TEXT, b"hello bob".to_vec())?;
+    /// assert_eq!(answer.seen(), [hello.key()]);
+    /// assert_eq!(answer.prev(), None, "ana has said nothing before");
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     pub fn seen(&self) -> &[Key] {
         self.0.seen.as_slice()
     }
 
     /// All references: `prev`, then `seen`.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// # let bob = Keypair::from_seed([2; 32]);
+    /// # let other = Room::new(room.id(), bob.author(), Arc::new(Zip215::new([9; 32])));
+    /// let own = room.sign(&ana, &clock, kind::TEXT, b"anybody here?".to_vec())?;
+    /// let bobs = other.sign(&bob, &clock, kind::TEXT, b"hello".to_vec())?;
+    /// room.merge(vec![own.clone(), bobs.clone()]);
+    /// let answer = room.sign(&ana, &clock, kind::TEXT, b"hello bob".to_vec())?;
+    /// assert_eq!(answer.refs().collect::<Vec<_>>(), [own.key(), bobs.key()]);
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     pub fn refs(&self) -> impl Iterator<Item = Key> + '_ {
         self.0.prev.into_iter().chain(self.seen().iter().copied())
     }
 
     /// What the body means; see [`crate::kind`].
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// let message = room.sign(&ana, &clock, kind::ACTION, b"waves".to_vec())?;
+    /// assert_eq!(message.kind(), kind::ACTION);
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     pub fn kind(&self) -> u32 {
         self.0.kind
     }
 
     /// The content, whatever it is.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// let message = room.sign(&ana, &clock, kind::TEXT, b"hello".to_vec())?;
+    /// assert_eq!(std::str::from_utf8(message.body()), Ok("hello"));
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     pub fn body(&self) -> &[u8] {
         let end = self.0.bytes.len() - SIGNATURE_ITEM;
         self.0.bytes.get(self.0.body_at..end).unwrap_or_default()
     }
 
     /// Where the body starts in [`Message::bytes`]. It ends 66 bytes before their end.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// let message = room.sign(&ana, &clock, kind::TEXT, b"hello".to_vec())?;
+    /// let end = message.bytes().len() - 66;
+    /// assert_eq!(&message.bytes()[message.body_at()..end], b"hello");
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     pub fn body_at(&self) -> usize {
         self.0.body_at
     }
 
     /// The author's signature.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// let message = room.sign(&ana, &clock, kind::TEXT, b"hello".to_vec())?;
+    /// assert_eq!(message.signature(), ana.sign(&message.signed_bytes()));
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     pub fn signature(&self) -> Signature {
         Signature(self.field(self.0.bytes.len() - 64))
     }
 
     /// What the signature covers: a domain tag, and all the bytes before the signature.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// let message = room.sign(&ana, &clock, kind::TEXT, b"hello".to_vec())?;
+    /// let signed = message.signed_bytes();
+    /// assert!(signed.starts_with(b"distchat/1/message\0"));
+    /// assert!(room.verifier().verify(&ana.author(), &signed, &message.signature()));
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     pub fn signed_bytes(&self) -> Vec<u8> {
         let end = self.0.bytes.len() - SIGNATURE_ITEM;
         signed_bytes(self.0.bytes.get(..end).unwrap_or_default())
@@ -369,6 +642,22 @@ fn read_seen(reader: &mut Reader<'_>, prev: Option<Key>) -> Result<Seen, DecodeE
 }
 
 /// A message that is not signed yet. [`crate::Room::sign`] fills in the place in the room.
+///
+/// ```
+/// use distchat_crdt::{DecodeError, Draft, Keypair, RoomId, Timestamp, kind};
+///
+/// let draft = Draft {
+///     room: RoomId([7; 32]),
+///     seq: 1,
+///     time: Timestamp::from_millis(1_790_000_000_000),
+///     prev: None,
+///     seen: Vec::new(),
+///     kind: kind::TEXT,
+///     body: b"hello".to_vec(),
+/// };
+/// let refused = draft.sign(&Keypair::from_seed([1; 32]));
+/// assert_eq!(refused, Err(DecodeError::PrevAndSeq), "which message did it follow?");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
     /// The room it is for.
@@ -389,6 +678,17 @@ pub struct Draft {
 
 impl Draft {
     /// Encodes and signs.
+    ///
+    /// ```
+    /// # use distchat_crdt::{Draft, Keypair, RoomId, Signer, Timestamp, kind};
+    /// # let (room, time, ana) = (RoomId([7; 32]), Timestamp::from_millis(5000), Keypair::from_seed([1; 32]));
+    /// let body = b"hello".to_vec();
+    /// let draft = Draft { room, seq: 0, time, prev: None, seen: Vec::new(), kind: kind::TEXT, body };
+    /// let message = draft.sign(&ana)?;
+    /// assert_eq!((message.author(), message.time()), (ana.author(), time));
+    /// assert_eq!(draft.sign(&ana)?.id(), message.id(), "the same draft is the same message");
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     ///
     /// # Errors
     /// If the draft breaks a rule of the format, so that nobody can ever sign what others would refuse.

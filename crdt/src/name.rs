@@ -12,10 +12,27 @@ pub const MAX_ROOM_NAME: usize = 64;
 
 /// A room's name: NFC, trimmed, lower case, 1 to 64 characters, none of them a control, a space, a slash or
 /// unassigned. Two spellings of one name are equal.
+///
+/// ```
+/// use distchat_crdt::RoomName;
+///
+/// assert_eq!(RoomName::parse("General")?, RoomName::parse("  general\n")?);
+/// assert_eq!("Café".parse::<RoomName>()?.to_string(), "café");
+/// # Ok::<(), distchat_crdt::RoomNameError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomName(Arc<str>);
 
 /// Why a text is not a room name.
+///
+/// ```
+/// use distchat_crdt::{RoomName, RoomNameError};
+///
+/// assert_eq!(RoomName::parse(" "), Err(RoomNameError::Empty));
+/// assert_eq!(RoomName::parse(&"x".repeat(65)), Err(RoomNameError::TooLong(65)));
+/// let error = RoomName::parse("a/b").map_err(|error| error.to_string());
+/// assert!(error.is_err_and(|text| text.starts_with("a room name cannot contain a slash (U+002F)")));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RoomNameError {
     /// Nothing is left after trimming.
@@ -36,6 +53,15 @@ pub enum RoomNameError {
 
 impl RoomName {
     /// Normalises and checks a name.
+    ///
+    /// ```
+    /// use distchat_crdt::{RoomName, RoomNameError};
+    ///
+    /// assert_eq!(RoomName::parse(" STRASSE ")?.as_str(), "strasse");
+    /// let error = RoomName::parse("two words");
+    /// assert_eq!(error, Err(RoomNameError::Forbidden { code: 0x20, what: "a space" }));
+    /// # Ok::<(), distchat_crdt::RoomNameError>(())
+    /// ```
     ///
     /// # Errors
     /// Says which rule the text breaks.
@@ -62,6 +88,12 @@ impl RoomName {
     }
 
     /// The normalised name.
+    ///
+    /// ```
+    /// # use distchat_crdt::RoomName;
+    /// assert_eq!(RoomName::parse("Whales")?.as_str(), "whales");
+    /// # Ok::<(), distchat_crdt::RoomNameError>(())
+    /// ```
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -11,24 +11,23 @@
 //! ```
 //! use distchat_crdt::{RoomName, bundle::{Part, Reader, Writer}};
 //!
-//! # fn main() -> std::io::Result<()> {
-//! # let messages = [vec![1; 142]];
-//! let room = RoomName::parse("general").unwrap();
+//! # let messages = [vec![1; 142], vec![2; 142]];
+//! let room = RoomName::parse("general")?;
 //! let mut writer = Writer::new(Vec::new(), room.clone());
 //! for message in &messages {
 //!     writer.push(message)?;
 //! }
 //! let file = writer.finish()?;
 //!
-//! let mut reader = Reader::new(&file[..]);
+//! let (mut reader, mut carried) = (Reader::new(&file[..]), Vec::new());
 //! while let Some(part) = reader.next_part()? {
-//!     if let Part::Messages { room, messages } = part {
-//!         println!("{} messages of {room}", messages.len());
+//!     if let Part::Messages { messages, .. } = part {
+//!         carried.extend(messages);
 //!     }
 //! }
+//! assert_eq!(carried, messages);
 //! assert!(reader.tally().is_whole());
-//! # Ok(())
-//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod reader;

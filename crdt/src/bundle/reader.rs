@@ -21,6 +21,21 @@ const ROOM: std::ops::Range<usize> = 4..36;
 const MAX_ORPHANS: usize = 8 * MAX_BUNDLE_CONTENT;
 
 /// What is read of a bundle.
+///
+/// ```
+/// use distchat_crdt::{RoomName, bundle::{Part, Reader, Writer}};
+///
+/// let general = RoomName::parse("general")?;
+/// let mut writer = Writer::new(Vec::new(), general.clone());
+/// writer.push(b"all the bytes of a message")?;
+/// let file = writer.finish()?;
+///
+/// let mut reader = Reader::new(&file[..]);
+/// let messages = vec![b"all the bytes of a message".to_vec()];
+/// assert_eq!(reader.next_part()?, Some(Part::Messages { room: general.clone(), messages }));
+/// assert_eq!(reader.next_part()?, Some(Part::End { room: general, messages: 1 }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Messages of a room, or what was given out as such: by nobody checked.
@@ -41,6 +56,20 @@ pub enum Part {
 }
 
 /// How a bundle was found.
+///
+/// ```
+/// use distchat_crdt::{RoomName, bundle::{Reader, Tally, Writer}};
+///
+/// let mut writer = Writer::new(Vec::new(), RoomName::parse("general")?);
+/// writer.push(b"one")?;
+/// let file = writer.finish()?;
+///
+/// let mut reader = Reader::new(&file[..]);
+/// while reader.next_part()?.is_some() {}
+/// // The frame of the message, and that of the end.
+/// assert_eq!(*reader.tally(), Tally { intact: 2, messages: 1, stated: Some(1), ..Tally::default() });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Frames that are as they were written. With none, and no message, it is no bundle at all.
@@ -59,6 +88,15 @@ pub struct Tally {
 
 impl Tally {
     /// Whether this is all of what was written, unchanged.
+    ///
+    /// ```
+    /// use distchat_crdt::bundle::Tally;
+    ///
+    /// let whole = Tally { intact: 2, messages: 7, stated: Some(7), ..Tally::default() };
+    /// assert!(whole.is_whole());
+    /// assert!(!Tally { stated: None, ..whole }.is_whole(), "the end is missing");
+    /// assert!(!Tally { damaged: 1, ..whole }.is_whole());
+    /// ```
     pub fn is_whole(&self) -> bool {
         (self.damaged, self.lost, self.newer) == (0, 0, 0) && self.stated == Some(self.messages)
     }
@@ -67,6 +105,21 @@ impl Tally {
 /// Reads a bundle. Whatever the bytes are, it never fails over them: [`Reader::tally`] says how they were found.
 ///
 /// Memory: some 200 KiB, what is given out, and 512 KiB where the first frames are damaged.
+///
+/// ```
+/// use distchat_crdt::{RoomName, bundle::{Part, Reader, Writer}};
+///
+/// let mut writer = Writer::new(Vec::new(), RoomName::parse("general")?);
+/// writer.push(b"one")?;
+/// let mut file = writer.finish()?;
+/// // Something has come in front of it.
+/// file.splice(..0, *b"junk");
+///
+/// let mut reader = Reader::new(&file[..]);
+/// assert!(matches!(reader.next_part()?, Some(Part::Messages { messages, .. }) if messages == [b"one"]));
+/// assert_eq!(reader.tally().lost, 4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Reader<R> {
     from: R,
@@ -89,6 +142,14 @@ pub struct Reader<R> {
 
 impl<R: Read> Reader<R> {
     /// Reads from there, in pieces of 64 KiB.
+    ///
+    /// ```
+    /// use distchat_crdt::bundle::Reader;
+    ///
+    /// let mut reader = Reader::new(std::io::empty());
+    /// assert_eq!(reader.next_part()?, None);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn new(from: R) -> Self {
         Self {
             from,
@@ -105,11 +166,39 @@ impl<R: Read> Reader<R> {
     }
 
     /// How the bundle was found so far.
+    ///
+    /// ```
+    /// use distchat_crdt::bundle::Reader;
+    ///
+    /// let mut reader = Reader::new(&b"no bundle at all"[..]);
+    /// assert_eq!(reader.next_part()?, None);
+    /// assert_eq!((reader.tally().intact, reader.tally().lost), (0, 16));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
 
     /// The next part; `None` at the end.
+    ///
+    /// ```
+    /// use distchat_crdt::{RoomName, bundle::{Part, Reader, Writer}};
+    ///
+    /// // Bundles may stand one behind the other.
+    /// let mut file = Vec::new();
+    /// for name in ["general", "whales"] {
+    ///     file = Writer::new(file, RoomName::parse(name)?).finish()?;
+    /// }
+    /// let mut reader = Reader::new(&file[..]);
+    /// let mut ended = Vec::new();
+    /// while let Some(part) = reader.next_part()? {
+    ///     if let Part::End { room, .. } = part {
+    ///         ended.push(room.to_string());
+    ///     }
+    /// }
+    /// assert_eq!(ended, ["general", "whales"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As the source says. It may be called again if that makes sense for the source.

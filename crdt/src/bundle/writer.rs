@@ -8,6 +8,24 @@ use crate::{MAX_MESSAGE, RoomName};
 /// Writes a bundle of one room. What is not finished has no end, and is read as cut off.
 ///
 /// Memory: one frame, some 64 KiB.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+/// # let ana = Keypair::from_seed([1; 32]);
+/// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+/// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+/// use distchat_crdt::{Message, RoomName, bundle::{Part, Reader, Writer}};
+///
+/// let message = room.sign(&ana, &clock, kind::TEXT, b"hello".to_vec())?;
+/// let mut writer = Writer::new(Vec::new(), RoomName::parse("general")?);
+/// writer.push(message.bytes())?;
+/// let file = writer.finish()?;
+///
+/// let Some(Part::Messages { messages, .. }) = Reader::new(&file[..]).next_part()? else { unreachable!() };
+/// assert_eq!(Message::decode(&messages[0])?, message);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Writer<W> {
     to: W,
@@ -19,12 +37,32 @@ pub struct Writer<W> {
 
 impl<W: Write> Writer<W> {
     /// A bundle of that room, which goes there. Frames are written whole; the caller need not buffer.
+    ///
+    /// ```
+    /// use distchat_crdt::{RoomName, bundle::Writer};
+    ///
+    /// let file = Writer::new(Vec::new(), RoomName::parse("general")?).finish()?;
+    /// assert!(!file.is_empty(), "a bundle of no messages still has an end");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(to: W, room: RoomName) -> Self {
         Self { to, room, content: Vec::with_capacity(MAX_BUNDLE_CONTENT), messages: 0 }
     }
 
     /// Adds a message, given by all its bytes. Newest first is best: then whatever is read before the file breaks off is
     /// vouched for by what was read before it.
+    ///
+    /// ```
+    /// use distchat_crdt::{MAX_MESSAGE, RoomName, bundle::Writer};
+    /// use std::io::ErrorKind;
+    ///
+    /// let mut writer = Writer::new(Vec::new(), RoomName::parse("general")?);
+    /// writer.push(&[0; MAX_MESSAGE])?;
+    /// let too_long = writer.push(&[0; MAX_MESSAGE + 1]);
+    /// assert!(too_long.is_err_and(|error| error.kind() == ErrorKind::InvalidInput));
+    /// assert_eq!(writer.messages(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// If the bytes are more than a message can have ([`io::ErrorKind::InvalidInput`]; nothing was added), or as the writer
@@ -44,12 +82,40 @@ impl<W: Write> Writer<W> {
     }
 
     /// How many messages have been added.
+    ///
+    /// ```
+    /// use distchat_crdt::{RoomName, bundle::Writer};
+    ///
+    /// let mut writer = Writer::new(Vec::new(), RoomName::parse("general")?);
+    /// writer.push(b"one")?;
+    /// writer.push(b"two")?;
+    /// assert_eq!(writer.messages(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn messages(&self) -> u64 {
         self.messages
     }
 
     /// Writes what is left, and the end; flushes, and gives back where it went. Whether that is on a disk is for the caller
     /// to see to.
+    ///
+    /// ```
+    /// use distchat_crdt::{RoomName, bundle::{Reader, Writer}};
+    ///
+    /// let mut file = Vec::new();
+    /// let mut writer = Writer::new(&mut file, RoomName::parse("general")?);
+    /// writer.push(b"one")?;
+    /// drop(writer); // Not finished: the message was still waiting for its frame to be full.
+    /// assert!(file.is_empty());
+    ///
+    /// let mut writer = Writer::new(&mut file, RoomName::parse("general")?);
+    /// writer.push(b"one")?;
+    /// writer.finish()?;
+    /// let mut reader = Reader::new(&file[..]);
+    /// while reader.next_part()?.is_some() {}
+    /// assert!(reader.tally().is_whole());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As the writer says.

@@ -14,6 +14,16 @@ const NIBBLES: usize = 2 * KEY_LEN;
 ///
 /// On the wire, with digits of 4 bits: a byte string of the number of digits in one byte, then the digits, two a byte,
 /// the first in the upper half, an unused last half zero.
+///
+/// ```
+/// use distchat_crdt::{Key, MessageId, Timestamp, index::Prefix};
+///
+/// let key = |time| Key { time: Timestamp(time), id: MessageId([0; 32]) };
+/// // All keys whose times begin with these six of their sixteen digits.
+/// let region = Prefix::of::<4>(&key(0x1234_5600_0000_0000), 6);
+/// assert!(region.covers(&key(0x1234_56ff_0000_0000)));
+/// assert_eq!(format!("{region:?}"), "Prefix(123456)");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix {
     /// The digits, and zeros behind them.
@@ -26,7 +36,14 @@ impl Prefix {
     /// The prefix of every key.
     pub const EMPTY: Self = Self { bytes: [0; KEY_LEN], bits: 0 };
 
-    /// The first `digits` digits of a key.
+    /// The first `digits` digits of a key; all of it if it has no more.
+    ///
+    /// ```
+    /// # use distchat_crdt::{Key, MessageId, Timestamp, index::Prefix};
+    /// let key = Key { time: Timestamp(0x1234 << 48), id: MessageId([0; 32]) };
+    /// assert_eq!(format!("{:?}", Prefix::of::<4>(&key, 3)), "Prefix(123)");
+    /// assert_eq!(Prefix::of::<4>(&key, 0), Prefix::EMPTY);
+    /// ```
     pub fn of<const BITS: usize>(key: &Key, digits: usize) -> Self {
         let bits = (digits * BITS).min(8 * KEY_LEN);
         let mut bytes = key.to_bytes();
@@ -37,7 +54,13 @@ impl Prefix {
         Self { bytes, bits: bits as u16 }
     }
 
-    /// This prefix and one digit more.
+    /// This prefix and one digit more, which is below 2^`BITS`. The prefix is shorter than a key.
+    ///
+    /// ```
+    /// # use distchat_crdt::{Key, MessageId, Timestamp, index::Prefix};
+    /// let key = Key { time: Timestamp(0x1234 << 48), id: MessageId([0; 32]) };
+    /// assert_eq!(Prefix::of::<4>(&key, 1).child::<4>(0x2), Prefix::of::<4>(&key, 2));
+    /// ```
     pub fn child<const BITS: usize>(&self, digit: u8) -> Self {
         let mut child = *self;
         let bit = usize::from(self.bits);
@@ -49,16 +72,36 @@ impl Prefix {
     }
 
     /// How many digits it has.
+    ///
+    /// ```
+    /// # use distchat_crdt::{Key, index::Prefix};
+    /// assert_eq!(Prefix::of::<4>(&Key::MIN, 6).digits::<4>(), 6);
+    /// assert_eq!(Prefix::of::<4>(&Key::MIN, 6).digits::<8>(), 3, "three whole bytes");
+    /// ```
     pub fn digits<const BITS: usize>(&self) -> usize {
         usize::from(self.bits) / BITS
     }
 
     /// Whether the key begins so.
+    ///
+    /// ```
+    /// # use distchat_crdt::{Key, Timestamp, index::Prefix};
+    /// let region = Prefix::EMPTY.child::<4>(0x1);
+    /// assert!(region.covers(&Key::last_of(Timestamp(0x1fff << 48))));
+    /// assert!(!region.covers(&Key::last_of(Timestamp(0x2000 << 48))));
+    /// ```
     pub fn covers(&self, key: &Key) -> bool {
         self.cmp_region(&key.to_bytes()) == Ordering::Equal
     }
 
     /// Whether every key that begins with `other` begins with this.
+    ///
+    /// ```
+    /// # use distchat_crdt::index::Prefix;
+    /// let region = Prefix::EMPTY.child::<4>(0x1);
+    /// assert!(region.contains(&region.child::<4>(0x2)) && region.contains(&region));
+    /// assert!(!region.child::<4>(0x2).contains(&region));
+    /// ```
     pub fn contains(&self, other: &Self) -> bool {
         self.bits <= other.bits && self.cmp_region(&other.bytes) == Ordering::Equal
     }
@@ -87,11 +130,26 @@ impl Prefix {
     }
 
     /// The smallest key of the region.
+    ///
+    /// ```
+    /// # use distchat_crdt::{Key, index::Prefix};
+    /// let region = Prefix::EMPTY.child::<4>(0x1);
+    /// assert_eq!(region.first().time.0, 0x1000 << 48);
+    /// assert!(region.covers(&region.first()));
+    /// assert_eq!(Prefix::EMPTY.first(), Key::MIN);
+    /// ```
     pub fn first(&self) -> Key {
         Key::from_bytes(&self.bytes)
     }
 
     /// The first key behind the region; `None` if the region reaches the end of all keys.
+    ///
+    /// ```
+    /// # use distchat_crdt::index::Prefix;
+    /// let region = Prefix::EMPTY.child::<4>(0x1);
+    /// assert_eq!(region.end().map(|key| key.time.0), Some(0x2000 << 48));
+    /// assert_eq!(Prefix::EMPTY.child::<4>(0xf).end(), None);
+    /// ```
     pub fn end(&self) -> Option<Key> {
         let mut bytes = self.bytes;
         let last = usize::from(self.bits).checked_sub(1)?;

@@ -12,6 +12,21 @@ use super::{
 use crate::Message;
 
 /// What became of messages that were imported. The numbers add up to how many there were.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+/// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+/// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+/// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+/// # let mut replica = Replica::new(room, config, now);
+/// let message = replica.room().sign(&Keypair::from_seed([2; 32]), &replica.clock(now), kind::TEXT, b"hello".to_vec())?;
+/// let messages = vec![message.bytes().to_vec(), b"no message".to_vec(), message.bytes().to_vec()];
+/// let outputs = replica.handle(now, Input::Import { ticket: 1, messages });
+/// let Some(Output::Imported { imported, .. }) = outputs.first() else { unreachable!() };
+/// assert_eq!(*imported, Imported { new: 1, known: 1, malformed: 1, ..Imported::default() });
+/// # Ok::<(), distchat_crdt::DecodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Imported {
     /// Valid, and not here before.
@@ -29,6 +44,17 @@ pub struct Imported {
 
 impl Imported {
     /// How many there were.
+    ///
+    /// ```
+    /// use distchat_crdt::sync::Imported;
+    ///
+    /// // Of a file that is imported a page at a time.
+    /// let mut all = Imported::default();
+    /// for page in [Imported { new: 100, ..Imported::default() }, Imported { new: 3, known: 97, ..Imported::default() }] {
+    ///     all += page;
+    /// }
+    /// assert_eq!((all.total(), all.new), (200, 103));
+    /// ```
     pub fn total(&self) -> u64 {
         self.new + self.known + self.unvouched + self.foreign + self.malformed
     }

@@ -7,6 +7,21 @@ use crate::{AuthorId, Commit, DecodeError, Fingerprint, Key, Message};
 pub type Ticket = u64;
 
 /// Something happened.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+/// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+/// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+/// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+/// # let mut replica = Replica::new(room, config, now);
+/// // Something happened: a connection. To be done: ask the peer whether it is in the room.
+/// let outputs = replica.handle(now, Input::PeerUp(Peer::new(b"bob")));
+/// let [Output::Ask { id, request: Request::Enter(_), .. }] = outputs[..] else { unreachable!() };
+/// // Something happened: the connection broke before it answered. Nothing can be done.
+/// let outputs = replica.handle(now, Input::Answered { peer: Peer::new(b"bob"), id, response: None });
+/// assert!(outputs.is_empty());
+/// ```
 #[derive(Debug)]
 pub enum Input {
     /// A peer that speaks the protocol is connected.
@@ -80,6 +95,24 @@ pub enum Input {
 }
 
 /// Something is to be done.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+/// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+/// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+/// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+/// # let mut replica = Replica::new(room, config, now);
+/// let said = vec![(kind::TEXT, b"hello".to_vec())];
+/// let outputs = replica.handle(now, Input::Say { ticket: 4711, said });
+/// let [Output::Commit { number, .. }] = outputs[..] else { unreachable!() };
+/// // Only when it is on disk is whoever said it told so, and only then do others hear of it.
+/// let outputs = replica.handle(now, Input::Committed { through: number });
+/// assert!(matches!(
+///     outputs[..],
+///     [Output::Said { ticket: 4711, .. }, Output::Stored { from: None, .. }, Output::Publish { .. }]
+/// ));
+/// ```
 #[derive(Debug)]
 pub enum Output {
     /// Ask a peer.
@@ -194,6 +227,28 @@ pub enum Output {
 }
 
 /// What becomes of a frame of gossip.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+/// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+/// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+/// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+/// # let mut replica = Replica::new(room, config, now);
+/// let bob = Keypair::from_seed([2; 32]);
+/// let message = replica.room().sign(&bob, &replica.clock(now), kind::TEXT, b"hello".to_vec())?;
+/// let mut judge = |bytes: &[u8]| {
+///     let frame = Input::Frame { peer: Peer::new(b"bob"), ticket: 1, bytes: bytes.to_vec() };
+///     replica.handle(now, frame).into_iter().find_map(|output| match output {
+///         Output::Verdict { verdict, .. } => Some(verdict),
+///         _ => None,
+///     })
+/// };
+/// assert_eq!(judge(message.bytes()), Some(Verdict::Accept));
+/// assert_eq!(judge(message.bytes()), Some(Verdict::Ignore), "nothing new");
+/// assert_eq!(judge(b"hello"), Some(Verdict::Reject));
+/// # Ok::<(), distchat_crdt::DecodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It held something new: pass it on.

@@ -26,6 +26,25 @@ use crate::{
 pub(super) const MAX_UNCOMMITTED: usize = 8 * 1024 * 1024;
 
 /// What a replica needs to know from the start.
+///
+/// ```
+/// use distchat_crdt::{Key, Keypair, Room, RoomId, Signer, Timestamp, Zip215, clock::Now};
+/// use distchat_crdt::sync::{Peer, Replica, ReplicaConfig};
+/// use std::sync::Arc;
+///
+/// let ana = Keypair::from_seed([1; 32]);
+/// let room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+/// // Said before the room's task was started anew: receipts for it still count.
+/// let said = Key::last_of(Timestamp(5));
+/// let config = ReplicaConfig {
+///     me: Peer::new(b"ana"),
+///     handle: 1,
+///     signer: Arc::new(ana),
+///     seed: [3; 32],
+///     said: vec![said],
+/// };
+/// assert!(Replica::new(room, config, Now::default()).is_said(said));
+/// ```
 pub struct ReplicaConfig {
     /// This node's transport identity.
     pub me: Peer,
@@ -43,6 +62,28 @@ pub struct ReplicaConfig {
 ///
 /// Memory: besides the room itself, a bounded amount for each peer, and at most 8 MiB of messages on their way to the
 /// store, beyond which it stops asking for more.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+/// # let now = Now::default();
+/// # let [mut ana, mut bob] = [1, 2].map(|n| {
+/// #     let (keys, verifier) = (Keypair::from_seed([n; 32]), Arc::new(Zip215::new([9; 32])));
+/// #     let room = Room::new(RoomId([7; 32]), keys.author(), verifier);
+/// #     let signer = Arc::new(keys);
+/// #     Replica::new(room, ReplicaConfig { me: Peer::new(&[n]), handle: 1, signer, seed: [n; 32], said: Vec::new() }, now)
+/// # });
+/// for output in ana.handle(now, Input::Say { ticket: 1, said: vec![(kind::TEXT, b"hello".to_vec())] }) {
+///     let Output::Commit { number, .. } = output else { continue };
+///     // It is on ana's disk: now it is spread, and bob's node gets it.
+///     for output in ana.handle(now, Input::Committed { through: number }) {
+///         let Output::Publish { frame } = output else { continue };
+///         bob.handle(now, Input::Frame { peer: Peer::new(&[1]), ticket: 1, bytes: frame });
+///     }
+/// }
+/// assert_eq!(bob.room().index().len(), 1);
+/// assert_eq!(bob.room().fingerprint(), ana.room().fingerprint());
+/// ```
 pub struct Replica {
     pub(super) room: Room,
     pub(super) me: Peer,
@@ -89,6 +130,18 @@ pub(super) enum Origin {
 
 impl Replica {
     /// A replica of a room, with no peers yet.
+    ///
+    /// ```
+    /// use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now};
+    /// use distchat_crdt::sync::{Peer, Replica, ReplicaConfig, SyncState};
+    /// use std::sync::Arc;
+    ///
+    /// let (ana, me) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"));
+    /// let room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// let config = ReplicaConfig { me, handle: 1, signer: Arc::new(ana), seed: [3; 32], said: Vec::new() };
+    /// let replica = Replica::new(room, config, Now::default());
+    /// assert_eq!(replica.sync_state(), SyncState::Alone);
+    /// ```
     pub fn new(room: Room, config: ReplicaConfig, now: Now) -> Self {
         let mut rng = StdRng::from_seed(config.seed);
         Self {
@@ -115,6 +168,21 @@ impl Replica {
     }
 
     /// Takes what happened, and says what is to be done, in that order.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+    /// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+    /// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+    /// # let mut replica = Replica::new(room, config, now);
+    /// let frame = Input::Frame { peer: Peer::new(b"bob"), ticket: 1, bytes: b"no message".to_vec() };
+    /// let outputs = replica.handle(now, frame);
+    /// assert!(matches!(
+    ///     outputs[..],
+    ///     [Output::Verdict { ticket: 1, verdict: Verdict::Reject }, Output::Offence { .. }]
+    /// ));
+    /// ```
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Output> {
         self.now = now;
         match input {
@@ -133,32 +201,126 @@ impl Replica {
         std::mem::take(&mut self.out)
     }
 
-    /// When to call [`Replica::handle`] with [`Input::Tick`] at the latest, on the clock of [`Now::mono`].
+    /// When to call [`Replica::handle`] with [`Input::Tick`] at the latest, on the clock of [`Now::mono`]. `None` if nothing
+    /// is due before something else happens. It may change with every call of [`Replica::handle`].
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+    /// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+    /// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+    /// # let mut replica = Replica::new(room, config, now);
+    /// # use distchat_crdt::{Key, Timestamp};
+    /// # let (bob, id) = (Keypair::from_seed([2; 32]), RoomId([7; 32]));
+    /// # let (peer, me) = (Peer::new(b"bob"), Peer::new(b"ana"));
+    /// # let (proof, signature) = (proof(&id, &peer, &me), sign_peer(&bob, &peer));
+    /// # let enter = Request::Enter(Enter { topic: id.topic(), handle: 2, proof, author: bob.author(), signature });
+    /// # replica.handle(now, Input::Asked { peer, ticket: 1, request: enter });
+    /// // A driver sleeps until then, unless something happens before.
+    /// let deadline = replica.next_deadline();
+    /// assert!(deadline.is_some_and(|at| at > now.mono));
+    /// let later = Now { mono: deadline.unwrap_or_default(), ..now };
+    /// replica.handle(later, Input::Tick);
+    /// assert_ne!(replica.next_deadline(), deadline, "what was due is done");
+    /// ```
     pub fn next_deadline(&self) -> Option<Duration> {
         self.deadline()
     }
 
     /// The set.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+    /// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+    /// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+    /// # let mut replica = Replica::new(room, config, now);
+    /// replica.handle(now, Input::Say { ticket: 1, said: vec![(kind::TEXT, b"hello".to_vec())] });
+    /// assert_eq!(replica.room().index().len(), 1);
+    /// ```
     pub fn room(&self) -> &Room {
         &self.room
     }
 
     /// What time it is, by all that is known.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+    /// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+    /// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+    /// # let mut replica = Replica::new(room, config, now);
+    /// let now = Now { wall_ms: 1_790_000_000_000, ..now };
+    /// assert_eq!(replica.clock(now).stamp_ms, now.wall_ms, "alone the own clock is the time");
+    /// ```
     pub fn clock(&self, now: Now) -> Clock {
         self.clocks.read(now)
     }
 
     /// The peers that are in the room, and their authors.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+    /// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+    /// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+    /// # let mut replica = Replica::new(room, config, now);
+    /// # use distchat_crdt::{Key, Timestamp};
+    /// # let (bob, id) = (Keypair::from_seed([2; 32]), RoomId([7; 32]));
+    /// # let (peer, me) = (Peer::new(b"bob"), Peer::new(b"ana"));
+    /// # let (proof, signature) = (proof(&id, &peer, &me), sign_peer(&bob, &peer));
+    /// # let enter = Request::Enter(Enter { topic: id.topic(), handle: 2, proof, author: bob.author(), signature });
+    /// # replica.handle(now, Input::Asked { peer, ticket: 1, request: enter });
+    /// // Bob's node has shown that it knows the room.
+    /// assert!(replica.peers().eq([(&Peer::new(b"bob"), bob.author())]));
+    /// replica.handle(now, Input::PeerDown(Peer::new(b"bob")));
+    /// assert_eq!(replica.peers().count(), 0);
+    /// ```
     pub fn peers(&self) -> impl Iterator<Item = (&Peer, AuthorId)> + '_ {
         self.peers.iter().filter_map(|(peer, state)| Some((peer, state.entered.as_ref()?.author)))
     }
 
     /// How far a peer's clock is ahead of the own, in milliseconds.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+    /// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+    /// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+    /// # let mut replica = Replica::new(room, config, now);
+    /// # use distchat_crdt::{Key, Timestamp};
+    /// # let (bob, id) = (Keypair::from_seed([2; 32]), RoomId([7; 32]));
+    /// # let (peer, me) = (Peer::new(b"bob"), Peer::new(b"ana"));
+    /// # let (proof, signature) = (proof(&id, &peer, &me), sign_peer(&bob, &peer));
+    /// # let enter = Request::Enter(Enter { topic: id.topic(), handle: 2, proof, author: bob.author(), signature });
+    /// # replica.handle(now, Input::Asked { peer, ticket: 1, request: enter });
+    /// let room = RoomHello { handle: 1, upper: Timestamp::MAX, count: 0, root: replica.room().fingerprint() };
+    /// let hello = Request::Hello(Hello { clock: now.wall_ms + 1500, rooms: List::cut(vec![room]) });
+    /// replica.handle(now, Input::Asked { peer: Peer::new(b"bob"), ticket: 2, request: hello });
+    /// assert_eq!(replica.clock_offset_ms(now, &Peer::new(b"bob")), Some(1500));
+    /// ```
     pub fn clock_offset_ms(&self, now: Now, peer: &Peer) -> Option<i64> {
         self.clocks.offset_ms(now, peer)
     }
 
     /// Whether some peer has answered that it has every message on disk that was said here since the start.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+    /// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+    /// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+    /// # let mut replica = Replica::new(room, config, now);
+    /// assert!(replica.delivered(), "nothing was said");
+    /// replica.handle(now, Input::Say { ticket: 1, said: vec![(kind::TEXT, b"hello".to_vec())] });
+    /// assert!(!replica.delivered(), "nobody else has it yet");
+    /// ```
     pub fn delivered(&self) -> bool {
         self.receipts.delivered()
     }
@@ -166,11 +328,41 @@ impl Replica {
     /// Whose nodes have answered that they have a message on disk, the own author's at another place among them; `None` if
     /// it is not here. Of what was not said here since the start only those who were asked since somebody wanted to know:
     /// see [`Input::WatchReceipts`].
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+    /// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+    /// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+    /// # let mut replica = Replica::new(room, config, now);
+    /// replica.handle(now, Input::Say { ticket: 1, said: vec![(kind::TEXT, b"hello".to_vec())] });
+    /// let key = replica.room().index().select(0).ok_or("nothing was said")?;
+    /// assert_eq!(replica.holders(key).map(|holders| holders.count()), Some(0), "nobody else has it yet");
+    /// assert!(replica.holders(key.next()).is_none(), "there is no such message");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn holders(&self, key: Key) -> Option<impl Iterator<Item = AuthorId> + '_> {
         self.room.index().contains(&key).then(|| self.receipts.holders(key))
     }
 
     /// Whether it was said here since the start, and receipts are kept for it: see [`super::MAX_RECEIPTS`].
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+    /// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+    /// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+    /// # let mut replica = Replica::new(room, config, now);
+    /// # let bob = Keypair::from_seed([2; 32]);
+    /// let bobs = replica.room().sign(&bob, &replica.clock(now), kind::TEXT, b"hello".to_vec())?;
+    /// replica.handle(now, Input::Frame { peer: Peer::new(b"bob"), ticket: 1, bytes: bobs.bytes().to_vec() });
+    /// replica.handle(now, Input::Say { ticket: 1, said: vec![(kind::TEXT, b"hello bob".to_vec())] });
+    /// let key = replica.room().index().select(1).ok_or("nothing was said")?;
+    /// assert!(replica.is_said(key) && !replica.is_said(bobs.key()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_said(&self, key: Key) -> bool {
         self.receipts.is_said(key)
     }

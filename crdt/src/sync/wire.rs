@@ -60,6 +60,16 @@ macro_rules! frames {
 }
 
 /// What is asked of a peer.
+///
+/// ```
+/// use distchat_crdt::{Key, sync::{Have, List, Request}};
+///
+/// let request = Request::Have(Have { handle: 7, keys: List::cut(vec![Key::MIN]) });
+/// let mut frame = Vec::new();
+/// ciborium::into_writer(&request, &mut frame)?;
+/// assert_eq!(ciborium::from_reader::<Request, _>(&frame[..])?, request);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Request {
@@ -78,6 +88,17 @@ pub enum Request {
 }
 
 /// What a peer answers.
+///
+/// ```
+/// use ciborium::Value;
+/// use distchat_crdt::sync::Response;
+///
+/// // A map of one entry from the variant's name to its content.
+/// let shape = Value::serialized(&Response::Offered(3))?;
+/// assert_eq!(shape, Value::Map(vec![(Value::from("offered"), Value::from(3))]));
+/// assert_eq!(shape.deserialized::<Response>()?, Response::Offered(3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Response {
@@ -98,6 +119,15 @@ pub enum Response {
 }
 
 /// Why a request is not answered.
+///
+/// ```
+/// use ciborium::Value;
+/// use distchat_crdt::sync::Refusal;
+///
+/// assert_eq!(Value::serialized(&Refusal::Busy)?, Value::from("busy"));
+/// assert!(Value::from("never").deserialized::<Refusal>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Refusal {
@@ -113,6 +143,23 @@ pub enum Refusal {
 
 frames! {
     /// A proof that the asker knows the room and owns an author key. The answer proves the same in return.
+    ///
+    /// ```
+    /// use distchat_crdt::{Keypair, RoomId, Signer, Zip215, sync::{Enter, Peer, proof, sign_peer, verify_peer}};
+    ///
+    /// let (room, ana, bob) = (RoomId([7; 32]), Peer::new(b"ana"), Peer::new(b"bob"));
+    /// let keys = Keypair::from_seed([1; 32]);
+    /// let enter = Enter {
+    ///     topic: room.topic(),
+    ///     handle: 1,
+    ///     proof: proof(&room, &ana, &bob),
+    ///     author: keys.author(),
+    ///     signature: sign_peer(&keys, &ana),
+    /// };
+    /// // What bob's node makes of it:
+    /// assert_eq!(enter.proof, proof(&room, &ana, &bob));
+    /// assert!(verify_peer(&Zip215::new([9; 32]), &enter.author, &ana, &enter.signature));
+    /// ```
     Enter {
         /// Which room.
         topic: Topic,
@@ -126,6 +173,23 @@ frames! {
         signature: Signature,
     }
     /// The answer to an [`Enter`].
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+    /// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+    /// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+    /// # let mut replica = Replica::new(room, config, now);
+    /// # let (bob, id) = (Keypair::from_seed([2; 32]), RoomId([7; 32]));
+    /// # let (peer, me) = (Peer::new(b"bob"), Peer::new(b"ana"));
+    /// # let (shown, signature) = (proof(&id, &peer, &me), sign_peer(&bob, &peer));
+    /// # let enter = Enter { topic: id.topic(), handle: 2, proof: shown, author: bob.author(), signature };
+    /// let outputs = replica.handle(now, Input::Asked { peer: peer.clone(), ticket: 1, request: Request::Enter(enter) });
+    /// let Some(Output::Answer { response: Response::Entered(entered), .. }) = outputs.first() else { unreachable!() };
+    /// assert_eq!(entered.author, replica.room().own_author());
+    /// assert_eq!(entered.proof, proof(&id, &me, &peer), "in the other direction");
+    /// ```
     Entered {
         /// What the answerer calls the room.
         handle: u32,
@@ -137,6 +201,20 @@ frames! {
         signature: Signature,
     }
     /// A state of several rooms in brief.
+    ///
+    /// ```
+    /// use distchat_crdt::{Timestamp, index::Index, sync::{Hello, List, MAX_HELLO_ROOMS, RoomHello}};
+    ///
+    /// let empty: Index = Index::default();
+    /// let room = RoomHello { handle: 7, upper: Timestamp::MAX, count: 0, root: empty.root() };
+    /// let rooms = vec![room; MAX_HELLO_ROOMS + 1];
+    /// let mut frame = Vec::new();
+    /// ciborium::into_writer(&(1_790_000_000_000_u64, &rooms), &mut frame)?;
+    /// assert!(ciborium::from_reader::<Hello, _>(&frame[..]).is_err(), "these are too many");
+    /// let hello = Hello { clock: 1_790_000_000_000, rooms: List::cut(rooms) };
+    /// assert_eq!(hello.rooms.len(), MAX_HELLO_ROOMS);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     Hello {
         /// The asker's raw clock, in milliseconds since 1970.
         clock: u64,
@@ -144,6 +222,19 @@ frames! {
         rooms: List<RoomHello, MAX_HELLO_ROOMS>,
     }
     /// The state of one room at or below a time.
+    ///
+    /// ```
+    /// use ciborium::Value;
+    /// use distchat_crdt::{Key, MessageId, Timestamp, index::Index, sync::RoomHello};
+    ///
+    /// let index: Index = (1..=5).map(|time| Key { time: Timestamp(time), id: MessageId([0; 32]) }).collect();
+    /// let upper = Timestamp(3);
+    /// let (count, root) = index.root_to(&Key::last_of(upper));
+    /// let hello = RoomHello { handle: 7, upper, count, root };
+    /// let root = Value::Bytes(root.0.to_vec());
+    /// assert_eq!(Value::serialized(&hello)?, Value::Array(vec![7.into(), 3.into(), 3.into(), root]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     RoomHello {
         /// Which room.
         handle: u32,
@@ -155,6 +246,22 @@ frames! {
         root: Fingerprint,
     }
     /// The answer to a [`Hello`].
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+    /// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+    /// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+    /// # let mut replica = Replica::new(room, config, now);
+    /// # use distchat_crdt::Timestamp;
+    /// let room = RoomHello { handle: 1, upper: Timestamp::MAX, count: 0, root: replica.room().fingerprint() };
+    /// let hello = Hello { clock: 1_790_000_000_000, rooms: List::cut(vec![room]) };
+    /// let request = Request::Hello(hello);
+    /// let outputs = replica.handle(now, Input::Asked { peer: Peer::new(b"stranger"), ticket: 1, request });
+    /// let [Output::Answer { response: Response::Hello(greeting), .. }] = &outputs[..] else { unreachable!() };
+    /// assert_eq!(greeting.rooms[..], [RoomGreeting::Refused(Refusal::Unknown)], "whoever has not entered is told nothing");
+    /// ```
     Greeting {
         /// The answerer's raw clock, in milliseconds since 1970.
         clock: u64,
@@ -162,6 +269,16 @@ frames! {
         rooms: List<RoomGreeting, MAX_HELLO_ROOMS>,
     }
     /// How another state differs.
+    ///
+    /// ```
+    /// use ciborium::Value;
+    /// use distchat_crdt::{Fingerprint, sync::Difference};
+    ///
+    /// let difference = Difference { count: 5, root: Fingerprint([7; 32]), later: 0, tail: None };
+    /// let fields = [5.into(), Value::Bytes(vec![7; 32]), 0.into(), Value::Null];
+    /// assert_eq!(Value::serialized(&difference)?, Value::Array(fields.to_vec()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     Difference {
         /// How many messages the answerer holds up to the upper end.
         count: u64,
@@ -173,6 +290,22 @@ frames! {
         tail: Option<Tail>,
     }
     /// The newest part of a range.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// use distchat_crdt::{Message, sync::{Blob, List, Tail}};
+    ///
+    /// let (commit, said) = room.say(&ana, &clock, vec![(kind::TEXT, b"one".to_vec()), (kind::TEXT, b"two".to_vec())]);
+    /// said?;
+    /// let run = commit.messages.iter().flat_map(|message| message.bytes()).copied().collect();
+    /// let tail = Tail { messages: Blob::cut(run), cuts: List::default() };
+    /// assert_eq!(Message::decode_all(&tail.messages)?, commit.messages);
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     Tail {
         /// Messages in ascending order, one behind the other.
         messages: Blob<MAX_PAGE>,
@@ -180,6 +313,20 @@ frames! {
         cuts: List<Key, MAX_CUTS>,
     }
     /// A question where two sets differ.
+    ///
+    /// ```
+    /// use distchat_crdt::{Timestamp, index::Prefix, sync::{Blob, Branch, List, Nodes, Region, Request, SHORT_LEN}};
+    ///
+    /// // What stands at the root here: children for the digits 0 and 2.
+    /// let branch = Branch { prefix: Prefix::EMPTY, children: 0b101, hashes: Blob::cut(vec![7; 2 * SHORT_LEN]) };
+    /// let items = List::cut(vec![Region { region: Prefix::EMPTY, branch }]);
+    /// let request = Request::Nodes(Nodes { handle: 1, upper: Timestamp::MAX, nonce: 4711, items });
+    /// let mut frame = Vec::new();
+    /// ciborium::into_writer(&request, &mut frame)?;
+    /// assert!(frame.len() < 60);
+    /// assert_eq!(ciborium::from_reader::<Request, _>(&frame[..])?, request);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     Nodes {
         /// Which room.
         handle: u32,
@@ -191,6 +338,21 @@ frames! {
         items: List<Region, MAX_NODE_ITEMS>,
     }
     /// A region where the asker has an inner node.
+    ///
+    /// ```
+    /// use distchat_crdt::{Key, Timestamp, index::{Index, Part, Prefix}, sync::{Blob, Branch, Region}};
+    /// # use distchat_crdt::MessageId;
+    ///
+    /// let index: Index = (0..64).map(|time| Key { time: Timestamp(time), id: MessageId([0; 32]) }).collect();
+    /// let part = index.part(&Prefix::EMPTY, &Key::last_of(Timestamp::MAX));
+    /// let Part::Inner { prefix, children } = part else { unreachable!() };
+    /// let digits = children.iter().fold(0, |bits, (digit, _)| bits | 1 << digit);
+    /// // (The short hashes are left out here.)
+    /// let branch = Branch { prefix, children: digits, hashes: Blob::default() };
+    /// let region = Region { region: Prefix::EMPTY, branch };
+    /// assert!(region.region.contains(&region.branch.prefix));
+    /// assert_eq!(region.branch.children, 0b1111);
+    /// ```
     Region {
         /// All keys with this prefix.
         region: Prefix,
@@ -198,6 +360,13 @@ frames! {
         branch: Branch,
     }
     /// An inner node on the wire.
+    ///
+    /// ```
+    /// use distchat_crdt::{index::Prefix, sync::{Blob, Branch, SHORT_LEN}};
+    ///
+    /// let branch = Branch { prefix: Prefix::EMPTY, children: 1 << 0 | 1 << 0xf, hashes: Blob::cut(vec![7; 12]) };
+    /// assert_eq!(branch.hashes.chunks_exact(SHORT_LEN).len(), 2, "one a child");
+    /// ```
     Branch {
         /// The node's prefix.
         prefix: Prefix,
@@ -207,6 +376,18 @@ frames! {
         hashes: Blob<{ 16 * SHORT_LEN }>,
     }
     /// The answer to [`Nodes`].
+    ///
+    /// ```
+    /// use distchat_crdt::{index::Prefix, sync::{Blob, List, Response, Summaries, Summary}};
+    ///
+    /// // One region was asked about, and there is nothing in it here.
+    /// let summaries = List::cut(vec![Summary::Keys(Prefix::EMPTY, Blob::default())]);
+    /// let response = Response::Nodes(Summaries { done: 1, summaries });
+    /// let mut frame = Vec::new();
+    /// ciborium::into_writer(&response, &mut frame)?;
+    /// assert_eq!(ciborium::from_reader::<Response, _>(&frame[..])?, response);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     Summaries {
         /// How many of the regions were answered, from the first.
         done: u32,
@@ -214,6 +395,27 @@ frames! {
         summaries: List<Summary, MAX_SUMMARIES>,
     }
     /// A question for messages.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+    /// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+    /// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+    /// # let mut replica = Replica::new(room, config, now);
+    /// # use distchat_crdt::{Key, Timestamp};
+    /// # let (bob, id) = (Keypair::from_seed([2; 32]), RoomId([7; 32]));
+    /// # let (peer, me) = (Peer::new(b"bob"), Peer::new(b"ana"));
+    /// # let (proof, signature) = (proof(&id, &peer, &me), sign_peer(&bob, &peer));
+    /// # let enter = Request::Enter(Enter { topic: id.topic(), handle: 2, proof, author: bob.author(), signature });
+    /// # replica.handle(now, Input::Asked { peer, ticket: 1, request: enter });
+    /// // A message that is not here is left out of the page, and the item counts as answered.
+    /// let items = List::cut(vec![Wanted::Key(Key::MIN)]);
+    /// let request = Request::Fetch(Fetch { handle: 1, upper: Timestamp::MAX, nonce: 4711, items });
+    /// let outputs = replica.handle(now, Input::Asked { peer: Peer::new(b"bob"), ticket: 2, request });
+    /// let [Output::Answer { response: Response::Page(page), .. }] = &outputs[..] else { unreachable!() };
+    /// assert_eq!((page.done, page.messages.len()), (1, 0));
+    /// ```
     Fetch {
         /// Which room.
         handle: u32,
@@ -225,6 +427,19 @@ frames! {
         items: List<Wanted, MAX_FETCH_ITEMS>,
     }
     /// A range of messages, and which of it.
+    ///
+    /// ```
+    /// use distchat_crdt::{Key, Timestamp, index::Prefix, sync::{Blob, Filter, Range, Wanted}};
+    ///
+    /// // All that lies before noon.
+    /// let noon = Key { time: Timestamp::from_millis(43_200_000), ..Key::MIN };
+    /// let all = Filter::Except(Blob::default());
+    /// let wanted = Wanted::Range(Range { region: Prefix::EMPTY, from: None, below: Some(noon), filter: all });
+    /// let mut bytes = Vec::new();
+    /// ciborium::into_writer(&wanted, &mut bytes)?;
+    /// assert_eq!(ciborium::from_reader::<Wanted, _>(&bytes[..])?, wanted);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     Range {
         /// All keys with this prefix,
         region: Prefix,
@@ -236,6 +451,23 @@ frames! {
         filter: Filter,
     }
     /// The answer to a [`Fetch`].
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// use distchat_crdt::{Message, sync::{Blob, List, Page}};
+    ///
+    /// let message = room.sign(&ana, &clock, kind::TEXT, b"hello".to_vec())?;
+    /// let messages = Blob::cut(message.bytes().to_vec());
+    /// // More than fits was wanted: the rest of the first item lies below the last message of this page.
+    /// let page = Page { done: 0, messages, cuts: List::cut(vec![message.key()]), lacks: Blob::default() };
+    /// let received = Message::decode_all(&page.messages)?;
+    /// assert!(received.iter().all(|message| message.key() >= page.cuts[0]));
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     Page {
         /// How many items were answered in full, from the first. The next one may be answered in part.
         done: u32,
@@ -249,6 +481,28 @@ frames! {
         lacks: Blob<{ MAX_FRAME / 64 }>,
     }
     /// Messages that the other lacks.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+    /// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+    /// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+    /// # let mut replica = Replica::new(room, config, now);
+    /// # use distchat_crdt::{Key, Timestamp};
+    /// # let (bob, id) = (Keypair::from_seed([2; 32]), RoomId([7; 32]));
+    /// # let (peer, me) = (Peer::new(b"bob"), Peer::new(b"ana"));
+    /// # let (proof, signature) = (proof(&id, &peer, &me), sign_peer(&bob, &peer));
+    /// # let enter = Request::Enter(Enter { topic: id.topic(), handle: 2, proof, author: bob.author(), signature });
+    /// # replica.handle(now, Input::Asked { peer, ticket: 1, request: enter });
+    /// let hello = replica.room().sign(&bob, &replica.clock(now), kind::TEXT, b"hello".to_vec())?;
+    /// let offer = Request::Offer(Offer { handle: 1, messages: Blob::cut(hello.bytes().to_vec()) });
+    /// let outputs = replica.handle(now, Input::Asked { peer: Peer::new(b"bob"), ticket: 2, request: offer });
+    /// let Some(Output::Commit { number, .. }) = outputs.last() else { unreachable!() };
+    /// let outputs = replica.handle(now, Input::Committed { through: *number });
+    /// assert!(matches!(outputs[0], Output::Answer { ticket: 2, response: Response::Offered(1) }));
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     Offer {
         /// Which room.
         handle: u32,
@@ -256,6 +510,19 @@ frames! {
         messages: Blob<MAX_PAGE>,
     }
     /// A question for receipts.
+    ///
+    /// ```
+    /// use distchat_crdt::{Key, sync::{Have, List, MAX_HAVE_KEYS}};
+    ///
+    /// let mut frame = Vec::new();
+    /// ciborium::into_writer(&Have { handle: 7, keys: List::cut(vec![Key::MIN; MAX_HAVE_KEYS]) }, &mut frame)?;
+    /// assert!(ciborium::from_reader::<Have, _>(&frame[..]).is_ok());
+    ///
+    /// let mut frame = Vec::new();
+    /// ciborium::into_writer(&(7, vec![Key::MIN; MAX_HAVE_KEYS + 1]), &mut frame)?;
+    /// assert!(ciborium::from_reader::<Have, _>(&frame[..]).is_err(), "one too many");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     Have {
         /// Which room.
         handle: u32,
@@ -265,6 +532,26 @@ frames! {
 }
 
 /// The answer for one room of a hello.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+/// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+/// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+/// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+/// # let mut replica = Replica::new(room, config, now);
+/// # use distchat_crdt::{Key, Timestamp};
+/// # let (bob, id) = (Keypair::from_seed([2; 32]), RoomId([7; 32]));
+/// # let (peer, me) = (Peer::new(b"bob"), Peer::new(b"ana"));
+/// # let (proof, signature) = (proof(&id, &peer, &me), sign_peer(&bob, &peer));
+/// # let enter = Request::Enter(Enter { topic: id.topic(), handle: 2, proof, author: bob.author(), signature });
+/// # replica.handle(now, Input::Asked { peer, ticket: 1, request: enter });
+/// let room = RoomHello { handle: 1, upper: Timestamp::MAX, count: 0, root: replica.room().fingerprint() };
+/// let request = Request::Hello(Hello { clock: 0, rooms: List::cut(vec![room]) });
+/// let outputs = replica.handle(now, Input::Asked { peer: Peer::new(b"bob"), ticket: 2, request });
+/// let Some(Output::Answer { response: Response::Hello(greeting), .. }) = outputs.first() else { unreachable!() };
+/// assert_eq!(greeting.rooms[..], [RoomGreeting::Equal(0)], "both hold nothing");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RoomGreeting {
@@ -277,6 +564,17 @@ pub enum RoomGreeting {
 }
 
 /// What the answerer has in a region.
+///
+/// ```
+/// use distchat_crdt::{index::Prefix, sync::{Blob, SHORT_LEN, Summary}};
+///
+/// let summary = Summary::Keys(Prefix::EMPTY, Blob::cut(vec![7; 3 * SHORT_LEN]));
+/// let keys = match &summary {
+///     Summary::Keys(_, shorts) => Some(shorts.len() / SHORT_LEN),
+///     Summary::Branch(..) => None,
+/// };
+/// assert_eq!(keys, Some(3));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Summary {
@@ -287,6 +585,16 @@ pub enum Summary {
 }
 
 /// Something wanted.
+///
+/// ```
+/// use ciborium::Value;
+/// use distchat_crdt::{Key, sync::Wanted};
+///
+/// let wanted = Value::serialized(&Wanted::Key(Key::MIN))?;
+/// let key = Value::Array(vec![0.into(), Value::Bytes(vec![0; 32])]);
+/// assert_eq!(wanted, Value::Map(vec![("key".into(), key)]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Wanted {
@@ -297,6 +605,18 @@ pub enum Wanted {
 }
 
 /// Which messages of a range.
+///
+/// ```
+/// use distchat_crdt::sync::{Blob, Filter, MAX_SHORTS, SHORT_LEN};
+///
+/// // Only the two whose short hashes these are.
+/// let only = Filter::Only(Blob::cut(vec![7; 2 * SHORT_LEN]));
+/// let mut bytes = Vec::new();
+/// ciborium::into_writer(&only, &mut bytes)?;
+/// assert_eq!(ciborium::from_reader::<Filter, _>(&bytes[..])?, only);
+/// assert!(Blob::<MAX_SHORTS>::new(vec![0; MAX_SHORTS + 1]).is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Filter {
@@ -307,6 +627,16 @@ pub enum Filter {
 }
 
 /// A keyed hash that proves knowledge of a room id.
+///
+/// ```
+/// use ciborium::Value;
+/// use distchat_crdt::sync::Proof;
+///
+/// assert_eq!(format!("{:?}", Proof([7; 32])), "Proof(..)", "it is no business of a log");
+/// assert_eq!(Value::serialized(&Proof([7; 32]))?, Value::Bytes(vec![7; 32]));
+/// assert!(Value::Bytes(vec![7; 31]).deserialized::<Proof>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Proof(pub [u8; 32]);
 
@@ -329,22 +659,50 @@ impl<'de> Deserialize<'de> for Proof {
 }
 
 /// A byte string of at most `MAX` bytes.
+///
+/// ```
+/// use ciborium::Value;
+/// use distchat_crdt::sync::Blob;
+///
+/// assert_eq!(Value::Bytes(b"four".to_vec()).deserialized::<Blob<4>>()?[..], *b"four");
+/// assert!(Value::Bytes(b"fives".to_vec()).deserialized::<Blob<4>>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Blob<const MAX: usize>(Vec<u8>);
 
 impl<const MAX: usize> Blob<MAX> {
     /// The bytes, if they are not too many.
+    ///
+    /// ```
+    /// use distchat_crdt::sync::Blob;
+    ///
+    /// assert_eq!(Blob::<4>::new(b"four".to_vec()).as_deref(), Some(&b"four"[..]));
+    /// assert_eq!(Blob::<4>::new(b"fives".to_vec()), None);
+    /// ```
     pub fn new(bytes: Vec<u8>) -> Option<Self> {
         (bytes.len() <= MAX).then_some(Self(bytes))
     }
 
     /// The bytes, and none of those beyond the limit.
+    ///
+    /// ```
+    /// use distchat_crdt::sync::Blob;
+    ///
+    /// assert_eq!(Blob::<4>::cut(b"fives".to_vec())[..], *b"five");
+    /// ```
     pub fn cut(mut bytes: Vec<u8>) -> Self {
         bytes.truncate(MAX);
         Self(bytes)
     }
 
     /// The bytes themselves.
+    ///
+    /// ```
+    /// use distchat_crdt::sync::Blob;
+    ///
+    /// assert_eq!(Blob::<4>::cut(b"four".to_vec()).into_inner(), b"four");
+    /// ```
     pub fn into_inner(self) -> Vec<u8> {
         self.0
     }
@@ -394,17 +752,39 @@ impl<'de, const MAX: usize> Deserialize<'de> for Blob<MAX> {
 }
 
 /// A list of at most `MAX` items.
+///
+/// ```
+/// use distchat_crdt::sync::List;
+///
+/// let mut bytes = Vec::new();
+/// ciborium::into_writer(&[1, 2, 3], &mut bytes)?;
+/// assert_eq!(ciborium::from_reader::<List<u64, 3>, _>(&bytes[..])?[..], [1, 2, 3]);
+/// assert!(ciborium::from_reader::<List<u64, 2>, _>(&bytes[..]).is_err(), "one too many");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List<T, const MAX: usize>(Vec<T>);
 
 impl<T, const MAX: usize> List<T, MAX> {
     /// The items, and none of those beyond the limit.
+    ///
+    /// ```
+    /// use distchat_crdt::sync::List;
+    ///
+    /// assert_eq!(List::<u64, 2>::cut(vec![1, 2, 3])[..], [1, 2]);
+    /// ```
     pub fn cut(mut items: Vec<T>) -> Self {
         items.truncate(MAX);
         Self(items)
     }
 
     /// The items themselves.
+    ///
+    /// ```
+    /// use distchat_crdt::sync::List;
+    ///
+    /// assert_eq!(List::<u64, 2>::cut(vec![1, 2]).into_inner(), [1, 2]);
+    /// ```
     pub fn into_inner(self) -> Vec<T> {
         self.0
     }
