@@ -7,6 +7,21 @@ use libp2p::Multiaddr;
 use crate::{error::StartError, profile};
 
 /// How to start a [`crate::Node`].
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, Node};
+///
+/// // For a test: nothing on disk, and nobody is looked for.
+/// let config = Config { profile: "alice".into(), memory: true, offline: true, ..Config::default() };
+/// let node = Node::start(config).await?;
+/// assert_eq!(node.profile(), "alice");
+/// assert!(node.directory().is_none() && node.listeners().is_empty());
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The profile: its own author key, history and default nick. Two processes cannot use one at once.
@@ -49,6 +64,17 @@ pub(crate) fn default_run_dir() -> PathBuf {
 
 impl Config {
     /// Where the profile is, or would be: [`crate::Node::directory`] of a node that is started with this. `None` in memory.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::Config;
+    ///
+    /// let config = Config { profile: "alice".into(), data_dir: Some("/srv/chat".into()), ..Config::default() };
+    /// assert_eq!(config.directory()?, Some("/srv/chat/alice".into()));
+    /// assert_eq!(Config { memory: true, ..config }.directory()?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If the profile's name cannot be used, or the system tells no home directory.
