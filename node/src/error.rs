@@ -166,6 +166,19 @@ pub enum RoomError {
 
 impl RoomError {
     /// A short name for programs.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// let error = room.set_nick("tab\tstop").await.unwrap_err();
+    /// assert_eq!(error.code(), "bad-nick");
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::TooLong { .. } => "too-long",
@@ -235,6 +248,19 @@ pub enum SearchError {
 
 impl SearchError {
     /// A short name for programs.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// let error = node.search("?!", 10).await.unwrap_err();
+    /// assert_eq!(error.code(), "no-words");
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::Empty => "no-words",
