@@ -24,7 +24,8 @@ use crate::{error::StartError, profile};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The profile: its own author key, history and default nick. Two processes cannot use one at once.
+    /// The profile: its own author key, history and default nick. Two nodes cannot use one at once. Its name has 1 to 64 of
+    /// the characters `A-Z a-z 0-9 . _ -` and no dot in front.
     pub profile: String,
     /// Where the profiles are; `None` for the user's data directory.
     pub data_dir: Option<PathBuf>,
@@ -37,7 +38,8 @@ pub struct Config {
     /// Only read and write what is on disk: neither listen nor dial, nor look for anybody. What is said is kept for a later
     /// run; `listen`, `connect`, `mdns` and `same_machine` are of no consequence.
     pub offline: bool,
-    /// The display name; `None` for the one used last, else the profile's name.
+    /// The display name, of 1 to 32 characters; `None` for the one used last in the room, else the profile's name, but that
+    /// who has the profile `default` goes by the first digits of the key.
     pub nick: Option<String>,
     /// Where to listen; empty for TCP and QUIC on all IPv4 interfaces, at ports that the system chooses.
     pub listen: Vec<Multiaddr>,

@@ -79,7 +79,8 @@ macro_rules! start_error_from {
 }
 start_error_from!(ProfileError, StoreError, NetError, NickError);
 
-/// Why a text is not a display name.
+/// Why a text is not a display name: without the blanks around it, it has not 1 to 32 characters, or a control character is
+/// among them.
 ///
 /// ```
 /// # #[tokio::main]

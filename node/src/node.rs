@@ -107,7 +107,12 @@ impl Node {
     /// ```
     ///
     /// # Errors
-    /// If the profile is in use, the key or the history cannot be used, or an address cannot be listened on.
+    /// If the profile is in use or its name or the nick is none, the key or the history cannot be used, or an address cannot
+    /// be listened on.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, or in one without I/O and time. The node's tasks run in that runtime, which must live as
+    /// long.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         if let Some(nick) = &config.nick {
             check_nick(nick)?;
@@ -574,7 +579,7 @@ impl Node {
         self.0.shared.network.peers().into_iter().map(peer_info).collect()
     }
 
-    /// What the network dropped, refused or found wrong since the start. None of it is lost for good: anti-entropy
+    /// What the network dropped, refused or found wrong since the start. No message is lost for good by it: anti-entropy
     /// brings what gossip could not.
     ///
     /// ```
@@ -593,7 +598,8 @@ impl Node {
         self.0.shared.network.counters()
     }
 
-    /// All events of this node and its rooms from now on.
+    /// All events of this node and its rooms from now on. Each call makes a reader of its own. What was said just before may
+    /// be among them: that something is on disk is told to whoever said it first.
     ///
     /// ```
     /// # #[tokio::main]

@@ -185,13 +185,15 @@ impl std::fmt::Display for Problem {
 ///
 /// # let directory = tempfile::tempdir()?;
 /// let config = Config { data_dir: Some(directory.path().into()), offline: true, ..Config::default() };
-/// let node = Node::start(config).await?;
+/// let node = Node::start(config.clone()).await?;
 /// node.open_room(&"general".parse()?).await?.broadcast("hello").await?;
+/// node.shutdown().await;
 ///
-/// // Somebody makes a message another one.
-/// let file = node.directory().ok_or("on disk")?.join("history.sqlite3");
+/// // Meanwhile somebody makes a message something else.
+/// let file = config.directory()?.ok_or("on disk")?.join("history.sqlite3");
 /// rusqlite::Connection::open(file)?.execute("UPDATE message SET bytes = x'00'", [])?;
 ///
+/// let node = Node::start(config).await?;
 /// let mut verification = node.verify().await?;
 /// # let mut found = false;
 /// while let Some(verified) = verification.step().await? {

@@ -110,6 +110,7 @@ impl Node {
     /// The rooms that connected peers take part in, by what they subscribe to, at most so many: first those whose name this
     /// profile knows, by name; then others, those with most peers first. That somebody subscribes proves nothing: who is in
     /// an open room has shown to know it, and is in [`Node::peers`].
+    /// No event tells of it.
     ///
     /// ```
     /// # #[tokio::main]

@@ -245,7 +245,8 @@ impl Room {
         self.call(|reply| Command::Say { kind, body: body.clone(), reply }).await
     }
 
-    /// Goes by another name in this room from here on.
+    /// Goes by another name in this room from here on: 1 to 32 characters, none of them a control character. Blanks around it
+    /// do not count.
     ///
     /// ```
     /// # #[tokio::main]
@@ -410,6 +411,7 @@ impl Room {
     /// out.set_nick("ana").await?;
     /// out.broadcast("hello").await?;
     /// room.import(out.export(None, MAX_CARRY_PAGE).await?.messages).await?;
+    /// assert_eq!(room.messages(10).await?[0].nick, "ana");
     ///
     /// let members = room.members(10).await?;
     /// assert_eq!(members.len(), 2);
@@ -427,7 +429,7 @@ impl Room {
         self.call(|reply| Command::Members { at_most, reply }).await
     }
 
-    /// What the room holds on disk, in 32 bytes.
+    /// What the room holds on disk, in 32 bytes, and how much that is.
     ///
     /// ```
     /// # #[tokio::main]
@@ -581,7 +583,8 @@ impl Room {
         }
     }
 
-    /// Makes the room's task panic, to see that nothing is lost.
+    /// Makes the room's task panic, to see that nothing is lost. Returns before it does; of several crashes that are asked
+    /// for at once some may be one. The sixth within a minute is one too many: see [`crate::restart`].
     ///
     /// ```
     /// # #[tokio::main]
@@ -642,7 +645,8 @@ impl Room {
         }
     }
 
-    /// The room in brief. While a long history is loaded it counts no messages.
+    /// The room in brief, as it was a moment ago: what a call has just done may not be in it yet. [`Room::fingerprint`] waits
+    /// for that. While a long history is loaded it counts no messages.
     ///
     /// ```
     /// # #[tokio::main]
