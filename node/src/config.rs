@@ -7,9 +7,25 @@ use libp2p::Multiaddr;
 use crate::{error::StartError, profile};
 
 /// How to start a [`crate::Node`].
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, Node};
+///
+/// // For a test: nothing on disk, and nobody is looked for.
+/// let config = Config { profile: "alice".into(), memory: true, offline: true, ..Config::default() };
+/// let node = Node::start(config).await?;
+/// assert_eq!(node.profile(), "alice");
+/// assert!(node.directory().is_none() && node.listeners().is_empty());
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The profile: its own author key, history and default nick. Two processes cannot use one at once.
+    /// The profile: its own author key, history and default nick. Two nodes cannot use one at once. Its name has 1 to 64 of
+    /// the characters `A-Z a-z 0-9 . _ -` and no dot in front.
     pub profile: String,
     /// Where the profiles are; `None` for the user's data directory.
     pub data_dir: Option<PathBuf>,
@@ -22,7 +38,8 @@ pub struct Config {
     /// Only read and write what is on disk: neither listen nor dial, nor look for anybody. What is said is kept for a later
     /// run; `listen`, `connect`, `mdns` and `same_machine` are of no consequence.
     pub offline: bool,
-    /// The display name; `None` for the one used last, else the profile's name.
+    /// The display name, of 1 to 32 characters; `None` for the one used last in the room, else the profile's name, but that
+    /// who has the profile `default` goes by the first digits of the key.
     pub nick: Option<String>,
     /// Where to listen; empty for TCP and QUIC on all IPv4 interfaces, at ports that the system chooses.
     pub listen: Vec<Multiaddr>,
@@ -49,6 +66,17 @@ pub(crate) fn default_run_dir() -> PathBuf {
 
 impl Config {
     /// Where the profile is, or would be: [`crate::Node::directory`] of a node that is started with this. `None` in memory.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::Config;
+    ///
+    /// let config = Config { profile: "alice".into(), data_dir: Some("/srv/chat".into()), ..Config::default() };
+    /// assert_eq!(config.directory()?, Some("/srv/chat/alice".into()));
+    /// assert_eq!(Config { memory: true, ..config }.directory()?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If the profile's name cannot be used, or the system tells no home directory.

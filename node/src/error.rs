@@ -6,6 +6,18 @@ use thiserror::Error;
 use crate::{net::NetError, profile::ProfileError, store::StoreError};
 
 /// Why a node does not start. Nothing was changed, but for directories and a key that may have been made.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, Node};
+///
+/// let config = Config { profile: "../alice".into(), memory: true, offline: true, ..Config::default() };
+/// let error = Node::start(config).await.unwrap_err();
+/// assert!(error.to_string().starts_with("a profile name has 1 to 64 of the characters"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Error)]
 #[error(transparent)]
 pub struct StartError(#[from] StartErrorKind);
@@ -29,6 +41,21 @@ impl StartError {
     ///
     /// 1 anything unexpected, 2 a name that cannot be used, 3 the profile is in use, 4 its key cannot be used, 5 its
     /// history cannot be used, 6 an address cannot be used.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Node};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// let config = Config { data_dir: Some(directory.path().into()), offline: true, ..Config::default() };
+    /// let node = Node::start(config.clone()).await?;
+    /// let error = Node::start(config).await.unwrap_err();
+    /// assert_eq!(error.exit_code(), 3, "{error}"); // the profile is in use
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn exit_code(&self) -> u8 {
         match &self.0 {
             StartErrorKind::Profile(ProfileError::BadName(_)) | StartErrorKind::Nick(_) => 2,
@@ -52,12 +79,45 @@ macro_rules! start_error_from {
 }
 start_error_from!(ProfileError, StoreError, NetError, NickError);
 
-/// Why a text is not a display name.
+/// Why a text is not a display name: without the blanks around it, it has not 1 to 32 characters, or a control character is
+/// among them.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// use distchat_node::{NickError, RoomError};
+///
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// assert_eq!(room.set_nick("  ").await, Err(RoomError::Nick(NickError)));
+/// assert_eq!(room.set_nick("ana").await, Ok(()));
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("a nick has 1 to {max} characters, none of them a control character: choose another", max = crate::room::MAX_NICK)]
 pub struct NickError;
 
 /// Why a room does not do what it was asked. Nothing was changed.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// use distchat_node::{MAX_BODY, RoomError};
+///
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// let novel = "x".repeat(MAX_BODY + 1);
+/// assert_eq!(room.broadcast(&novel).await, Err(RoomError::TooLong { len: MAX_BODY + 1, max: MAX_BODY }));
+/// node.leave_room(room.name()).await?;
+/// assert_eq!(room.broadcast("hello").await, Err(RoomError::Left(room.name().clone())));
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RoomError {
     /// A text longer than a message's body can be.
@@ -107,6 +167,19 @@ pub enum RoomError {
 
 impl RoomError {
     /// A short name for programs.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// let error = room.set_nick("tab\tstop").await.unwrap_err();
+    /// assert_eq!(error.code(), "bad-nick");
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::TooLong { .. } => "too-long",
@@ -134,6 +207,21 @@ impl From<StoreError> for RoomError {
 }
 
 /// Why nothing could be looked for. Nothing was changed.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// use distchat_node::SearchError;
+///
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// assert_eq!(node.search("?!", 10).await, Err(SearchError::Empty));
+/// assert_eq!(node.search(&"many ".repeat(33), 10).await, Err(SearchError::TooMany { max: 32 }));
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SearchError {
     /// Nothing to look for.
@@ -161,6 +249,19 @@ pub enum SearchError {
 
 impl SearchError {
     /// A short name for programs.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// let error = node.search("?!", 10).await.unwrap_err();
+    /// assert_eq!(error.code(), "no-words");
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::Empty => "no-words",

@@ -15,6 +15,24 @@ use crate::serial::{as_text, shared};
 const EVENT_BUFFER: usize = 32 * 1024;
 
 /// How a message is meant.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// use distchat_node::Form;
+///
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// room.act("waves").await?;
+/// let question = room.broadcast("who is here?").await?;
+/// room.reply(question.key, "I am").await?;
+/// let forms: Vec<Form> = room.messages(10).await?.into_iter().map(|message| message.form).collect();
+/// assert_eq!(forms, [Form::Action, Form::Text, Form::Reply(question.key)]);
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
@@ -27,6 +45,23 @@ pub enum Form {
 }
 
 /// What somebody thinks of a message.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// let message = room.broadcast("lunch?").await?;
+/// room.react(message.key, "🍕").await?;
+/// room.react(message.key, "🍜").await?; // on second thoughts
+/// let reactions = room.reactions(&[message.key]).await?;
+/// assert_eq!(reactions.len(), 1);
+/// assert_eq!((reactions[0].author, &*reactions[0].emoji), (node.author(), "🍜"));
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reaction {
     /// Its place in the transcript. Of an author's reactions to a message the last one holds.
@@ -40,6 +75,20 @@ pub struct Reaction {
 }
 
 /// What a room is about.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// room.set_topic("whales").await?;
+/// let topic = room.topic().await?.ok_or("nobody has said so")?;
+/// assert_eq!((topic.author, &*topic.text), (node.author(), "whales"));
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomTopic {
     /// Its place in the transcript. The last one holds.
@@ -51,6 +100,22 @@ pub struct RoomTopic {
 }
 
 /// A text message, an action or a reply, as people are shown it. Texts and nicks are raw: whoever shows them escapes them.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// room.set_nick("ana").await?;
+/// let said = room.broadcast("hello").await?;
+/// let read = room.messages(1).await?.remove(0);
+/// assert_eq!((read.id, read.key), (said.id, said.key));
+/// assert_eq!(format!("<{}> {}", read.nick, read.text.escape_debug()), "<ana> hello");
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// The hash of all its bytes.
@@ -83,6 +148,25 @@ pub struct Message {
 }
 
 /// What state a room's task is in.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// use distchat_node::RoomState;
+///
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// assert_eq!(room.info().state, RoomState::Open);
+/// room.crash().await?;
+/// room.broadcast("still here").await?;
+/// assert_eq!(room.info().state, RoomState::Restarted);
+/// node.leave_room(room.name()).await?;
+/// assert_eq!(room.info().state, RoomState::Left);
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RoomState {
@@ -97,6 +181,22 @@ pub enum RoomState {
 }
 
 /// A room in brief.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// use distchat_node::{RoomState, SyncState};
+///
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// let info = room.info();
+/// println!("{}: {} messages, {} peers, {}", info.name, info.messages, info.peers, info.fingerprint.short());
+/// assert_eq!((info.name.as_str(), info.state, info.sync), ("general", RoomState::Open, SyncState::Alone));
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomInfo {
     /// Its name.
@@ -121,6 +221,24 @@ pub struct RoomInfo {
 }
 
 /// Somebody who wrote in a room, or is there.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// room.set_nick("ana").await?;
+/// room.broadcast("hello").await?;
+/// assert_eq!(room.messages(1).await?[0].nick, "ana");
+/// let members = room.members(10).await?;
+/// assert_eq!(members.len(), 1);
+/// assert_eq!((&*members[0].nick, members[0].messages), ("ana", 2)); // the name is one, too
+/// assert!(members[0].own && members[0].online);
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Who.
@@ -143,6 +261,33 @@ pub struct Member {
 
 /// On whose disks a message is, besides the own: by what their nodes have answered, each bound to its author's key, and never
 /// by what was sent to them.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, Node, Receipt};
+///
+/// # let config = |profile: &str| Config {
+/// #     profile: profile.into(),
+/// #     memory: true,
+/// #     mdns: false,
+/// #     same_machine: false,
+/// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+/// #     ..Config::default()
+/// # };
+/// let [alice, bob] = [Node::start(config("alice")).await?, Node::start(config("bob")).await?];
+/// let room = alice.open_room(&"general".parse()?).await?;
+/// let message = room.broadcast("keep this").await?;
+/// assert_eq!(room.receipt(message.key).await?, Receipt { on: vec![], of: 0, said_before: false });
+///
+/// bob.open_room(room.name()).await?;
+/// alice.connect(bob.listeners().remove(0)).await?;
+/// assert_eq!(room.on_disks(message.key, 1).await?.on, [bob.author()]);
+/// # alice.shutdown().await;
+/// # bob.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// Those who have it.
@@ -155,6 +300,24 @@ pub struct Receipt {
 }
 
 /// What a room holds.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, MAX_CARRY_PAGE, Node};
+///
+/// # let config = Config { memory: true, offline: true, ..Config::default() };
+/// let [here, there] = [Node::start(config.clone()).await?, Node::start(config).await?];
+/// let [out, back] = [here.open_room(&"general".parse()?).await?, there.open_room(&"general".parse()?).await?];
+/// out.broadcast("carry me").await?;
+/// assert_ne!(out.fingerprint().await?, back.fingerprint().await?);
+/// back.import(out.export(None, MAX_CARRY_PAGE).await?.messages).await?;
+/// assert_eq!(out.fingerprint().await?, back.fingerprint().await?);
+/// # here.shutdown().await;
+/// # there.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FingerprintInfo {
     /// How many messages of all kinds.
@@ -166,6 +329,35 @@ pub struct FingerprintInfo {
 }
 
 /// A connected peer.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, Event, Node};
+///
+/// # let config = |profile: &str| Config {
+/// #     profile: profile.into(),
+/// #     memory: true,
+/// #     mdns: false,
+/// #     same_machine: false,
+/// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+/// #     ..Config::default()
+/// # };
+/// let [alice, bob] = [Node::start(config("alice")).await?, Node::start(config("bob")).await?];
+/// let mut events = alice.events();
+/// let room = alice.open_room(&"general".parse()?).await?;
+/// bob.open_room(room.name()).await?;
+/// alice.connect(bob.listeners().remove(0)).await?;
+/// while !matches!(events.next().await, Some(Event::Synced { .. })) {}
+///
+/// let peers = alice.peers();
+/// assert_eq!((peers[0].peer_id, peers[0].author), (bob.peer_id(), Some(bob.author())));
+/// assert_eq!(peers[0].rooms, [room.name().clone()]);
+/// # alice.shutdown().await;
+/// # bob.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerInfo {
     /// Its transport identity, fresh for every process.
@@ -182,6 +374,36 @@ pub struct PeerInfo {
 }
 
 /// Something that happened.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// use distchat_node::Event;
+///
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// let mut events = node.events();
+/// let room = node.open_room(&"general".parse()?).await?;
+/// room.set_nick("ana").await?;
+/// room.broadcast("hello").await?;
+/// # let mut seen = Vec::new();
+/// while let Some(event) = events.next().await {
+///     let line = match event {
+///         Event::Room { room, state, .. } => format!("{room} is {state:?}"),
+///         Event::Named { author, nick, .. } => format!("{} goes by {nick}", author.short()),
+///         Event::Message { message, .. } => format!("<{}> {}", message.nick, message.text),
+///         other => format!("{other:?}"),
+///     };
+///     println!("{line}");
+///     # seen.push(line);
+///     # if seen.len() == 3 { break }
+/// }
+/// # assert_eq!((&*seen[0], &*seen[2]), ("general is Open", "<ana> hello"));
+/// # assert_eq!(seen[1], format!("{} goes by ana", node.author().short()));
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
@@ -293,11 +515,55 @@ pub enum Event {
 }
 
 /// A node's events from the moment [`crate::Node::events`] was called.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// use distchat_node::Event;
+///
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// let mut readers = [node.events(), node.events()];
+/// room.broadcast("hello").await?;
+/// for events in &mut readers {
+///     // Each reader has all of them.
+///     while let Some(event) = events.next().await {
+///         if let Event::Message { message, .. } = event {
+///             assert_eq!(message.text, "hello");
+///             break;
+///         }
+///     }
+/// }
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Events(broadcast::Receiver<Option<Event>>);
 
 impl Events {
     /// The next event; `None` once the node has shut down.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Event, Node, RoomState};
+    ///
+    /// # let config = Config { memory: true, offline: true, ..Config::default() };
+    /// let node = Node::start(config).await?;
+    /// let mut events = node.events();
+    /// let room = node.open_room(&"general".parse()?).await?;
+    /// node.shutdown().await;
+    ///
+    /// let mut last = None;
+    /// while let Some(event) = events.next().await {
+    ///     last = Some(event);
+    /// }
+    /// assert!(matches!(last, Some(Event::Room { state: RoomState::Left, .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn next(&mut self) -> Option<Event> {
         match self.0.recv().await {
             Ok(event) => event,

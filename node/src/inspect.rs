@@ -1,5 +1,24 @@
 //! What can be known of a profile and of a machine's nodes without starting one. Nothing here changes anything that is in
 //! use.
+//!
+//! ```
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//!
+//! use distchat_node::{Config, Node, inspect};
+//!
+//! # let directory = tempfile::tempdir()?;
+//! let config = Config { data_dir: Some(directory.path().into()), offline: true, ..Config::default() };
+//! let file = config.directory()?.ok_or("on disk")?.join("history.sqlite3");
+//! assert_eq!(inspect::history(&file, Duration::from_secs(5)), inspect::History::Absent);
+//!
+//! let node = Node::start(config).await?;
+//! assert_eq!(inspect::history(&file, Duration::from_secs(5)), inspect::History::Sound);
+//! # node.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
 
 use std::{path::Path, time::Duration};
 
@@ -11,6 +30,23 @@ use crate::{
 };
 
 /// How a history is.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use distchat_node::inspect::{History, history};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let file = directory.path().join("history.sqlite3");
+/// std::fs::write(&file, "Dear diary, this is not a database.")?;
+/// match history(&file, Duration::from_secs(5)) {
+///     History::Unusable(why) => println!("{why}"),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum History {
     /// There is none yet.
@@ -24,6 +60,24 @@ pub enum History {
 }
 
 /// Looks a history through, also one that a node has open. Blocks, no longer than `patience` by much.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// use distchat_node::{Config, Node, inspect::{History, history}};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let config = Config { data_dir: Some(directory.path().into()), offline: true, ..Config::default() };
+/// let node = Node::start(config).await?;
+/// let file = node.directory().ok_or("on disk")?.join("history.sqlite3");
+/// let state = tokio::task::spawn_blocking(move || history(&file, Duration::from_secs(5))).await?;
+/// assert_eq!(state, History::Sound);
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 pub fn history(path: &Path, patience: Duration) -> History {
     if !path.exists() {
         return History::Absent;
@@ -36,6 +90,20 @@ pub fn history(path: &Path, patience: Duration) -> History {
 }
 
 /// The nodes of this user on this machine, and their addresses. Blocks for a moment.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, inspect::neighbours};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let config = Config { run_dir: Some(directory.path().into()), ..Config::default() };
+/// for (peer, addresses) in neighbours(&config)? {
+///     println!("{peer} listens at {addresses:?}");
+/// }
+/// assert_eq!(neighbours(&config)?, []); // nobody has come to this directory
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// If the directory where they meet cannot be used; the text says where it is, why, and what to do.

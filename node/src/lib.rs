@@ -2,25 +2,38 @@
 //!
 //! Start a [`Node`], open a [`Room`], say something, read what others say:
 //!
-//! ```no_run
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! ```
 //! use distchat_node::{Config, Event, Node};
 //!
-//! let node = Node::start(Config { profile: "alice".into(), ..Config::default() }).await?;
-//! let mut events = node.events();
-//! let room = node.open_room(&"general".parse()?).await?;
-//! room.broadcast("hello").await?;
-//! while let Some(event) = events.next().await {
-//!     if let Event::Message { message, .. } = event {
-//!         println!("<{}> {}", message.nick, message.text);
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     # // As it reads it would look for others, keep what is said, and never end. So this line is only compiled here.
+//!     # async fn _as_it_reads() -> Result<(), Box<dyn std::error::Error>> {
+//!     let node = Node::start(Config { profile: "alice".into(), ..Config::default() }).await?;
+//!     # node.shutdown().await;
+//!     # Ok(())
+//!     # }
+//!     # let config = Config { memory: true, offline: true, ..Config::default() };
+//!     # let node = Node::start(Config { profile: "alice".into(), ..config }).await?;
+//!     let mut events = node.events();
+//!     let room = node.open_room(&"general".parse()?).await?;
+//!     room.broadcast("hello").await?;
+//!     while let Some(event) = events.next().await {
+//!         if let Event::Message { message, .. } = event {
+//!             println!("<{}> {}", message.nick, message.text);
+//!             # assert_eq!((&*message.nick, &*message.text), ("alice", "hello"));
+//!             # node.shutdown().await;
+//!         }
 //!     }
+//!     Ok(())
 //! }
-//! # Ok(())
-//! # }
 //! ```
 //!
 //! What is where: [`Node`] is the registry and owns everything; each room runs in a task of its own under a supervisor;
 //! one task owns the network and one thread writes the history. ARCHITECTURE.md has the picture.
+//!
+//! [`Multiaddr`] and [`PeerId`] are libp2p's, and part of this interface on purpose: they are how everybody who speaks libp2p
+//! writes down where and who a peer is. They are re-exported here, so whoever embeds the library need not depend on libp2p.
 
 mod config;
 mod error;

@@ -30,6 +30,23 @@ pub use rooms::{SeenRoom, StoredRoom};
 const QUEUE: usize = 256;
 
 /// A running node. Cloning is cheap; the node runs until [`Node::shutdown`].
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, Node};
+///
+/// # let config = Config { memory: true, offline: true, ..Config::default() };
+/// let node = Node::start(config).await?;
+/// node.open_room(&"general".parse()?).await?.broadcast("hello").await?;
+///
+/// let elsewhere = node.clone(); // the same node
+/// let room = elsewhere.room(&"general".parse()?).ok_or("it is open")?;
+/// assert_eq!(room.messages(10).await?.len(), 1);
+/// node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Node(Arc<Inner>);
 
@@ -70,8 +87,32 @@ impl std::fmt::Debug for Node {
 impl Node {
     /// Starts a node: opens its profile and history, and joins the network. No room is open yet.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Node};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// let config = Config { data_dir: Some(directory.path().into()), offline: true, ..Config::default() };
+    /// let node = Node::start(config.clone()).await?;
+    /// node.open_room(&"general".parse()?).await?.broadcast("remember me").await?;
+    /// node.shutdown().await;
+    ///
+    /// let node = Node::start(config).await?;
+    /// let room = node.open_room(&"general".parse()?).await?;
+    /// assert_eq!(room.messages(10).await?[0].text, "remember me");
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// If the profile is in use, the key or the history cannot be used, or an address cannot be listened on.
+    /// If the profile is in use or its name or the nick is none, the key or the history cannot be used, or an address cannot
+    /// be listened on.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, or in one without I/O and time. The node's tasks run in that runtime, which must live as
+    /// long.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         if let Some(nick) = &config.nick {
             check_nick(nick)?;
@@ -143,32 +184,139 @@ impl Node {
     }
 
     /// The author whose key this node's profile holds.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// let message = room.broadcast("hello").await?;
+    /// assert_eq!(message.author, node.author());
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn author(&self) -> AuthorId {
         self.0.author
     }
 
     /// The node's transport identity, fresh for every process.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Node};
+    ///
+    /// # let config = |profile: &str| Config {
+    /// #     profile: profile.into(),
+    /// #     memory: true,
+    /// #     mdns: false,
+    /// #     same_machine: false,
+    /// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+    /// #     ..Config::default()
+    /// # };
+    /// let node = Node::start(config("alice")).await?;
+    /// let address = node.listeners().remove(0).to_string();
+    /// assert!(address.ends_with(&format!("/p2p/{}", node.peer_id())));
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn peer_id(&self) -> PeerId {
         self.0.shared.network.peer_id()
     }
 
     /// The profile's name.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Node};
+    ///
+    /// let config = Config { profile: "alice".into(), memory: true, offline: true, ..Config::default() };
+    /// let node = Node::start(config).await?;
+    /// assert_eq!(node.profile(), "alice");
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn profile(&self) -> &str {
         &self.0.profile
     }
 
     /// Where the profile is kept; `None` in memory. It is this process's alone while the node runs, so a client may keep
     /// there what belongs to the profile, such as how far its user has read.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Node};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// let config = Config { data_dir: Some(directory.path().into()), offline: true, ..Config::default() };
+    /// let node = Node::start(config.clone()).await?;
+    /// assert_eq!(node.directory().map(Into::into), config.directory()?);
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn directory(&self) -> Option<&Path> {
         self.0.directory.as_deref()
     }
 
     /// What a person should know about the profile: permissions that were tightened, a key that was made anew.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Node};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// let config = Config { data_dir: Some(directory.path().into()), offline: true, ..Config::default() };
+    /// let node = Node::start(config.clone()).await?;
+    /// assert!(node.warnings().is_empty());
+    /// let key = node.directory().ok_or("on disk")?.join("key");
+    /// node.shutdown().await;
+    ///
+    /// std::fs::remove_file(key)?;
+    /// let node = Node::start(config).await?;
+    /// assert!(node.warnings()[0].ends_with("was gone: you are a new author now"));
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn warnings(&self) -> &[String] {
         &self.0.warnings
     }
 
     /// Where the node listens; each address ends in `/p2p/` and the peer id, ready for [`Node::connect`] elsewhere.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Event, Node};
+    ///
+    /// # let config = |profile: &str| Config {
+    /// #     profile: profile.into(),
+    /// #     memory: true,
+    /// #     mdns: false,
+    /// #     same_machine: false,
+    /// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+    /// #     ..Config::default()
+    /// # };
+    /// let [alice, bob] = [Node::start(config("alice")).await?, Node::start(config("bob")).await?];
+    /// let mut events = alice.events();
+    /// for address in bob.listeners() {
+    ///     alice.connect(address).await?;
+    /// }
+    /// let Some(Event::Peer { peer_id, .. }) = events.next().await else { return Err("nobody".into()) };
+    /// assert_eq!(peer_id, bob.peer_id());
+    /// # alice.shutdown().await;
+    /// # bob.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn listeners(&self) -> Vec<Multiaddr> {
         self.0.shared.network.listeners()
     }
@@ -178,6 +326,24 @@ impl Node {
     ///
     /// A history of more than some 20,000 messages goes on loading when this returns. [`Room::messages`] does not wait for
     /// that, everything else does; [`Event::Room`] tells when it is done.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Node, RoomName};
+    ///
+    /// # let config = Config { memory: true, offline: true, ..Config::default() };
+    /// let node = Node::start(config).await?;
+    /// let name: RoomName = "general".parse()?;
+    /// let room = node.open_room(&name).await?;
+    /// room.broadcast("hello").await?;
+    /// let same = node.open_room(&name).await?;
+    /// assert_eq!(same.messages(10).await?.len(), 1);
+    /// assert_eq!(node.rooms().len(), 1);
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If its history cannot be read or the node has shut down.
@@ -205,17 +371,65 @@ impl Node {
     }
 
     /// The open room of that name.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// let name = "general".parse()?;
+    /// assert!(node.room(&name).is_none());
+    /// node.open_room(&name).await?;
+    /// assert!(node.room(&name).is_some());
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn room(&self, name: &RoomName) -> Option<Room> {
         let slot = self.0.rooms().iter().find(|slot| slot.name == *name)?.clone();
         Some(Room::new(slot, self.0.restarts.clone()))
     }
 
     /// The open rooms, in the order they were opened. A failed room is still open.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// for name in ["whales", "general"] {
+    ///     node.open_room(&name.parse()?).await?;
+    /// }
+    /// let names: Vec<String> = node.rooms().iter().map(|room| room.name.to_string()).collect();
+    /// assert_eq!(names, ["whales", "general"]);
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn rooms(&self) -> Vec<RoomInfo> {
         self.0.rooms().iter().map(|slot| slot.info()).collect()
     }
 
     /// Leaves a room. Its history stays on disk and is there when it is opened again.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// use distchat_node::RoomError;
+    ///
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// room.broadcast("hello").await?;
+    /// node.leave_room(room.name()).await?;
+    /// assert_eq!(room.messages(10).await, Err(RoomError::Left(room.name().clone())));
+    ///
+    /// let again = node.open_room(room.name()).await?;
+    /// assert_eq!(again.messages(10).await?.len(), 1);
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If the room is not open.
@@ -281,6 +495,38 @@ impl Node {
 
     /// Dials an address, and dials it again whenever the connection is lost.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Event, Node};
+    ///
+    /// # let config = |profile: &str| Config {
+    /// #     profile: profile.into(),
+    /// #     memory: true,
+    /// #     mdns: false,
+    /// #     same_machine: false,
+    /// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+    /// #     ..Config::default()
+    /// # };
+    /// let [alice, bob] = [Node::start(config("alice")).await?, Node::start(config("bob")).await?];
+    /// let mut events = bob.events();
+    /// bob.open_room(&"general".parse()?).await?;
+    /// let room = alice.open_room(&"general".parse()?).await?;
+    /// room.broadcast("said before you came").await?;
+    ///
+    /// alice.connect(bob.listeners().remove(0)).await?;
+    /// while let Some(event) = events.next().await {
+    ///     if let Event::Message { message, .. } = event {
+    ///         assert_eq!((&*message.nick, &*message.text), ("alice", "said before you came"));
+    ///         break;
+    ///     }
+    /// }
+    /// # alice.shutdown().await;
+    /// # bob.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If the address cannot be dialled at all. That nobody answers there yet is no error.
     pub async fn connect(&self, address: Multiaddr) -> Result<(), ConnectError> {
@@ -288,6 +534,34 @@ impl Node {
     }
 
     /// The connected peers.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Event, Node};
+    ///
+    /// # let config = |profile: &str| Config {
+    /// #     profile: profile.into(),
+    /// #     memory: true,
+    /// #     mdns: false,
+    /// #     same_machine: false,
+    /// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+    /// #     ..Config::default()
+    /// # };
+    /// let [alice, bob] = [Node::start(config("alice")).await?, Node::start(config("bob")).await?];
+    /// let mut events = alice.events();
+    /// assert!(alice.peers().is_empty());
+    /// alice.connect(bob.listeners().remove(0)).await?;
+    /// while !matches!(events.next().await, Some(Event::Peer { connected: true, .. })) {}
+    ///
+    /// let peers = alice.peers();
+    /// assert_eq!((peers.len(), peers[0].peer_id), (1, bob.peer_id()));
+    /// assert_eq!(peers[0].author, None); // they are in no room together, so it has proven nothing
+    /// # alice.shutdown().await;
+    /// # bob.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn peers(&self) -> Vec<PeerInfo> {
         let slots: Vec<Arc<Slot>> = self.0.rooms().clone();
         let peer_info = |(peer_id, address): (PeerId, Multiaddr)| {
@@ -305,19 +579,69 @@ impl Node {
         self.0.shared.network.peers().into_iter().map(peer_info).collect()
     }
 
-    /// What the network dropped, refused or found wrong since the start. None of it is lost for good: anti-entropy
+    /// What the network dropped, refused or found wrong since the start. No message is lost for good by it: anti-entropy
     /// brings what gossip could not.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Counters, Node};
+    ///
+    /// # let config = Config { memory: true, offline: true, ..Config::default() };
+    /// let node = Node::start(config).await?;
+    /// assert_eq!(node.counters(), Counters::default()); // nothing yet
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn counters(&self) -> Counters {
         self.0.shared.network.counters()
     }
 
-    /// All events of this node and its rooms from now on.
+    /// All events of this node and its rooms from now on. Each call makes a reader of its own. What was said just before may
+    /// be among them: that something is on disk is told to whoever said it first.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Event, Node};
+    ///
+    /// # let config = Config { memory: true, offline: true, ..Config::default() };
+    /// let node = Node::start(config).await?;
+    /// let mut events = node.events();
+    /// node.open_room(&"general".parse()?).await?.broadcast("hello").await?;
+    /// while let Some(event) = events.next().await {
+    ///     if let Event::Message { room, message } = event {
+    ///         assert_eq!((room.as_str(), &*message.text), ("general", "hello"));
+    ///         break;
+    ///     }
+    /// }
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn events(&self) -> Events {
         self.0.shared.events.subscribe()
     }
 
     /// Stops the node: what was said before is taken up and stored, connections are closed, the history is closed and
     /// the profile is free for the next process. Calls after the first do nothing.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// use distchat_node::RoomError;
+    ///
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// room.broadcast("hello").await?;
+    /// node.shutdown().await;
+    /// assert_eq!(node.open_room(&"whales".parse()?).await.err(), Some(RoomError::Closed));
+    /// node.shutdown().await; // once more does nothing
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn shutdown(&self) {
         let inner = &self.0;
         let _opening = inner.opening.lock().await;

@@ -1,4 +1,17 @@
 //! When a crashed task is started again: OTP's restart intensity, with a growing pause.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use distchat_node::restart::{Decision, Intensity};
+//! use tokio::time::Instant;
+//!
+//! let now = Instant::now();
+//! let mut intensity = Intensity::default();
+//! assert_eq!(intensity.crashed(now), Decision::Restart(Duration::ZERO));
+//! assert_eq!(intensity.crashed(now), Decision::Restart(Duration::from_millis(10)));
+//! assert_eq!(intensity.crashed(now), Decision::Restart(Duration::from_millis(20)));
+//! ```
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -12,6 +25,16 @@ pub const WINDOW: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// What to do about a crash.
+///
+/// ```
+/// use distchat_node::restart::{Decision, Intensity};
+/// use tokio::time::Instant;
+///
+/// match Intensity::default().crashed(Instant::now()) {
+///     Decision::Restart(pause) => assert!(pause.is_zero(), "the first restart is at once"),
+///     Decision::GiveUp => unreachable!("not after one crash"),
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Start again after a pause.
@@ -21,6 +44,18 @@ pub enum Decision {
 }
 
 /// The crashes of one task that still count.
+///
+/// ```
+/// use distchat_node::restart::{Decision, Intensity, MAX_RESTARTS};
+/// use tokio::time::Instant;
+///
+/// let now = Instant::now();
+/// let mut intensity = Intensity::default();
+/// for _ in 0..MAX_RESTARTS {
+///     assert_ne!(intensity.crashed(now), Decision::GiveUp);
+/// }
+/// assert_eq!(intensity.crashed(now), Decision::GiveUp);
+/// ```
 #[derive(Debug, Default)]
 pub struct Intensity {
     crashes: VecDeque<Instant>,
@@ -28,6 +63,19 @@ pub struct Intensity {
 
 impl Intensity {
     /// Counts a crash and decides.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use distchat_node::restart::{Decision, Intensity, WINDOW};
+    /// use tokio::time::Instant;
+    ///
+    /// let start = Instant::now();
+    /// let mut intensity = Intensity::default();
+    /// assert_eq!(intensity.crashed(start), Decision::Restart(Duration::ZERO));
+    /// // By then the first crash is forgotten.
+    /// assert_eq!(intensity.crashed(start + WINDOW), Decision::Restart(Duration::ZERO));
+    /// ```
     pub fn crashed(&mut self, now: Instant) -> Decision {
         while self.crashes.front().is_some_and(|crash| now.duration_since(*crash) >= WINDOW) {
             self.crashes.pop_front();

@@ -6,6 +6,22 @@ use serde::{Deserialize, Serialize};
 use crate::{event::Message, room, store};
 
 /// What [`crate::Node::search`] has found.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// room.broadcast("the blue whale").await?;
+/// room.broadcast("the grey whale").await?;
+/// let found = node.search("whale", 1).await?; // one line is enough
+/// assert_eq!(found.hits.len(), 1);
+/// assert_eq!(found.hits[0].message.text, "the grey whale");
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
     /// The lines, the newest first.
@@ -15,6 +31,24 @@ pub struct Found {
 }
 
 /// A line with the words.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// room.broadcast("the blue whale").await?;
+/// node.leave_room(room.name()).await?;
+///
+/// // The room is closed; the line is found all the same, and can be gone to.
+/// let hit = node.search("whale", 10).await?.hits.remove(0);
+/// let around = node.open_room(&hit.room).await?.messages_before(hit.message.key.next(), 10).await?;
+/// assert_eq!(around.last(), Some(&hit.message));
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hit {
     /// The room it was said in, which may not be open.
@@ -25,6 +59,22 @@ pub struct Hit {
 }
 
 /// How far the index of a profile's messages is.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// room.broadcast("hello").await?;
+/// let found = node.search("hello", 10).await?;
+/// let percent = found.indexing.map_or(100, |indexing| 100 * indexing.done / indexing.of.max(1));
+/// println!("{} found, {percent} % looked through", found.hits.len());
+/// assert!(percent <= 100);
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Indexing {
     /// How many messages of all kinds it has taken in.

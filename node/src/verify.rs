@@ -15,10 +15,54 @@ pub const MAX_PROBLEMS: usize = 100;
 ///
 /// Memory: that of one open room at a time. It changes nothing. With a history on disk it judges one state of it, whatever is
 /// written meanwhile; until it is dropped the history's `-wal` file grows with what is.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// use distchat_node::Verified;
+///
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// room.broadcast("hello").await?;
+/// let mut verification = node.verify().await?;
+/// let mut judged = 0;
+/// while let Some(verified) = verification.step().await? {
+///     if let Verified::Room(report) = verified {
+///         judged += report.fine;
+///     }
+/// }
+/// assert_eq!(judged, 1);
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Verification(Audit);
 
 /// A step of a [`Verification`].
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// use distchat_node::Verified;
+///
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// let mut verification = node.verify().await?;
+/// assert_eq!(verification.step().await?, Some(Verified::Store { problems: vec![] })); // once, and first
+/// while let Some(verified) = verification.step().await? {
+///     match verified {
+///         Verified::Store { .. } => unreachable!("once"),
+///         Verified::Progress { room, done, of } => println!("{room}: {done} of {of}"),
+///         Verified::Room(report) => assert_eq!(&report.room, room.name()),
+///     }
+/// }
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verified {
     /// How the database as such was found: what is wrong with it, besides the messages of its rooms. Once, and first.
@@ -40,6 +84,27 @@ pub enum Verified {
 }
 
 /// How a room was found.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// use distchat_node::Verified;
+///
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// room.broadcast("hello").await?;
+/// let mut verification = node.verify().await?;
+/// while let Some(verified) = verification.step().await? {
+///     if let Verified::Room(report) = verified {
+///         assert_eq!((report.messages, report.fine, report.untold), (1, 1, 0));
+///         assert_eq!(report.fingerprint, room.fingerprint().await?.fingerprint);
+///     }
+/// }
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomReport {
     /// The room.
@@ -58,12 +123,42 @@ pub struct RoomReport {
 
 impl RoomReport {
     /// Whether nothing is wrong.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// use distchat_node::Verified;
+    ///
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// let mut verification = node.verify().await?;
+    /// let mut all_fine = true;
+    /// while let Some(verified) = verification.step().await? {
+    ///     all_fine &= match verified {
+    ///         Verified::Store { problems } => problems.is_empty(),
+    ///         Verified::Progress { .. } => true,
+    ///         Verified::Room(report) => report.is_fine(),
+    ///     };
+    /// }
+    /// assert!(all_fine);
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_fine(&self) -> bool {
         self.problems.is_empty()
     }
 }
 
 /// Something that is wrong in a history.
+///
+/// ```
+/// use distchat_node::{Fault, Problem};
+///
+/// let problem = Problem { at: None, fault: Fault::Unread(2) };
+/// assert_eq!(problem.to_string(), "2 messages cannot be read");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Which message it is about, if it is about one.
@@ -82,6 +177,37 @@ impl std::fmt::Display for Problem {
 }
 
 /// What can be wrong in a history.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, Fault, Node, Verified};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let config = Config { data_dir: Some(directory.path().into()), offline: true, ..Config::default() };
+/// let node = Node::start(config.clone()).await?;
+/// node.open_room(&"general".parse()?).await?.broadcast("hello").await?;
+/// node.shutdown().await;
+///
+/// // Meanwhile somebody makes a message something else.
+/// let file = config.directory()?.ok_or("on disk")?.join("history.sqlite3");
+/// rusqlite::Connection::open(file)?.execute("UPDATE message SET bytes = x'00'", [])?;
+///
+/// let node = Node::start(config).await?;
+/// let mut verification = node.verify().await?;
+/// # let mut found = false;
+/// while let Some(verified) = verification.step().await? {
+///     if let Verified::Room(report) = verified {
+///         let malformed = |fault: &Fault| matches!(fault, Fault::Malformed(_));
+///         assert!(report.problems.iter().any(|problem| malformed(&problem.fault)));
+///         # found = true;
+///     }
+/// }
+/// # assert!(found);
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Fault {
@@ -151,6 +277,13 @@ pub enum Fault {
 
 impl Fault {
     /// A short name for programs.
+    ///
+    /// ```
+    /// use distchat_node::Fault;
+    ///
+    /// assert_eq!(Fault::Missing.code(), "missing");
+    /// assert_eq!(Fault::Unread(2).code(), "unread");
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::Database(_) => "database",
@@ -177,6 +310,21 @@ impl Fault {
 }
 
 /// Why a history could not be judged to the end. Nothing was changed.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// use distchat_node::VerifyError;
+///
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// let mut verification = node.verify().await?;
+/// node.shutdown().await;
+/// assert_eq!(verification.step().await, Err(VerifyError::Closed));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum VerifyError {
     /// The node has shut down.
@@ -192,6 +340,20 @@ pub enum VerifyError {
 
 impl VerifyError {
     /// A short name for programs.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// let mut verification = node.verify().await?;
+    /// node.shutdown().await;
+    /// let error = verification.step().await.unwrap_err();
+    /// assert_eq!(error.code(), "closed");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -218,6 +380,23 @@ impl Verification {
     /// Goes a step further: some thousand messages, as a rule. `None` when all is done.
     ///
     /// A step that is not waited for to its end ends the verification: the next one says that it was interrupted.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// use distchat_node::Verified;
+    ///
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// let mut verification = node.verify().await?;
+    /// assert!(matches!(verification.step().await?, Some(Verified::Store { .. })));
+    /// assert!(matches!(verification.step().await?, Some(Verified::Room(report)) if report.is_fine()));
+    /// assert_eq!(verification.step().await?, None); // there is no other room
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If the history cannot be read at all, or the node has shut down. What is merely wrong in it is no error.

@@ -5,6 +5,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
         /// What the network dropped, refused or found wrong since the start.
+        ///
+        /// ```
+        /// # #[tokio::main]
+        /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+        /// # use distchat_node::{Config, Node};
+        /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+        /// let before = node.counters();
+        /// let general = node.open_room(&"general".parse()?).await?;
+        /// general.broadcast("hello").await?;
+        /// let after = node.counters();
+        /// assert_eq!(after.malformed, before.malformed); // nobody broke the protocol meanwhile
+        /// # node.shutdown().await;
+        /// # Ok(())
+        /// # }
+        /// ```
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Counters { $($(#[$doc])* pub $name: u64),+ }

@@ -25,6 +25,29 @@ pub(crate) enum NetError {
 }
 
 /// Why an address is not dialled.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, ConnectError, Multiaddr, Node};
+///
+/// # let config = |profile: &str| Config {
+/// #     profile: profile.into(),
+/// #     memory: true,
+/// #     mdns: false,
+/// #     same_machine: false,
+/// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+/// #     ..Config::default()
+/// # };
+/// let node = Node::start(config("alice")).await?;
+/// let named: Multiaddr = "/dns4/example.org/tcp/4001".parse()?;
+/// assert_eq!(node.connect(named.clone()).await, Err(ConnectError::Unsupported(named)));
+/// let own = node.listeners().remove(0);
+/// assert_eq!(node.connect(own.clone()).await, Err(ConnectError::Own(own)));
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConnectError {
     /// Not a TCP or QUIC address.
@@ -48,6 +71,20 @@ pub enum ConnectError {
 
 impl ConnectError {
     /// A short name for programs.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Node};
+    ///
+    /// # let config = Config { memory: true, offline: true, ..Config::default() };
+    /// let node = Node::start(config).await?;
+    /// let error = node.connect("/ip4/192.0.2.1/tcp/4001".parse()?).await.unwrap_err();
+    /// assert_eq!(error.code(), "offline");
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unsupported(_) => "address_unsupported",

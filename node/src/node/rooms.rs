@@ -15,6 +15,21 @@ use crate::{
 mod tests;
 
 /// A room that there is something of in the history.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// use distchat_node::StoredRoom;
+///
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// room.broadcast("hello").await?;
+/// assert_eq!(node.stored_rooms().await?, [StoredRoom { name: room.name().clone(), messages: 1 }]);
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct StoredRoom {
     /// Its name.
@@ -24,6 +39,37 @@ pub struct StoredRoom {
 }
 
 /// A room that connected peers take part in.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, Node, RoomId};
+///
+/// # let config = |profile: &str| Config {
+/// #     profile: profile.into(),
+/// #     memory: true,
+/// #     mdns: false,
+/// #     same_machine: false,
+/// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+/// #     ..Config::default()
+/// # };
+/// let [alice, bob] = [Node::start(config("alice")).await?, Node::start(config("bob")).await?];
+/// let secret = bob.open_room(&"secret".parse()?).await?;
+/// alice.connect(bob.listeners().remove(0)).await?;
+/// # let pause = std::time::Duration::from_millis(2);
+/// let seen = loop {
+///     if let Some(seen) = alice.seen_rooms(10).await?.pop() {
+///         break seen;
+///     }
+///     tokio::time::sleep(pause).await; // no event tells of it
+/// };
+/// assert_eq!((seen.name, seen.peers), (None, vec![bob.peer_id()])); // what it is called is not told
+/// assert_eq!(seen.topic, RoomId::of(secret.name()).topic());
+/// # alice.shutdown().await;
+/// # bob.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenRoom {
     /// What it is called on the network. [`Topic::short`] is enough to tell a handful of rooms apart.
@@ -37,6 +83,23 @@ pub struct SeenRoom {
 impl Node {
     /// The rooms in the history by name, open or not.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// for name in ["whales", "general"] {
+    ///     let room = node.open_room(&name.parse()?).await?;
+    ///     room.broadcast("hello").await?;
+    ///     node.leave_room(room.name()).await?;
+    /// }
+    /// let stored: Vec<_> = node.stored_rooms().await?.into_iter().map(|room| room.name.to_string()).collect();
+    /// assert_eq!(stored, ["general", "whales"]);
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If the history cannot be read or the node has shut down.
     pub async fn stored_rooms(&self) -> Result<Vec<StoredRoom>, RoomError> {
@@ -47,6 +110,38 @@ impl Node {
     /// The rooms that connected peers take part in, by what they subscribe to, at most so many: first those whose name this
     /// profile knows, by name; then others, those with most peers first. That somebody subscribes proves nothing: who is in
     /// an open room has shown to know it, and is in [`Node::peers`].
+    /// No event tells of it.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Event, Node};
+    ///
+    /// # let config = |profile: &str| Config {
+    /// #     profile: profile.into(),
+    /// #     memory: true,
+    /// #     mdns: false,
+    /// #     same_machine: false,
+    /// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+    /// #     ..Config::default()
+    /// # };
+    /// let [alice, bob] = [Node::start(config("alice")).await?, Node::start(config("bob")).await?];
+    /// let mut events = alice.events();
+    /// let room = alice.open_room(&"general".parse()?).await?;
+    /// assert!(alice.seen_rooms(10).await?.is_empty()); // nobody else is in it
+    ///
+    /// bob.open_room(room.name()).await?;
+    /// alice.connect(bob.listeners().remove(0)).await?;
+    /// while !matches!(events.next().await, Some(Event::Synced { .. })) {}
+    /// # let pause = std::time::Duration::from_millis(2);
+    /// # while alice.seen_rooms(10).await?.is_empty() { tokio::time::sleep(pause).await; }
+    /// let seen = alice.seen_rooms(10).await?;
+    /// assert_eq!((seen[0].name.as_ref(), &*seen[0].peers), (Some(room.name()), &[bob.peer_id()][..]));
+    /// # alice.shutdown().await;
+    /// # bob.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If the history cannot be read or the node has shut down.

@@ -21,6 +21,26 @@ use crate::error::RoomError;
 pub const MAX_CARRY_PAGE: usize = MAX_PAGE;
 
 /// Some of a room's messages, as they stand on the disk.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use distchat_node::{Config, Node};
+/// use distchat_node::{ExportPage, MAX_CARRY_PAGE};
+///
+/// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+/// # let room = node.open_room(&"general".parse()?).await?;
+/// let first = room.broadcast("one").await?;
+/// let second = room.broadcast("two").await?;
+/// let ExportPage { messages, next } = room.export(None, 1).await?; // one byte: one message
+/// assert_eq!((messages.len(), next), (1, Some(second.key)));
+/// let older = room.export(next, MAX_CARRY_PAGE).await?;
+/// assert_eq!((older.messages.len(), older.next), (1, None));
+/// # let _ = first;
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportPage {
     /// All the bytes of each, the newest first.

@@ -32,6 +32,23 @@ const TRIES: usize = 3;
 ///
 /// The handle stays valid when the room's task crashes and is started again: calls that had not been taken up wait for
 /// the new task, and those that were interrupted before they had any effect are made again.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, Node};
+///
+/// # let config = Config { memory: true, offline: true, ..Config::default() };
+/// let node = Node::start(config).await?;
+/// let general = node.open_room(&"general".parse()?).await?;
+/// let whales = node.open_room(&"whales".parse()?).await?;
+/// general.broadcast("hello").await?;
+/// assert_eq!(general.messages(10).await?.len(), 1);
+/// assert_eq!(whales.messages(10).await?.len(), 0);
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Room {
     slot: Arc<Slot>,
@@ -50,6 +67,18 @@ impl Room {
     }
 
     /// The room's name.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// let room = node.open_room(&" General".parse()?).await?;
+    /// assert_eq!(room.name().as_str(), "general");
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn name(&self) -> &RoomName {
         &self.slot.name
     }
@@ -58,6 +87,20 @@ impl Room {
     /// never lost, whether or not a peer is there.
     ///
     /// Calls take effect in the order in which they are first polled, but for those that a crash of the room interrupts.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// let said = room.broadcast("hello").await?;
+    /// assert!(said.own && said.text == "hello");
+    /// assert_eq!(room.messages(10).await?, [said]);
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If the text is empty or longer than [`MAX_BODY`] bytes, if the room has failed or was left, or if it could not be
@@ -68,6 +111,27 @@ impl Room {
 
     /// Tells everybody in the room what the own author does, in the third person: `waves`.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// use distchat_node::Form;
+    ///
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// room.set_nick("ana").await?;
+    /// room.act("waves").await?;
+    /// let message = room.messages(1).await?.remove(0);
+    /// let line = match message.form {
+    ///     Form::Action => format!("* {} {}", message.nick, message.text),
+    ///     Form::Text | Form::Reply(_) => format!("<{}> {}", message.nick, message.text),
+    /// };
+    /// assert_eq!(line, "* ana waves");
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As for [`Room::broadcast`].
     pub async fn act(&self, text: &str) -> Result<Message, RoomError> {
@@ -75,6 +139,22 @@ impl Room {
     }
 
     /// Says something in answer to the message at that place.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// use distchat_node::Form;
+    ///
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// let question = room.broadcast("lunch?").await?;
+    /// let answer = room.reply(question.key, "at noon").await?;
+    /// assert_eq!(answer.form, Form::Reply(question.key));
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As for [`Room::broadcast`], but that the text can have [`distchat_crdt::KEY_LEN`] bytes less.
@@ -84,6 +164,22 @@ impl Room {
 
     /// Says what the own author thinks of the message at that place from here on: an emoji, or nothing any more.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// let message = room.broadcast("lunch?").await?;
+    /// room.react(message.key, "👍").await?;
+    /// assert_eq!(room.reactions(&[message.key]).await?[0].emoji, "👍");
+    /// room.react(message.key, "").await?; // takes it back
+    /// assert_eq!(room.reactions(&[message.key]).await?, []);
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As for [`Room::reply`], but that it may be empty.
     pub async fn react(&self, to: Key, emoji: &str) -> Result<(), RoomError> {
@@ -91,6 +187,20 @@ impl Room {
     }
 
     /// Says what the room is about from here on; nothing, if it is empty.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// room.set_topic("whales").await?;
+    /// room.set_topic("whales and dolphins").await?;
+    /// assert_eq!(room.topic().await?.map(|topic| topic.text), Some("whales and dolphins".into()));
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As for [`Room::broadcast`], but that it may be empty.
@@ -135,7 +245,25 @@ impl Room {
         self.call(|reply| Command::Say { kind, body: body.clone(), reply }).await
     }
 
-    /// Goes by another name in this room from here on.
+    /// Goes by another name in this room from here on: 1 to 32 characters, none of them a control character. Blanks around it
+    /// do not count.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// room.set_nick("ana").await?;
+    /// room.broadcast("hello").await?;
+    /// room.set_nick("ana maria").await?;
+    /// room.broadcast("it is me").await?;
+    /// let nicks: Vec<String> = room.messages(2).await?.into_iter().map(|message| message.nick).collect();
+    /// assert_eq!(nicks, ["ana", "ana maria"]);
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If it is not a name, or as for [`Room::broadcast`].
@@ -146,6 +274,22 @@ impl Room {
 
     /// The newest messages, at most so many, in the transcript's order.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// for text in ["one", "two", "three"] {
+    ///     room.broadcast(text).await?;
+    /// }
+    /// let texts: Vec<String> = room.messages(2).await?.into_iter().map(|message| message.text).collect();
+    /// assert_eq!(texts, ["two", "three"]);
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If the room has failed or was left, or the history cannot be read.
     pub async fn messages(&self, newest: usize) -> Result<Vec<Message>, RoomError> {
@@ -153,6 +297,29 @@ impl Room {
     }
 
     /// The newest messages before that place, at most so many, in the transcript's order.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// for text in ["one", "two", "three"] {
+    ///     room.broadcast(text).await?;
+    /// }
+    /// // Back to the beginning, page by page.
+    /// let mut page = room.messages(2).await?;
+    /// let mut pages = Vec::new();
+    /// while let Some(first) = page.first() {
+    ///     let before = first.key;
+    ///     pages.push(page.iter().map(|message| message.text.clone()).collect::<Vec<_>>());
+    ///     page = room.messages_before(before, 2).await?;
+    /// }
+    /// assert_eq!(pages, [vec!["two", "three"], vec!["one"]]);
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As for [`Room::messages`].
@@ -162,6 +329,23 @@ impl Room {
 
     /// The oldest messages behind that place, at most so many, in the transcript's order.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// use distchat_node::Key;
+    ///
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// let first = room.broadcast("one").await?;
+    /// let second = room.broadcast("two").await?;
+    /// assert_eq!(room.messages_after(first.key, 10).await?, [second]);
+    /// assert_eq!(room.messages_after(Key::MIN, 1).await?, [first]); // from the beginning
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As for [`Room::messages`].
     pub async fn messages_after(&self, after: Key, oldest: usize) -> Result<Vec<Message>, RoomError> {
@@ -169,6 +353,22 @@ impl Room {
     }
 
     /// What is thought now of the messages at these places, by place.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// let [here, there] = [room.broadcast("here").await?, room.broadcast("there").await?];
+    /// room.react(there.key, "🎉").await?;
+    /// let reactions = room.reactions(&[here.key, there.key]).await?;
+    /// assert_eq!(reactions.len(), 1);
+    /// assert_eq!((reactions[0].to, &*reactions[0].emoji), (there.key, "🎉"));
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As for [`Room::messages`].
@@ -178,6 +378,20 @@ impl Room {
 
     /// What the room is about now, if anybody has said so.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// assert_eq!(room.topic().await?, None);
+    /// room.set_topic("whales").await?;
+    /// assert_eq!(room.topic().await?.map(|topic| topic.text), Some("whales".into()));
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As for [`Room::messages`].
     pub async fn topic(&self) -> Result<Option<RoomTopic>, RoomError> {
@@ -186,13 +400,52 @@ impl Room {
 
     /// Those who wrote here, or are here, at most so many: first oneself, then those who are here, then those who wrote most.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, MAX_CARRY_PAGE, Node};
+    ///
+    /// # let config = Config { memory: true, offline: true, ..Config::default() };
+    /// # let [here, there] = [Node::start(config.clone()).await?, Node::start(config).await?];
+    /// let [out, room] = [here.open_room(&"general".parse()?).await?, there.open_room(&"general".parse()?).await?];
+    /// out.set_nick("ana").await?;
+    /// out.broadcast("hello").await?;
+    /// room.import(out.export(None, MAX_CARRY_PAGE).await?.messages).await?;
+    /// assert_eq!(room.messages(10).await?[0].nick, "ana");
+    ///
+    /// let members = room.members(10).await?;
+    /// assert_eq!(members.len(), 2);
+    /// assert!(members[0].own && members[0].online);
+    /// assert_eq!((&*members[1].nick, members[1].online), ("ana", false)); // wrote here and is not there
+    /// # here.shutdown().await;
+    /// # there.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As for [`Room::fingerprint`].
     pub async fn members(&self, at_most: usize) -> Result<Vec<Member>, RoomError> {
         self.call(|reply| Command::Members { at_most, reply }).await
     }
 
-    /// What the room holds on disk, in 32 bytes.
+    /// What the room holds on disk, in 32 bytes, and how much that is.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// let empty = room.fingerprint().await?;
+    /// room.broadcast("hello").await?;
+    /// let one = room.fingerprint().await?;
+    /// assert_eq!((empty.messages, one.messages), (0, 1));
+    /// assert_ne!(one.fingerprint, empty.fingerprint);
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If the room has failed or was left.
@@ -203,6 +456,34 @@ impl Room {
     /// Whether some peer has answered that it holds, on its disk, every message that was said here since the node
     /// started. Asking makes the node ask its peers for the next seconds.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Node};
+    ///
+    /// # let config = |profile: &str| Config {
+    /// #     profile: profile.into(),
+    /// #     memory: true,
+    /// #     mdns: false,
+    /// #     same_machine: false,
+    /// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+    /// #     ..Config::default()
+    /// # };
+    /// let [alice, bob] = [Node::start(config("alice")).await?, Node::start(config("bob")).await?];
+    /// let room = alice.open_room(&"general".parse()?).await?;
+    /// let message = room.broadcast("keep this").await?;
+    /// assert!(!room.delivered().await?); // nobody is there
+    ///
+    /// bob.open_room(room.name()).await?;
+    /// alice.connect(bob.listeners().remove(0)).await?;
+    /// room.on_disks(message.key, 1).await?;
+    /// assert!(room.delivered().await?);
+    /// # alice.shutdown().await;
+    /// # bob.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If the room has failed or was left.
     pub async fn delivered(&self) -> Result<bool, RoomError> {
@@ -211,6 +492,22 @@ impl Room {
 
     /// On whose disks, besides the own, a message is, as far as they have answered. Asking makes the node ask its peers for
     /// the next seconds; of what was said here since it started, [`crate::Event::Receipt`] tells what they say.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// use distchat_node::{Key, Receipt, RoomError};
+    ///
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// let message = room.broadcast("hello").await?;
+    /// assert_eq!(room.receipt(message.key).await?, Receipt { on: vec![], of: 0, said_before: false });
+    /// assert_eq!(room.receipt(Key::MIN).await, Err(RoomError::NoReceipt)); // there is no such message
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If the room has no such message, has failed or was left.
@@ -221,6 +518,22 @@ impl Room {
     /// The same of several messages, in their order; `None` for those that are not here. Of those that were not said since
     /// the node started, peers are asked after the first [`crate::MAX_LOOKED_UP`].
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// use distchat_node::Key;
+    ///
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// let keys = [room.broadcast("one").await?.key, room.broadcast("two").await?.key, Key::MIN];
+    /// let receipts = room.receipts(&keys).await?;
+    /// assert_eq!(receipts.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, false]);
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If the room has failed or was left.
     pub async fn receipts(&self, of: &[Key]) -> Result<Vec<Option<Receipt>>, RoomError> {
@@ -228,6 +541,33 @@ impl Room {
     }
 
     /// Waits until a message is on the disks of so many others, however long that takes; they may come and go meanwhile.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Node};
+    ///
+    /// # let config = |profile: &str| Config {
+    /// #     profile: profile.into(),
+    /// #     memory: true,
+    /// #     mdns: false,
+    /// #     same_machine: false,
+    /// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+    /// #     ..Config::default()
+    /// # };
+    /// let [alice, bob] = [Node::start(config("alice")).await?, Node::start(config("bob")).await?];
+    /// let room = alice.open_room(&"general".parse()?).await?;
+    /// bob.open_room(room.name()).await?;
+    /// alice.connect(bob.listeners().remove(0)).await?;
+    ///
+    /// let message = room.broadcast("keep this").await?;
+    /// let receipt = room.on_disks(message.key, 1).await?;
+    /// assert_eq!(receipt.on, [bob.author()]); // from here on the own disk may burn
+    /// # alice.shutdown().await;
+    /// # bob.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As for [`Room::receipt`].
@@ -243,7 +583,24 @@ impl Room {
         }
     }
 
-    /// Makes the room's task panic, to see that nothing is lost.
+    /// Makes the room's task panic, to see that nothing is lost. Returns before it does; of several crashes that are asked
+    /// for at once some may be one. The sixth within a minute is one too many: see [`crate::restart`].
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// let said = room.broadcast("before").await?;
+    /// room.crash().await?;
+    /// room.broadcast("after").await?; // waits for the new task
+    /// let messages = room.messages(10).await?;
+    /// assert_eq!((messages.len(), &messages[0]), (2, &said));
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If the room has failed already or was left.
@@ -253,6 +610,25 @@ impl Room {
     }
 
     /// Starts a failed room again, and returns once it has been. Does nothing to one that runs.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// use distchat_node::RoomError;
+    ///
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// while room.broadcast("hello").await.is_ok() {
+    ///     room.crash().await?; // more than five times in a minute
+    /// }
+    /// assert_eq!(room.broadcast("hello").await, Err(RoomError::Failed(room.name().clone())));
+    /// room.restart().await?;
+    /// room.broadcast("here again").await?;
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If the room was left or the node has shut down.
@@ -269,7 +645,24 @@ impl Room {
         }
     }
 
-    /// The room in brief. While a long history is loaded it counts no messages.
+    /// The room in brief, as it was a moment ago: what a call has just done may not be in it yet. [`Room::fingerprint`] waits
+    /// for that. While a long history is loaded it counts no messages.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use distchat_node::{Config, Node};
+    /// use distchat_node::{RoomState, SyncState};
+    ///
+    /// # let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await?;
+    /// # let room = node.open_room(&"general".parse()?).await?;
+    /// let info = room.info();
+    /// assert_eq!(info, node.rooms().remove(0));
+    /// assert_eq!((info.state, info.peers, info.sync), (RoomState::Open, 0, SyncState::Alone));
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn info(&self) -> RoomInfo {
         self.slot.info()
     }

@@ -26,6 +26,30 @@
 //! 1024: less than what was sent to ask for it, so there is nothing to amplify or to reflect. It helps those only that are
 //! on a network of one of its own interfaces, `PER_MINUTE` times a minute for each address, a few at once.
 //! What it tells is its clock, the name of one interface, and what the network would have told anyway.
+//!
+//! ```
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use distchat_node::{Config, Node, probe::{Answer, Prober, Request}};
+//!
+//! # let config = |profile: &str| Config {
+//! #     profile: profile.into(),
+//! #     memory: true,
+//! #     mdns: false,
+//! #     same_machine: false,
+//! #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+//! #     ..Config::default()
+//! # };
+//! let node = Node::start(config("alice")).await?;
+//! let mut prober = Prober::new()?;
+//! let met = prober.meet(&node.listeners()[0]).await?;
+//! assert!(met.speaks && met.helps);
+//! let Answer::Who(who) = prober.ask(Request::Who).await? else { return Err("another answer".into()) };
+//! assert!(!who.mdns); // so it is no wonder that nobody finds it
+//! # node.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
 
 mod codec;
 pub(super) mod helper;

@@ -22,6 +22,16 @@ const HEADER: [u8; 12] = [0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
 const TAIL: &[u8] = b"\x0f_distchat-probe\x04_udp\x05local\0\0\x10\0\x01";
 
 /// An IPv4 address of this machine, and where it is.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::probe::Link;
+///
+/// let link = Link { name: "eth0".into(), index: Some(2), address: "192.168.1.7".parse()?, prefix: 24 };
+/// assert!(link.holds("192.168.1.200".parse()?));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     /// The interface's name, such as `eth0`.
@@ -36,6 +46,18 @@ pub struct Link {
 
 impl Link {
     /// Whether this address is on the link's network.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::probe::Link;
+    ///
+    /// let link = Link { name: "eth0".into(), index: None, address: "10.1.2.3".parse()?, prefix: 8 };
+    /// assert!(link.holds("10.200.0.1".parse()?));
+    /// assert!(!link.holds("192.168.1.1".parse()?));
+    /// assert!(!link.holds("::1".parse()?)); // IPv6 is on no link
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn holds(&self, other: IpAddr) -> bool {
         let IpAddr::V4(other) = other else { return false };
         let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix.min(32))).unwrap_or(0);
@@ -44,6 +66,17 @@ impl Link {
 }
 
 /// The IPv4 addresses of all interfaces that are up. Blocks for a moment.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let links = distchat_node::probe::links()?;
+/// for link in &links {
+///     println!("{}: {}/{}", link.name, link.address, link.prefix);
+/// }
+/// assert!(links.iter().any(|link| link.holds("127.0.0.1".parse().unwrap())));
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// If the system does not tell.
@@ -60,6 +93,16 @@ pub fn links() -> io::Result<Vec<Link>> {
 
 /// The own address from which packets to that address leave. Sends nothing.
 ///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::net::{IpAddr, Ipv4Addr};
+///
+/// let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// assert_eq!(distchat_node::probe::route(here)?, here);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// If there is no way there.
 pub fn route(to: IpAddr) -> io::Result<IpAddr> {
@@ -69,7 +112,33 @@ pub fn route(to: IpAddr) -> io::Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
-/// Listens for multicasts that come in by this link.
+/// Listens for multicasts that come in by this link: all that is sent to mDNS, not only what [`packet`] makes. To be called
+/// in a tokio runtime.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::probe::{call, links, listen, nonce_of, packet};
+///
+/// let loopback = links()?.into_iter().find(|link| link.address.is_loopback()).ok_or("no loopback")?;
+/// let socket = listen(&loopback)?;
+/// let hears = async {
+///     let mut bytes = [0; 512];
+///     loop {
+///         let (length, from) = socket.recv_from(&mut bytes).await?;
+///         // Others speak mDNS, too.
+///         if nonce_of(&bytes[..length]) == Some(0xcafe) {
+///             return Ok::<_, std::io::Error>(from);
+///         }
+///     }
+/// };
+/// let packet = packet(0xcafe);
+/// let (from, called) = tokio::join!(hears, call(&loopback, &packet));
+/// called?;
+/// assert_eq!(from?.ip(), loopback.address);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// If another program has the port for itself, or the interface has no multicast.
@@ -107,6 +176,18 @@ fn open(share: bool) -> io::Result<Socket> {
 
 /// Sends a packet on this link [`CALLS`] times, and takes less than [`PERIOD`] for it.
 ///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::probe::{Link, call, packet};
+///
+/// // A link that is gone: no interface has this address any more.
+/// let gone = Link { name: "wlan0".into(), index: None, address: "192.0.2.1".parse()?, prefix: 24 };
+/// assert!(call(&gone, &packet(7)).await.is_err());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// If the system refuses to send any of them: then a firewall of this machine does not let it out, or there is no way.
 pub async fn call(link: &Link, packet: &[u8]) -> io::Result<()> {
@@ -128,6 +209,14 @@ pub async fn call(link: &Link, packet: &[u8]) -> io::Result<()> {
 }
 
 /// The packet that bears a nonce.
+///
+/// ```
+/// use distchat_node::probe::{nonce_of, packet};
+///
+/// let bytes = packet(0xcafe);
+/// assert_eq!(bytes.len(), 61);
+/// assert_eq!(nonce_of(&bytes), Some(0xcafe));
+/// ```
 pub fn packet(nonce: u64) -> Vec<u8> {
     let mut packet = HEADER.to_vec();
     packet.push(16);
@@ -137,6 +226,13 @@ pub fn packet(nonce: u64) -> Vec<u8> {
 }
 
 /// The nonce of such a packet; `None` for any other.
+///
+/// ```
+/// use distchat_node::probe::{nonce_of, packet};
+///
+/// assert_eq!(nonce_of(&packet(7)), Some(7));
+/// assert_eq!(nonce_of(b"a question about a printer"), None);
+/// ```
 pub fn nonce_of(packet: &[u8]) -> Option<u64> {
     let digits = packet.strip_prefix(&HEADER)?.strip_prefix(&[16])?.strip_suffix(TAIL)?;
     if digits.len() != 16 || !digits.iter().all(|digit| b"0123456789abcdef".contains(digit)) {

@@ -31,6 +31,32 @@ const MEETING: Duration = Duration::from_secs(8);
 const ANSWER: Duration = Duration::from_secs(8);
 
 /// One connection to one peer, made to ask it about the network.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, Node, probe::{Answer, Outcome, Prober, Request, Via}};
+///
+/// # let config = |profile: &str| Config {
+/// #     profile: profile.into(),
+/// #     memory: true,
+/// #     mdns: false,
+/// #     same_machine: false,
+/// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+/// #     ..Config::default()
+/// # };
+/// let node = Node::start(config("alice")).await?;
+/// let mut prober = Prober::new()?;
+/// prober.meet(&node.listeners()[0]).await?;
+///
+/// // Can it come to a port of this machine?
+/// let door = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let answer = prober.ask(Request::Dial(Via::Tcp, door.local_addr()?.port(), 0)).await?;
+/// assert_eq!(answer, Answer::Dial(Outcome::Done));
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Prober {
     swarm: Swarm<Behaviour>,
     peer: Option<PeerId>,
@@ -43,6 +69,28 @@ struct Behaviour {
 }
 
 /// A peer that has said what it speaks.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, Node, probe::Prober};
+///
+/// # let config = |profile: &str| Config {
+/// #     profile: profile.into(),
+/// #     memory: true,
+/// #     mdns: false,
+/// #     same_machine: false,
+/// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+/// #     ..Config::default()
+/// # };
+/// let node = Node::start(config("alice")).await?;
+/// let met = Prober::new()?.meet(&node.listeners()[0]).await?;
+/// assert_eq!(met.peer, node.peer_id());
+/// assert!(met.agent.starts_with("distchat/") && met.family == "/distchat/1");
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Met {
     /// Who it is, until it is started anew.
@@ -60,6 +108,20 @@ pub struct Met {
 }
 
 /// Why a peer was not met.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::probe::{Prober, Unmet};
+///
+/// // A port that was free a moment ago: nobody listens there.
+/// let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+/// let address = format!("/ip4/{}/tcp/{}", address.ip(), address.port()).parse()?;
+/// let unmet: Unmet = Prober::new()?.meet(&address).await.unwrap_err();
+/// assert!(unmet.to_string().to_lowercase().contains("refused"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Unmet {
     /// Nothing listens at that port, or a firewall says so.
@@ -83,6 +145,18 @@ pub enum Unmet {
 }
 
 /// Why there is no answer.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::probe::{AskError, Prober, Request};
+///
+/// let mut prober = Prober::new()?;
+/// let asked = prober.ask(Request::Who).await; // and it has met nobody
+/// assert!(matches!(asked, Err(AskError::Lost(_))));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AskError {
     /// It does not speak this protocol.
@@ -95,6 +169,18 @@ pub enum AskError {
 
 impl Prober {
     /// Makes a peer that listens nowhere.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::probe::{Prober, Unmet};
+    ///
+    /// let mut prober = Prober::new()?;
+    /// let met = prober.meet(&"/dns4/example.org/tcp/4001".parse()?).await; // names are not looked up
+    /// assert!(matches!(met, Err(Unmet::Failed(_))));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If the keys cannot be made.
@@ -115,7 +201,33 @@ impl Prober {
         Ok(Self { swarm, peer: None })
     }
 
-    /// Connects, and waits until the peer has said what it speaks.
+    /// Connects, and waits until the peer has said what it speaks, 8 seconds at most. Each peer, and each address of one, is
+    /// to be met by a prober of its own.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Node, PeerId, probe::{Prober, Unmet}};
+    ///
+    /// # let config = |profile: &str| Config {
+    /// #     profile: profile.into(),
+    /// #     memory: true,
+    /// #     mdns: false,
+    /// #     same_machine: false,
+    /// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+    /// #     ..Config::default()
+    /// # };
+    /// let node = Node::start(config("alice")).await?;
+    /// let address = node.listeners().remove(0);
+    /// assert!(Prober::new()?.meet(&address).await?.helps);
+    ///
+    /// // The same address with the name of somebody else.
+    /// let wrong = address.to_string().replace(&node.peer_id().to_string(), &PeerId::random().to_string()).parse()?;
+    /// assert_eq!(Prober::new()?.meet(&wrong).await, Err(Unmet::Other(node.peer_id())));
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If it cannot be connected to, or does not say.
@@ -157,10 +269,33 @@ impl Prober {
         })
     }
 
-    /// Asks the peer that was met.
+    /// Asks the peer that was met, and waits for its answer, 16 seconds at most.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::{Config, Node, probe::{Answer, Prober, Request}};
+    ///
+    /// # let config = |profile: &str| Config {
+    /// #     profile: profile.into(),
+    /// #     memory: true,
+    /// #     mdns: false,
+    /// #     same_machine: false,
+    /// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+    /// #     ..Config::default()
+    /// # };
+    /// let node = Node::start(config("alice")).await?;
+    /// let mut prober = Prober::new()?;
+    /// prober.meet(&node.listeners()[0]).await?;
+    /// let Answer::Who(who) = prober.ask(Request::Who).await? else { return Err("another answer".into()) };
+    /// assert!(who.clock_ms.abs_diff(Prober::now_ms()) < 60_000, "the clocks agree");
+    /// # node.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// If there is no answer.
+    /// If there is no answer, or nobody was met.
     pub async fn ask(&mut self, request: Request) -> Result<Answer, AskError> {
         let peer = self.peer.ok_or_else(|| AskError::Lost("it was not met".to_owned()))?;
         let id = self.swarm.behaviour_mut().probe.send_request(&peer, request);
@@ -187,12 +322,30 @@ impl Prober {
     }
 
     /// What an address leads to, as far as this program can dial it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use distchat_node::probe::Prober;
+    ///
+    /// let (ip, peer) = Prober::destination(&"/ip4/192.168.1.7/tcp/4001".parse()?).ok_or("not to be dialled")?;
+    /// assert_eq!((ip.to_string(), peer), ("192.168.1.7".into(), None));
+    /// assert_eq!(Prober::destination(&"/dns4/example.org/tcp/4001".parse()?), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn destination(address: &Multiaddr) -> Option<(IpAddr, Option<PeerId>)> {
         let dialable = address::dialable(address)?;
         Some((address::ip(&dialable.address)?, dialable.peer))
     }
 
     /// This machine's calendar clock, in milliseconds since 1970.
+    ///
+    /// ```
+    /// use distchat_node::probe::Prober;
+    ///
+    /// let since = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis());
+    /// assert!(u128::from(Prober::now_ms()) >= since);
+    /// ```
     pub fn now_ms() -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

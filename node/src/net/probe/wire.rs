@@ -10,6 +10,30 @@ pub(super) const MAX_FRAME: usize = 1024;
 const MAX_TEXT: usize = 96;
 
 /// What is asked of a helper.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, Node, probe::{Answer, Prober, Refusal, Request, Via}};
+///
+/// # let config = |profile: &str| Config {
+/// #     profile: profile.into(),
+/// #     memory: true,
+/// #     mdns: false,
+/// #     same_machine: false,
+/// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+/// #     ..Config::default()
+/// # };
+/// let node = Node::start(config("alice")).await?;
+/// let mut prober = Prober::new()?;
+/// prober.meet(&node.listeners()[0]).await?;
+/// assert!(matches!(prober.ask(Request::Who).await?, Answer::Who(_)));
+/// // Whoever is asked to knock at another program's port does not.
+/// assert_eq!(prober.ask(Request::Dial(Via::Tcp, 22, 0)).await?, Answer::Refused(Refusal::Never));
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Request {
@@ -22,6 +46,36 @@ pub enum Request {
 }
 
 /// By which protocol to come.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, Node, probe::{Prober, Request, Via}};
+///
+/// # let config = |profile: &str| Config {
+/// #     profile: profile.into(),
+/// #     memory: true,
+/// #     mdns: false,
+/// #     same_machine: false,
+/// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+/// #     ..Config::default()
+/// # };
+/// let node = Node::start(config("alice")).await?;
+/// let mut prober = Prober::new()?;
+/// prober.meet(&node.listeners()[0]).await?;
+///
+/// let ear = tokio::net::UdpSocket::bind("127.0.0.1:0").await?;
+/// let port = ear.local_addr()?.port();
+/// let mut nonce = [0; 8];
+/// tokio::select! {
+///     heard = ear.recv(&mut nonce) => assert_eq!((heard?, u64::from_be_bytes(nonce)), (8, 0xcafe)),
+///     answer = prober.ask(Request::Dial(Via::Udp, port, 0xcafe)) => println!("sent, and nothing heard: {answer:?}"),
+/// }
+/// # assert_eq!(u64::from_be_bytes(nonce), 0xcafe);
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Via {
@@ -32,6 +86,32 @@ pub enum Via {
 }
 
 /// What a helper answers.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, Node, probe::{Answer, Prober, Request}};
+///
+/// # let config = |profile: &str| Config {
+/// #     profile: profile.into(),
+/// #     memory: true,
+/// #     mdns: false,
+/// #     same_machine: false,
+/// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+/// #     ..Config::default()
+/// # };
+/// let node = Node::start(config("alice")).await?;
+/// let mut prober = Prober::new()?;
+/// prober.meet(&node.listeners()[0]).await?;
+/// match prober.ask(Request::Who).await? {
+///     Answer::Who(who) => assert!(!who.interface.is_empty()),
+///     Answer::Refused(why) => panic!("it does not help: {why:?}"),
+///     Answer::Multicast(_) | Answer::Dial(_) => unreachable!("that was not the question"),
+/// }
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
@@ -46,6 +126,30 @@ pub enum Answer {
 }
 
 /// Who a helper is.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, Node, probe::{Answer, Prober, Request, links}};
+///
+/// # let config = |profile: &str| Config {
+/// #     profile: profile.into(),
+/// #     memory: true,
+/// #     mdns: false,
+/// #     same_machine: false,
+/// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+/// #     ..Config::default()
+/// # };
+/// let node = Node::start(config("alice")).await?;
+/// let mut prober = Prober::new()?;
+/// prober.meet(&node.listeners()[0]).await?;
+/// let Answer::Who(who) = prober.ask(Request::Who).await? else { return Err("another answer".into()) };
+/// // Here both are on one machine.
+/// assert!(links()?.iter().any(|link| link.name == who.interface && link.address.is_loopback()));
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(u64, String, bool)", into = "(u64, String, bool)")]
 pub struct Who {
@@ -58,6 +162,20 @@ pub struct Who {
 }
 
 /// How multicast works for a helper.
+///
+/// ```
+/// use distchat_node::probe::Heard;
+///
+/// let heard = Heard { interface: "eth0".into(), heard: vec![], deaf: None, mute: None, echo: true };
+/// let fault = match &heard {
+///     Heard { mute: Some(why), .. } => format!("it cannot send: {why}"),
+///     Heard { deaf: Some(why), .. } => format!("it cannot listen: {why}"),
+///     Heard { echo: false, .. } => "its own firewall drops what comes in".into(),
+///     Heard { heard, .. } if heard.is_empty() => "nothing from here gets there".into(),
+///     _ => "all is well".into(),
+/// };
+/// assert_eq!(fault, "nothing from here gets there");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "HeardFields", into = "HeardFields")]
 pub struct Heard {
@@ -76,6 +194,30 @@ pub struct Heard {
 type HeardFields = (String, Vec<String>, Option<String>, Option<String>, bool);
 
 /// What became of a dial.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, Node, probe::{Answer, Outcome, Prober, Request, Via}};
+///
+/// # let config = |profile: &str| Config {
+/// #     profile: profile.into(),
+/// #     memory: true,
+/// #     mdns: false,
+/// #     same_machine: false,
+/// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+/// #     ..Config::default()
+/// # };
+/// let node = Node::start(config("alice")).await?;
+/// let mut prober = Prober::new()?;
+/// prober.meet(&node.listeners()[0]).await?;
+/// // A port that was free a moment ago: nobody listens there.
+/// let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+/// assert_eq!(prober.ask(Request::Dial(Via::Tcp, port, 0)).await?, Answer::Dial(Outcome::Closed));
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -90,6 +232,29 @@ pub enum Outcome {
 }
 
 /// Why a helper does not help.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use distchat_node::{Config, Node, probe::{Answer, Prober, Refusal, Request}};
+///
+/// # let config = |profile: &str| Config {
+/// #     profile: profile.into(),
+/// #     memory: true,
+/// #     mdns: false,
+/// #     same_machine: false,
+/// #     listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+/// #     ..Config::default()
+/// # };
+/// let node = Node::start(config("alice")).await?;
+/// let mut prober = Prober::new()?;
+/// prober.meet(&node.listeners()[0]).await?;
+/// // What is sent on the loopback interface tells nothing of a network.
+/// assert_eq!(prober.ask(Request::Multicast(1, 2)).await?, Answer::Refused(Refusal::Never));
+/// # node.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Refusal {
@@ -97,7 +262,7 @@ pub enum Refusal {
     Foreign,
     /// Asked too often; a minute later it helps again.
     Often,
-    /// That cannot be asked for, such as a port below 1024.
+    /// That cannot be asked for, such as a port below 1024, or multicast over the loopback interface.
     Never,
 }
 
