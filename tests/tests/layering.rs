@@ -27,6 +27,7 @@ fn dependencies_point_one_way() {
         ("distchat-examples", &["distchat-crdt", "distchat-node", "distchat-simulator", "distchat-tests"]),
         ("distchat-tests", &["distchat-crdt", "distchat-node"]),
         ("distchat-bench", &["distchat-crdt"]),
+        ("distchat-fuzz", &["distchat-crdt", "distchat-node"]),
     ]);
     assert_eq!(
         packages.iter().map(name).find(|name| !allowed.contains_key(name.as_str())),

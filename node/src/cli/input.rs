@@ -28,7 +28,7 @@ pub(crate) enum Input {
 
 /// Cuts a stream of bytes into lines, holding no more of a line than is of use.
 #[derive(Debug, Default)]
-struct Splitter {
+pub(crate) struct Splitter {
     line: Vec<u8>,
     /// Length of the line so far, of which `line` holds all or, if it is too long, nothing.
     length: usize,
@@ -38,7 +38,7 @@ struct Splitter {
 
 impl Splitter {
     /// Takes more bytes and gives what they complete.
-    fn feed(&mut self, bytes: &[u8], found: &mut Vec<Input>) {
+    pub(crate) fn feed(&mut self, bytes: &[u8], found: &mut Vec<Input>) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             match piece.strip_suffix(b"\n") {
                 Some(last) => {
@@ -80,7 +80,7 @@ impl Splitter {
     }
 
     /// The input ends here, perhaps within a line.
-    fn end(&mut self, found: &mut Vec<Input>) {
+    pub(crate) fn end(&mut self, found: &mut Vec<Input>) {
         if self.length > 0 {
             self.finish(found);
         }

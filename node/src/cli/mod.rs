@@ -13,7 +13,7 @@ pub(crate) mod escape;
 pub(crate) mod execute;
 mod fold;
 mod front;
-mod input;
+pub(crate) mod input;
 mod json;
 pub(crate) mod output;
 mod priority;
