@@ -133,9 +133,10 @@ pub fn route(to: IpAddr) -> io::Result<IpAddr> {
 ///     }
 /// };
 /// let packet = packet(0xcafe);
-/// let (from, called) = tokio::join!(hears, call(&loopback, &packet));
-/// called?;
-/// assert_eq!(from?.ip(), loopback.address);
+/// tokio::select! {
+///     from = hears => assert_eq!(from?.ip(), loopback.address),
+///     called = call(&loopback, &packet) => panic!("nothing was heard: {called:?}"),
+/// }
 /// # Ok(())
 /// # }
 /// ```
