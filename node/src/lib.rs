@@ -52,7 +52,8 @@ mod verify;
 
 pub use config::Config;
 pub use distchat_crdt::{
-    AuthorId, Fingerprint, Key, MAX_BODY, MessageId, RoomId, RoomName, RoomNameError, Timestamp, Topic, bundle,
+    AuthorId, Fingerprint, KEY_LEN, Key, MAX_BODY, MessageId, RoomId, RoomName, RoomNameError, Timestamp, Topic,
+    bundle,
     sync::{Imported, MAX_LOOKED_UP, SyncState},
 };
 pub use error::{NickError, RoomError, SearchError, StartError};

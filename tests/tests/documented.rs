@@ -71,6 +71,26 @@ fn foreign<'a>(part: &'a Value, interface: &'a Value, found: &mut BTreeSet<Strin
     }
 }
 
+/// The lines of the first example behind `start` that are shown.
+fn shown(text: &str, start: &str, prefix: &str) -> Vec<String> {
+    let lines = text.split_once(start).unwrap().1.lines();
+    let lines =
+        lines.map(|line| line.strip_prefix(prefix).unwrap_or(line)).map(|line| line.strip_prefix(' ').unwrap_or(line));
+    let example = lines.skip_while(|line| !line.starts_with("```")).skip(1).take_while(|line| !line.starts_with("```"));
+    example.filter(|line| !line.trim_start().starts_with("# ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_readme_shows_the_program_of_the_front_page() {
+    let read = |file| std::fs::read_to_string(workspace().join(file)).unwrap();
+    let front = shown(&read("node/src/lib.rs"), "//!", "//!");
+    assert!(front.len() > 10, "{front:?}");
+    let readme = read("README.md");
+    let (_, section) = readme.split_once("## The library").unwrap();
+    let block = section.split("```rust\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_eq!(front, block.lines().collect::<Vec<_>>());
+}
+
 #[test]
 #[ignore = "builds the documentation; what decides whether a change lands runs it"]
 fn what_the_libraries_offer_is_shown_by_examples_and_is_their_own() {

@@ -165,6 +165,20 @@ async fn it_is_known_on_whose_disks_a_message_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_said_after_taking_a_name_bears_it() {
+    let alice = start("alice").await;
+    let room = alice.open_room(&"general".parse().unwrap()).await.unwrap();
+    for n in 0..30 {
+        let nick = format!("alice the {n}th");
+        room.set_nick(&nick).await.unwrap();
+        assert_eq!(room.broadcast("hello").await.unwrap().nick, nick);
+        room.set_nick("al").await.unwrap();
+        assert_eq!(room.members(1).await.unwrap()[0].nick, "al");
+    }
+    alice.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn actions_replies_reactions_and_topics_are_replicated() {
     let [alice, bob] = [start("alice").await, start("bob").await];
     let name = "general".parse().unwrap();

@@ -87,9 +87,9 @@ impl ConnectError {
     /// ```
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Unsupported(_) => "address_unsupported",
-            Self::Own(_) => "address_own",
-            Self::TooMany(_) => "too_many_addresses",
+            Self::Unsupported(_) => "address-unsupported",
+            Self::Own(_) => "address-own",
+            Self::TooMany(_) => "too-many-addresses",
             Self::Offline => "offline",
             Self::Closed => "closed",
         }

@@ -52,7 +52,7 @@ impl Task {
                 self.listeners_changed();
                 let why = reason.err().map_or("closed".to_owned(), |error| io_cause(&error));
                 let places: Vec<String> = addresses.iter().map(Multiaddr::to_string).collect();
-                self.out.warn("listener_closed", format!("no longer listening on {}: {why}", places.join(", ")));
+                self.out.warn("listener-closed", format!("no longer listening on {}: {why}", places.join(", ")));
             }
             SwarmEvent::ListenerError { error, .. } => debug!(%error, "a listener's trouble"),
             _ => {}
@@ -195,7 +195,7 @@ impl Task {
         }
         let address = &dial.address;
         match failure {
-            Failure::Myself => self.out.warn("address_own", format!("{address} is this node itself and is left out")),
+            Failure::Myself => self.out.warn("address-own", format!("{address} is this node itself and is left out")),
             _ => {
                 let why = dial_cause(error);
                 self.out.warn(

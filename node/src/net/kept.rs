@@ -168,7 +168,7 @@ pub(super) async fn keep(kept: Arc<Kept>, first: Box<Task>, inputs: Inputs) {
             Decision::Restart(pause) => {
                 error!(failure, ?pause, "the network crashed and is started again");
                 let message = "the network has crashed and is started again: all peers will be back in a moment";
-                kept.out.warn("network_restarted", message.to_owned());
+                kept.out.warn("network-restarted", message.to_owned());
                 tokio::time::sleep(pause).await;
             }
             Decision::GiveUp => {

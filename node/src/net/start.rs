@@ -130,7 +130,7 @@ async fn listen(task: &mut Task, addresses: &[Multiaddr]) -> Result<Vec<Listener
         match task.swarm.listen_on(address.clone()) {
             Ok(id) => waiting.push(id),
             Err(error) if asked_for || n == 0 => return Err(listen_error(address, &error)),
-            Err(error) => task.out.warn("listen_failed", listen_error(address, &error).to_string()),
+            Err(error) => task.out.warn("listen-failed", listen_error(address, &error).to_string()),
         }
     }
     Ok(waiting)

@@ -247,7 +247,7 @@ impl Task {
                 "peer {peer} is refused for {} minutes: it sends {offence} over and over",
                 REFUSED.as_secs() / 60
             );
-            self.out.warn("peer_refused", message);
+            self.out.warn("peer-refused", message);
             self.refuse(peer);
         }
     }
@@ -290,7 +290,7 @@ impl Task {
 
     fn on_told(&mut self, told: Told) {
         match told {
-            Told::Unusable(why) => self.out.warn("run_dir_unusable", why),
+            Told::Unusable(why) => self.out.warn("run-dir-unusable", why),
             Told::Neighbours(neighbours) => {
                 let now = Instant::now();
                 let own: Vec<_> =
@@ -342,7 +342,7 @@ impl Task {
             let message = format!(
                 "others on this network are not found by themselves, give their addresses with --connect: {error}"
             );
-            self.out.warn("mdns_off", message);
+            self.out.warn("mdns-off", message);
         }
     }
 }

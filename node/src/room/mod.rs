@@ -157,7 +157,7 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// As for [`Room::broadcast`], but that the text can have [`distchat_crdt::KEY_LEN`] bytes less.
+    /// As for [`Room::broadcast`], but that the text can have [`crate::KEY_LEN`] bytes less.
     pub async fn reply(&self, to: Key, text: &str) -> Result<Message, RoomError> {
         self.say_line(text, Form::Reply(to)).await
     }
@@ -269,7 +269,10 @@ impl Room {
     /// If it is not a name, or as for [`Room::broadcast`].
     pub async fn set_nick(&self, nick: &str) -> Result<(), RoomError> {
         let nick = check_nick(nick)?.to_owned();
-        self.call(|reply| Command::Nick { nick: nick.clone(), reply }).await.map(drop)
+        self.call(|reply| Command::Nick { nick: nick.clone(), reply }).await?;
+        // What is said next bears it already. Should the room fail meanwhile, it goes by that name all the same.
+        let _ = self.call(|reply| Command::CatchUp { reply }).await;
+        Ok(())
     }
 
     /// The newest messages, at most so many, in the transcript's order.

@@ -298,10 +298,7 @@ impl Task {
         match command {
             Command::Say { .. } | Command::Nick { .. } => {}
             Command::Lines { lines, reply } => {
-                // The store tells whoever said something itself, and that may be before this task heard of it: what they
-                // read next must already know of it, and of the name it was said under.
-                let written = self.written.borrow().clone();
-                self.written(&written).await?;
+                self.catch_up().await?;
                 let lines = self.shared.store.lines(self.slot.number, lines).await;
                 let horizon = self.replica.clock(self.shared.now()).horizon;
                 let shown =
@@ -319,6 +316,7 @@ impl Task {
                 reply.send(topic.map_err(RoomError::from)).ok();
             }
             Command::Members { at_most, reply } => {
+                self.catch_up().await?;
                 reply.send(Ok(self.members(at_most))).ok();
             }
             Command::Fingerprint { reply } => {
@@ -329,8 +327,12 @@ impl Task {
                     missing: room.missing(),
                 };
                 self.settling.push_back((self.last_commit, info, reply));
-                let written = self.written.borrow().clone();
-                self.written(&written).await?;
+                self.catch_up().await?;
+            }
+            Command::CatchUp { reply } => {
+                self.catch_up().await?;
+                self.show_status();
+                reply.send(Ok(())).ok();
             }
             Command::Delivered { reply } => {
                 self.handle(Input::WatchReceipts { of: Vec::new() }).await?;
@@ -349,6 +351,13 @@ impl Task {
             Command::Crash => panic!("room `{}` was asked to crash", self.slot.name),
         }
         Ok(())
+    }
+
+    /// Takes up all that the store has written. It tells whoever said something itself, and that may be before this task
+    /// heard of it: what they ask next must already know of it, and of the name it was said under.
+    async fn catch_up(&mut self) -> Result<(), RoomFailure> {
+        let written = self.written.borrow().clone();
+        self.written(&written).await
     }
 
     /// Who has that message on disk, of all who could.

@@ -72,7 +72,7 @@ async fn a_wanted_node_that_is_not_there_is_told_of_once() {
     let mut bare = a.address();
     bare.pop();
     a.net.connect(bare).await.unwrap();
-    assert_eq!(a.warning().await.0, "address_own");
+    assert_eq!(a.warning().await.0, "address-own");
 }
 
 #[tokio::test]
@@ -169,7 +169,7 @@ async fn a_crash_is_survived() {
     let address = a.address();
 
     a.net.crash().await;
-    assert_eq!(a.warning().await.0, "network_restarted");
+    assert_eq!(a.warning().await.0, "network-restarted");
     // The same node at the same place, in the same rooms.
     assert_eq!((ra.down().await, rb.down().await), (b.id(), a.id()));
     assert_eq!((ra.up().await, rb.up().await), (b.id(), a.id()));

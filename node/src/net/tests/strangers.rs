@@ -132,7 +132,7 @@ async fn malformed_requests_are_charged_and_in_the_end_refused() {
     ask(&mut swarm, node.id(), &[0xff; 4]).await;
     let counters = node.net.counters();
     assert_eq!((counters.malformed, counters.charged, counters.refused), (9, 9, 1));
-    assert_eq!(node.warning().await.0, "peer_refused");
+    assert_eq!(node.warning().await.0, "peer-refused");
     until_gone(&mut swarm, node.id()).await;
     swarm.dial(node.address()).unwrap();
     soon("refusal", async {

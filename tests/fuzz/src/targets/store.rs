@@ -28,7 +28,10 @@ pub(super) fn run(bytes: &[u8]) {
                 let _ = room.fingerprint().await;
                 if room.broadcast("still here").await.is_ok() {
                     let newest = room.messages(50).await.unwrap_or_default();
-                    assert!(newest.iter().any(|message| message.text == "still here"), "{looked:?}: it was acknowledged");
+                    assert!(
+                        newest.iter().any(|message| message.text == "still here"),
+                        "{looked:?}: it was acknowledged"
+                    );
                 }
             }
         }
