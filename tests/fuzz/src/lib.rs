@@ -2,7 +2,7 @@
 //! there by somebody who may, or nothing; it must not crash, hang, or take more memory than it was given.
 //!
 //! `.ci/fuzz SECONDS` looks for new inputs, guided by what the code does with the former ones; what is in `corpus/` was found
-//! so, and is run again by every `cargo test`.
+//! so, or stands in PROTOCOL.md, and is run again by every `cargo test`.
 //!
 //! The program's own modules are here as they are in `node/src/main.rs`, which no other crate can depend on.
 #![allow(dead_code, unreachable_pub, reason = "the program's modules are not all used here")]

@@ -1,19 +1,20 @@
 //! Every input that was once worth keeping, again.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test reports by panicking")]
 
 use std::path::Path;
+
+use data_encoding::BASE64;
 
 fn replay(name: &str) {
     let target = distchat_fuzz::target(name).unwrap();
     target(b"");
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
-    let mut inputs: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    inputs.sort();
-    assert!(!inputs.is_empty(), "{} is empty", folder.display());
-    for input in inputs {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+    let corpus = std::fs::read_to_string(&file).unwrap();
+    assert!(!corpus.is_empty(), "{} is empty", file.display());
+    for (number, line) in corpus.lines().enumerate() {
         // Should it panic, this is which one.
-        println!("{}", input.display());
-        target(&std::fs::read(&input).unwrap());
+        println!("{}:{}", file.display(), number + 1);
+        target(&BASE64.decode(line.as_bytes()).unwrap());
     }
 }
 

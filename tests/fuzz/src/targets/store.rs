@@ -26,12 +26,12 @@ pub(super) fn run(bytes: &[u8]) {
                 let Ok(room) = node.open_room(&stored.name).await else { continue };
                 let _ = room.messages(50).await;
                 let _ = room.fingerprint().await;
-                if room.broadcast("still here").await.is_ok() {
-                    let newest = room.messages(50).await.unwrap_or_default();
-                    assert!(
-                        newest.iter().any(|message| message.text == "still here"),
-                        "{looked:?}: it was acknowledged"
-                    );
+                // What was acknowledged is shown, or it is said that nothing can be.
+                if let Ok(said) = room.broadcast("still here").await
+                    && let Ok(newest) = room.messages(usize::from(u8::MAX)).await
+                    && newest.len() < usize::from(u8::MAX)
+                {
+                    assert!(newest.iter().any(|message| message.id == said.id), "{looked:?}: it was acknowledged");
                 }
             }
         }
