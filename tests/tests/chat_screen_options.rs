@@ -99,11 +99,11 @@ fn the_desktop_calls_whoever_is_spoken_to() {
     let launch = machine.chat("ann").env("PATH", &path).options(["--memory", "--notify", "desktop"]);
     let (ann, bob) = greeted(&machine, launch);
     look_away(&ann);
-    // What looks like an option is none.
-    bob.say("--ann: $(are) `you` there?");
-    ann.wait_text("there?");
+    // What looks like an option is none, nor is what looks like markup.
+    bob.say("--ann: $(are) `you` <b>there</b>?");
+    ann.wait_text("there");
     let told = wait_file(&calls);
-    assert_eq!(told, "--app-name=distchat\n--\nbob in lobby\n--ann: $(are) `you` there?\n");
+    assert_eq!(told, "--app-name=distchat\n--\nbob in lobby\n--ann: $(are) `you` &lt;b&gt;there&lt;/b&gt;?\n");
 }
 
 #[test]

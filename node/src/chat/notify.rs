@@ -46,15 +46,23 @@ const PROGRAM: &str = "osascript";
 #[cfg(not(target_os = "macos"))]
 const PROGRAM: &str = "notify-send";
 
+/// The text as one that says nothing but itself where markup is read.
+/// <https://specifications.freedesktop.org/notification-spec/latest/markup.html>
+fn without_markup(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 /// What was said stands in arguments of its own, and so is never taken for anything else.
 fn command(title: &str, text: &str) -> Command {
     let mut command = Command::new(PROGRAM);
     if cfg!(target_os = "macos") {
         let script = ["on run argv", "display notification (item 2 of argv) with title (item 1 of argv)", "end run"];
         command.args(script.into_iter().flat_map(|line| ["-e", line]));
+        command.args([title, text]);
     } else {
-        command.args(["--app-name=distchat", "--"]);
+        // The text, unlike the title, is read as markup by many: links and pictures among it.
+        command.args(["--app-name=distchat", "--", title, &without_markup(text)]);
     }
-    command.args([title, text]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }

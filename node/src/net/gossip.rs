@@ -23,6 +23,8 @@ pub(super) const MAX_TOPICS: usize = 1024;
 const MAX_TRANSMIT: usize = 2 * MAX_GOSSIP;
 /// The longest control part of a frame. The first one to a new peer names every topic, 70 bytes each.
 const MAX_CONTROL: usize = 96 * 1024;
+/// How many frames one of gossipsub's may bear. Its own bear one each.
+const MAX_FRAMES: usize = 500;
 /// How many message ids are told at once. 22 bytes each must stay below [`MAX_CONTROL`].
 const MAX_IDS: usize = 3000;
 /// How many frames wait for one peer.
@@ -76,6 +78,7 @@ fn config() -> Result<Config, libp2p::gossipsub::ConfigBuilderError> {
         .max_transmit_size(MAX_TRANSMIT)
         .max_control_message_size(MAX_CONTROL)
         .max_control_messages_sent(MAX_IDS)
+        .max_publish_messages(MAX_FRAMES)
         .connection_handler_queue_len(QUEUE)
         .flood_publish(true)
         .mesh_n(6)

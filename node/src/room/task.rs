@@ -266,7 +266,9 @@ impl Task {
                 Input::Frame { peer: peer_of(&from), ticket: number, bytes: frame }
             }
             NetInput::Request { peer, request, reply } => {
-                self.frontier.unfinished |= matches!(request, Request::Offer(_));
+                // Of a stranger's nothing is taken.
+                let entered = || self.replica.peers().any(|(entered, _)| *entered == peer_of(&peer));
+                self.frontier.unfinished |= matches!(request, Request::Offer(_)) && entered();
                 let ticket = self.ticket();
                 self.answers.insert(ticket, reply);
                 Input::Asked { peer: peer_of(&peer), ticket, request }

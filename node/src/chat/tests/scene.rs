@@ -13,7 +13,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::chat::app::{App, Effect, Say};
-use crate::chat::disks::Disks;
 use crate::chat::done::Done;
 use crate::chat::draw;
 use crate::chat::gate;
@@ -171,7 +170,9 @@ impl Scene {
             self.draw();
             self.app.tick();
             self.app.want();
-            let effects = std::mem::take(&mut self.app.effects);
+            let mut effects = std::mem::take(&mut self.app.effects);
+            // It goes on asking for these as long as nobody tells.
+            effects.retain(|effect| !matches!(effect, Effect::Receipts { .. }));
             if effects.is_empty() {
                 return;
             }
@@ -195,10 +196,6 @@ impl Scene {
             Effect::Load { .. } if self.slow => self.waiting.push(effect),
             Effect::Load { .. } => self.load(effect),
             Effect::Members(room) => self.app.done(Done::Members { room, members: self.members.clone() }),
-            Effect::Receipts { room, keys } => {
-                let receipts = keys.into_iter().map(|key| (key, Disks::Unknown)).collect();
-                self.app.done(Done::Receipts { room, receipts });
-            }
             Effect::Look { room, .. } => self.app.done(Done::Looked { room, topic: None, future: Vec::new() }),
             effect => self.effects.push(effect),
         }
