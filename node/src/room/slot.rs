@@ -112,53 +112,18 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, RoomError>>;
 
 /// What a room's users ask of its task.
 pub(crate) enum Command {
-    Say {
-        kind: u32,
-        body: Vec<u8>,
-        reply: Reply<Message>,
-    },
-    Nick {
-        nick: String,
-        reply: Reply<Message>,
-    },
-    Lines {
-        lines: Lines,
-        reply: Reply<Vec<event::Message>>,
-    },
-    Reactions {
-        to: Vec<Key>,
-        reply: Reply<Vec<event::Reaction>>,
-    },
-    Topic {
-        reply: Reply<Option<event::RoomTopic>>,
-    },
-    Members {
-        at_most: usize,
-        reply: Reply<Vec<event::Member>>,
-    },
-    Fingerprint {
-        reply: Reply<FingerprintInfo>,
-    },
-    Delivered {
-        reply: Reply<bool>,
-    },
-    Receipts {
-        of: Vec<Key>,
-        reply: Reply<Vec<Option<event::Receipt>>>,
-    },
-    Export {
-        before: Option<Key>,
-        max_bytes: usize,
-        reply: Reply<ExportPage>,
-    },
-    Import {
-        messages: Arc<Vec<Vec<u8>>>,
-        reply: Reply<Imported>,
-    },
-    /// To be answered once the status tells of all that was written before.
-    CatchUp {
-        reply: Reply<()>,
-    },
+    Say { kind: u32, body: Vec<u8>, reply: Reply<Message> },
+    Nick { nick: String, reply: Reply<Message> },
+    Lines { lines: Lines, reply: Reply<Vec<event::Message>> },
+    Reactions { to: Vec<Key>, reply: Reply<Vec<event::Reaction>> },
+    Topic { reply: Reply<Option<event::RoomTopic>> },
+    Members { at_most: usize, reply: Reply<Vec<event::Member>> },
+    Fingerprint { reply: Reply<FingerprintInfo> },
+    Delivered { reply: Reply<bool> },
+    Receipts { of: Vec<Key>, reply: Reply<Vec<Option<event::Receipt>>> },
+    Export { before: Option<Key>, max_bytes: usize, reply: Reply<ExportPage> },
+    Import { messages: Arc<Vec<Vec<u8>>>, reply: Reply<Imported> },
+    CatchUp { reply: Reply<()> },
     Crash,
 }
 

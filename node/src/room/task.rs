@@ -331,6 +331,7 @@ impl Task {
                 self.settling.push_back((self.last_commit, info, reply));
                 self.catch_up().await?;
             }
+            // To be answered once the status tells of all that was written before.
             Command::CatchUp { reply } => {
                 self.catch_up().await?;
                 self.show_status();
