@@ -43,6 +43,8 @@ pub(super) struct Receipts {
     confirmed: BTreeMap<AuthorId, usize>,
     /// What else somebody wanted to know of.
     looked_up: BTreeMap<Key, LookedUp>,
+    /// How many of these each author's node has confirmed.
+    looked_up_on: BTreeMap<AuthorId, usize>,
     /// How often somebody did.
     wanted: u64,
     watched_until: Duration,
@@ -107,8 +109,7 @@ impl Receipts {
             let new = !self.looked_up.contains_key(&key);
             self.looked_up.entry(key).or_default().wanted = self.wanted;
             if new && self.looked_up.len() > MAX_LOOKED_UP {
-                let oldest = self.looked_up.iter().min_by_key(|(_, looked_up)| looked_up.wanted).map(|(key, _)| *key);
-                oldest.and_then(|key| self.looked_up.remove(&key));
+                self.make_room();
             }
             if new {
                 // There is something that nobody was asked for in vain.
@@ -116,6 +117,27 @@ impl Receipts {
                 self.next = Duration::ZERO;
             }
         }
+    }
+
+    /// Forgets what was not wanted for the longest time.
+    fn make_room(&mut self) {
+        let oldest = self.looked_up.iter().min_by_key(|(_, looked_up)| looked_up.wanted).map(|(key, _)| *key);
+        let forgotten = oldest.and_then(|key| self.looked_up.remove(&key)).unwrap_or_default();
+        for author in forgotten.on {
+            if let Some(count) = self.looked_up_on.get_mut(&author) {
+                *count -= 1;
+            }
+        }
+        self.looked_up_on.retain(|_, count| *count > 0);
+    }
+
+    /// An author's node has these; those of them that this is news of.
+    fn hold(&mut self, author: AuthorId, mut keys: Vec<Key>) -> Vec<Key> {
+        keys.retain(|key| self.looked_up.get_mut(key).is_some_and(|looked_up| looked_up.on.insert(author)));
+        if !keys.is_empty() {
+            *self.looked_up_on.entry(author).or_default() += keys.len();
+        }
+        keys
     }
 
     /// Whether it was said since the start, and is remembered.
@@ -134,7 +156,8 @@ impl Receipts {
 
     /// Whether that author could confirm more.
     fn is_open(&self, author: &AuthorId) -> bool {
-        self.confirmed(author) < self.stored || self.looked_up.values().any(|looked_up| looked_up.is_open(author))
+        let looked_up_on = self.looked_up_on.get(author).copied().unwrap_or_default();
+        self.confirmed(author) < self.stored || looked_up_on < self.looked_up.len()
     }
 
     fn confirmed(&self, author: &AuthorId) -> usize {
@@ -223,7 +246,12 @@ impl Replica {
             self.out.push(Output::Receipt { author, through: key });
         }
         let others = others.iter().enumerate().filter(|(at, _)| bit(bits, count + at)).map(|(_, key)| *key);
-        self.hold_looked_up(author, others.collect());
+        // Those that have made room for others meanwhile are forgotten.
+        let keys = self.receipts.hold(author, others.collect());
+        if !keys.is_empty() {
+            self.receipts.in_vain = 0;
+            self.out.push(Output::Holds { author, keys });
+        }
         let agreed = self.peers.get(peer).and_then(|state| state.agreed);
         if held < count {
             if agreed != Some(self.room.fingerprint()) {
@@ -234,16 +262,6 @@ impl Replica {
             // The next ones at once.
             self.receipts.next = self.now.mono;
             self.ask_receipts();
-        }
-    }
-
-    /// An author's node has these, that were asked after by key. Those that have made room for others are forgotten.
-    fn hold_looked_up(&mut self, author: AuthorId, mut keys: Vec<Key>) {
-        let looked_up = &mut self.receipts.looked_up;
-        keys.retain(|key| looked_up.get_mut(key).is_some_and(|looked_up| looked_up.on.insert(author)));
-        if !keys.is_empty() {
-            self.receipts.in_vain = 0;
-            self.out.push(Output::Holds { author, keys });
         }
     }
 }

@@ -140,4 +140,15 @@ fn no_more_than_some_earlier_messages_are_asked_after_at_a_time() {
     world.run_for(SECOND);
     assert_eq!(known(&world), MAX_LOOKED_UP);
     assert!(all[MAX_LOOKED_UP..].iter().all(|key| world.hosts[0].replica.holders(*key).unwrap().count() == 1));
+    // And those are asked after again when they are wanted again.
+    for _ in 0..3 {
+        for of in [&all[..MAX_LOOKED_UP], &all[10..]] {
+            world.input(0, Input::WatchReceipts { of: of.to_vec() });
+            world.run_for(SECOND);
+            assert!(of.iter().all(|key| world.hosts[0].replica.holders(*key).unwrap().count() == 1));
+        }
+    }
+    world.requests = 0;
+    world.input(0, Input::WatchReceipts { of: all[10..].to_vec() });
+    assert_eq!(world.requests, 0);
 }
