@@ -4,6 +4,7 @@ mod carry;
 mod members;
 mod opening;
 mod perform;
+pub(crate) mod short;
 mod slot;
 mod task;
 mod view;

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use distchat_crdt::{AuthorId, Content, Key, Timestamp, kind};
 
+use super::short::{NICK_BYTES, emoji};
 use crate::{
     event::{Form, Message, Reaction, RoomTopic},
     store::{Frontier, StoredMessage},
@@ -119,8 +120,10 @@ impl View {
                 }
                 Some(Shown::Line(shown))
             }
-            (_, Some(Content::Reaction { to, emoji })) => {
-                Some(Shown::Reaction(Reaction { key, author, to, emoji: emoji.to_owned() }))
+            (kind::REACTION, _) => {
+                let (to, text) = body.split_first_chunk()?;
+                let (to, emoji) = (Key::from_bytes(to), emoji(text)?.to_owned());
+                Some(Shown::Reaction(Reaction { key, author, to, emoji }))
             }
             (_, Some(Content::Topic(text))) => Some(Shown::Topic(RoomTopic { key, author, text: text.to_owned() })),
             _ => None,
@@ -179,7 +182,8 @@ fn delay(key: Key, arrived_ms: u64) -> Duration {
 
 /// What is shown for a name: never nothing, never very long.
 fn shown_nick(body: &[u8], author: &AuthorId) -> String {
-    let nick: String = String::from_utf8_lossy(body).trim().chars().take(MAX_NICK).collect();
+    let start = body.get(..NICK_BYTES).unwrap_or(body);
+    let nick: String = String::from_utf8_lossy(start).trim().chars().take(MAX_NICK).collect();
     if nick.is_empty() { author.short() } else { nick }
 }
 

@@ -9,12 +9,15 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Lines, Loaded, RoomNo, StoredMessage, error::StoreError, keys, ranges};
 use crate::event::{Reaction, RoomTopic};
+use crate::room::short::{self, EMOJI_BYTES, NICK_BYTES};
 
 /// How many rows that nobody asked for are stepped over before it is cheaper to look the next key up. Measured: a
 /// step costs 0.6 us, a lookup 3 to 9 us.
 const MAX_STEPS: usize = 8;
 /// How many bytes of a message come behind its body: its signature.
 const BEHIND_BODY: usize = 66;
+
+const _: () = assert!(NICK_BYTES == 512 && EMOJI_BYTES == 256, "as the queries have it");
 
 /// The greatest key that a message can have. A stranger may ask for greater ones, which the tables cannot express.
 pub(super) const MAX_KEY: Key = Key { time: Timestamp::MAX, id: MessageId([0xff; 32]) };
@@ -25,9 +28,9 @@ pub(super) const OWN: &str = "SELECT time, id, seq FROM message INDEXED BY messa
 /// Everything from a key down.
 pub(super) const DOWN: &str = "SELECT time, id, bytes, kind, body_at FROM message
     WHERE room = ? AND (time, id) <= (?, ?) ORDER BY time DESC, id DESC";
-/// All messages in which somebody gave a name.
+/// All messages in which somebody gave a name. Of it no more is read than is looked at: [`NICK_BYTES`].
 pub(super) const NICKS: &str =
-    "SELECT time, id, substr(bytes, 39, 32), substr(bytes, body_at + 1, length(bytes) - 66 - body_at)
+    "SELECT time, id, substr(bytes, 39, 32), substr(bytes, body_at + 1, min(length(bytes) - 66 - body_at, 512))
     FROM message INDEXED BY message_nick WHERE room = ? AND kind = 1 ORDER BY substr(bytes, 39, 32), time, id";
 
 /// Texts, actions and replies from a key down, and up.
@@ -37,9 +40,9 @@ pub(super) const LINES_BEFORE: &str = "SELECT time, id, substr(bytes, 39, 32), s
 pub(super) const LINES_AFTER: &str = "SELECT time, id, substr(bytes, 39, 32), seq, kind, arrived, late,
         substr(bytes, body_at + 1, length(bytes) - 66 - body_at)
     FROM message WHERE room = ? AND kind IN (0, 2, 3) AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?";
-/// Reactions to a message, the last one first.
+/// Reactions to a message, the last one first, each as far as it is looked at: [`EMOJI_BYTES`].
 pub(super) const REACTIONS: &str = "SELECT time, id, substr(bytes, 39, 32),
-        substr(bytes, body_at + 41, length(bytes) - 106 - body_at)
+        substr(bytes, body_at + 41, min(length(bytes) - 106 - body_at, 256))
     FROM message INDEXED BY message_reaction
     WHERE room = ? AND kind = 4 AND substr(bytes, body_at + 1, 40) = ? AND time <= ?
     ORDER BY time DESC, id DESC LIMIT ?";
@@ -232,7 +235,7 @@ pub(super) fn reactions(
         let mut here: Vec<Reaction> = of_author
             .into_iter()
             .filter_map(|(author, (key, emoji))| {
-                Some(Reaction { key, author, to: *to, emoji: String::from_utf8(emoji).ok()? })
+                Some(Reaction { key, author, to: *to, emoji: short::emoji(&emoji)?.to_owned() })
             })
             .filter(|reaction| !reaction.emoji.is_empty())
             .collect();

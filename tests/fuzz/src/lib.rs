@@ -5,7 +5,10 @@
 //! so, or stands in PROTOCOL.md, and is run again by every `cargo test`.
 //!
 //! The program's own modules are here as they are in `node/src/main.rs`, which no other crate can depend on.
+// The modules' own tests run where the modules are at home.
+#![cfg(not(test))]
 #![allow(dead_code, unreachable_pub, reason = "the program's modules are not all used here")]
+#![allow(clippy::duplicate_mod, reason = "a target that needs what is private to a module is beside it")]
 
 #[path = "../../../node/src/attach/mod.rs"]
 mod attach;

@@ -48,6 +48,20 @@ async fn an_authors_last_reaction_holds() {
 }
 
 #[tokio::test]
+async fn of_what_is_short_as_a_rule_no_more_is_read() {
+    let (store, room) = store().await;
+    let target = said(0, 0, 10, Content::Text("hello"));
+    let long = "👍".repeat(4000);
+    let react = said(1, 0, 20, Content::Reaction { to: target.key(), emoji: &long });
+    let named = said(2, 0, 21, Content::Nick(&long));
+    save(&store, room, vec![target.clone(), react, named]).await.unwrap();
+    let reactions = store.reactions(room, vec![target.key()], ANY_TIME).await.unwrap();
+    assert_eq!(reactions.iter().map(|reaction| reaction.emoji.as_str()).collect::<Vec<_>>(), [&long[..256]]);
+    let nicks = store.nicks(room).await.unwrap();
+    assert_eq!(nicks.iter().map(|(.., nick)| &nick[..]).collect::<Vec<_>>(), [&long.as_bytes()[..512]]);
+}
+
+#[tokio::test]
 async fn the_last_topic_holds() {
     let (store, room) = store().await;
     assert_eq!(store.topic(room, ANY_TIME).await.unwrap(), None);
