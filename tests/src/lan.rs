@@ -158,6 +158,11 @@ impl Lan {
         self.filter(host, &format!("add rule inet faults {chain} {packets} drop"));
     }
 
+    /// The same, but with the answer that nobody is there, where [`Lan::firewall`] keeps silent.
+    pub fn refusing_firewall(&self, host: usize, chain: &str, packets: &str) {
+        self.filter(host, &format!("add rule inet faults {chain} {packets} reject with icmpx type port-unreachable"));
+    }
+
     /// Runs `ip` commands on a host, one a line.
     pub fn ip(&self, host: usize, commands: &str) {
         ip(Some(&self.name(host)), &format!("{commands}\n"));

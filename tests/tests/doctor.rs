@@ -192,6 +192,20 @@ fn the_others_ports_are_closed() {
 }
 
 #[test]
+fn nobody_listens_at_the_others_ports() {
+    let Some((lan, _bob)) = lan() else { return };
+    lan.refusing_firewall(1, "in", "tcp dport 4001");
+    let found = Diagnosis::of(doctor(&lan));
+    found.only(WARNINGS, &["peer-port-closed"]);
+    found.names("peer-port-closed", "eth0", "out", "nothing listens");
+
+    lan.refusing_firewall(1, "in", "udp dport 4001");
+    let found = Diagnosis::of(doctor(&lan));
+    found.only(APART, &["peer-unreachable"]);
+    found.names("peer-unreachable", "eth0", "out", "nothing listens at");
+}
+
+#[test]
 fn a_second_interface_swallows_multicasts() {
     let Some((lan, _bob)) = lan() else { return };
     lan.ip(

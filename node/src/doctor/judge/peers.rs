@@ -132,22 +132,22 @@ fn unreachable(peer: &Peer) -> Option<Finding> {
 
 /// Some of its addresses work.
 fn closed_ports(peer: &Peer) -> Vec<Finding> {
-    let closed = peer
-        .dials
-        .iter()
-        .filter(|(_, met)| matches!(met, Err(Unmet::Silence | Unmet::Refused | Unmet::NoWay(_) | Unmet::Failed(_))));
-    closed
-        .map(|(address, met)| {
-            let why = met.as_ref().err().map(ToString::to_string).unwrap_or_default();
-            Finding::warning(
-                "peer-port-closed",
-                format!("{} does not let this machine in at {}", peer.ip, port(address)),
-            )
-            .cause(format!("its firewall drops what comes in there ({why}); another of its ports works"))
+    let closed = peer.dials.iter().filter_map(|(address, met)| {
+        let why = match met {
+            Err(Unmet::Refused) => "nothing listens there, or its firewall refuses what comes in".to_owned(),
+            Err(unmet @ (Unmet::Silence | Unmet::NoWay(_) | Unmet::Failed(_))) => {
+                format!("its firewall drops what comes in there ({unmet})")
+            }
+            Ok(_) | Err(Unmet::Other(_) | Unmet::Mute) => return None,
+        };
+        let title = format!("{} does not let this machine in at {}", peer.ip, port(address));
+        let finding = Finding::warning("peer-port-closed", title)
+            .cause(format!("{why}; another of its ports works"))
             .fix("allow that port in the firewall of that machine")
-            .way(Direction::Out)
-        })
-        .collect()
+            .way(Direction::Out);
+        Some(finding)
+    });
+    closed.collect()
 }
 
 fn no_help(peer: &Peer) -> Option<Finding> {
