@@ -9,7 +9,8 @@ COPY . .
 RUN cargo build --locked --release --package distchat-node --bin distchat
 
 FROM debian:bookworm-slim
-RUN useradd --system --create-home --home-dir /data distchat && mkdir --mode=700 /run/distchat && chown distchat /run/distchat
+RUN useradd --system --no-create-home --home-dir /data distchat \
+    && mkdir --mode=700 /data /run/distchat && chown distchat /data /run/distchat
 COPY --from=build /build/target/release/distchat /usr/local/bin/
 USER distchat
 ENV DISTCHAT_DATA_DIR=/data DISTCHAT_RUN_DIR=/run/distchat
