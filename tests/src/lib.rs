@@ -34,6 +34,7 @@ pub mod converge;
 mod emulator;
 pub mod escapes;
 mod event;
+pub mod gauge;
 pub mod keys;
 mod lan;
 mod launch;

@@ -64,6 +64,11 @@ impl Chat {
         self.run = Some(Run { child, input: Some(input), threads });
     }
 
+    /// The process's number, for [`crate::gauge`].
+    pub fn pid(&self) -> u32 {
+        self.run.as_ref().expect("the program runs").child.id()
+    }
+
     /// The command line it was started with.
     pub fn launch(&self) -> &Launch {
         &self.launch

@@ -12,6 +12,7 @@
 //! | `input` | what bad input gets: lines, bytes, names |
 //! | `commands` | the commands for scripts: what they print, their exit codes, completions, the README's bot |
 //! | `daemon` | one node for several programs, and what becomes of them when it ends |
+//! | `hostile_flood` | strangers and members who send as much as they can |
 //! | `configuring` | options from the environment and from a file, and which of them counts |
 //! | `doctor` | each thing that keeps people apart is told with its cause, interface and direction |
 //! | `terminal` | what is on the screen of a terminal, what is not, and that it is given back as it was |
@@ -62,6 +63,7 @@ mod configuring;
 mod daemon;
 mod doctor;
 mod documented;
+mod hostile_flood;
 mod identity;
 mod input;
 mod lan_chat;

@@ -15,7 +15,7 @@ use libp2p::{
 use super::{
     codec::{self, Codec},
     discovery::Discovery,
-    gossip::{self, Gossip},
+    gossip::Gossip,
     probe::{self, ProbeCodec},
     transport::PING_INTERVAL,
 };
@@ -66,7 +66,7 @@ impl Behaviour {
             limits: connection_limits::Behaviour::new(limits),
             refused: allow_block_list::Behaviour::default(),
             discovery: Discovery::new(keypair.public().to_peer_id(), mdns),
-            gossip: gossip::behaviour()?,
+            gossip: Gossip::new()?,
             sync: request_response::Behaviour::with_codec(
                 Codec::default(),
                 [(codec::protocol(), ProtocolSupport::Full)],

@@ -42,13 +42,19 @@ pub(super) struct Count(AtomicU64);
 
 impl Count {
     pub(super) fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add_all(1);
+    }
+
+    pub(super) fn add_all(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
     }
 }
 
 counters! {
     /// Gossip frames that a room had no space for. Anti-entropy brings them later.
     gossip_dropped,
+    /// Gossip in topics of rooms that nobody has open here.
+    gossip_foreign,
     /// Own gossip frames that could not be queued. Anti-entropy brings them later.
     publish_dropped,
     /// Own gossip frames for which there was nobody to send them to.

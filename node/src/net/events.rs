@@ -123,8 +123,10 @@ impl Task {
                 for merged in unsent {
                     self.give_up(peer, merged.parts, RequestError::Unsent);
                 }
-                // Rooms may know it from what it asked before it said what it speaks.
-                self.rooms.deliver_all(|| NetInput::PeerDown { peer });
+                // Rooms may know it from what it asked before it said what it speaks; of a stranger they know nothing.
+                if self.rooms.entered.gone(&peer) || ready {
+                    self.rooms.deliver_all(|| NetInput::PeerDown { peer });
+                }
                 if ready {
                     self.out.event(NetEvent::Disconnected { peer, address });
                     self.peers_changed();
@@ -182,8 +184,7 @@ impl Task {
             }
             Verdict::Ignore
         };
-        let gossip = &mut self.swarm.behaviour_mut().gossip;
-        gossip.report_message_validation_result(&ticket.id, &ticket.from, acceptance(verdict));
+        self.swarm.behaviour_mut().gossip.judge(&ticket, acceptance(verdict));
     }
 
     pub(super) fn dial_failed(&mut self, dial: Dial, error: &DialError) {

@@ -9,7 +9,6 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::{
-    gossip::gossip_topic,
     swarm::{Inputs, Task},
 };
 
@@ -52,7 +51,7 @@ impl Task {
 
     /// Leaves everything and waits a moment for the others to hear of it.
     pub(super) async fn part(mut self) {
-        let topics: Vec<_> = self.rooms.topics().map(gossip_topic).collect();
+        let topics: Vec<_> = self.rooms.topics().copied().collect();
         for topic in topics {
             self.swarm.behaviour_mut().gossip.unsubscribe(&topic);
         }

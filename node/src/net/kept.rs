@@ -15,6 +15,7 @@ use tracing::error;
 use super::{
     NetConfig, NetError, NetEvent, NetInput,
     dial::MAX_WANTED,
+    entered::Entered,
     start,
     swarm::{Inputs, Outputs, Task},
 };
@@ -28,6 +29,7 @@ pub(super) struct Kept {
     keypair: Keypair,
     config: NetConfig,
     out: Outputs,
+    entered: Entered,
     changing: Mutex<Changing>,
 }
 
@@ -41,8 +43,8 @@ struct Changing {
 }
 
 impl Kept {
-    pub(super) fn new(keypair: Keypair, config: NetConfig, out: Outputs) -> Self {
-        Self { keypair, config, out, changing: Mutex::default() }
+    pub(super) fn new(keypair: Keypair, config: NetConfig, out: Outputs, entered: Entered) -> Self {
+        Self { keypair, config, out, entered, changing: Mutex::default() }
     }
 
     /// The lock is held for moments and never while something can fail, so a poisoned one holds whole data.
@@ -60,6 +62,11 @@ impl Kept {
 
     pub(super) fn out(&self) -> &Outputs {
         &self.out
+    }
+
+    /// Who has entered which room.
+    pub(super) fn entered(&self) -> Entered {
+        self.entered.clone()
     }
 
     /// Whether a person said where to listen.
@@ -115,7 +122,7 @@ impl Kept {
             task.dialer.want(Instant::now(), address)?;
         }
         for (handle, (topic, inbox)) in rooms {
-            task.subscribe(&topic);
+            task.swarm.behaviour_mut().gossip.subscribe(&topic);
             task.rooms.rejoin(handle, topic, inbox);
         }
         // Who was connected to the task before is not connected to this one.

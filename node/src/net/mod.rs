@@ -27,6 +27,7 @@ mod codec;
 mod counters;
 mod dial;
 mod discovery;
+mod entered;
 mod error;
 mod events;
 mod farewell;
@@ -66,6 +67,7 @@ pub(crate) use rundir::look as neighbours;
 pub(crate) use start::start;
 
 use counters::Counting;
+use entered::Entered;
 use route::Outgoing;
 
 /// How the network part is set up.
@@ -194,6 +196,7 @@ pub(crate) struct Network {
     listeners: watch::Receiver<Vec<Multiaddr>>,
     peers: watch::Receiver<Vec<(PeerId, Multiaddr)>>,
     counting: Arc<Counting>,
+    entered: Entered,
 }
 
 impl Network {
@@ -261,6 +264,11 @@ impl Network {
         if self.gossip.try_send(GossipCommand::Verdict { ticket, verdict }).is_err() {
             self.counting.verdicts_dropped.add();
         }
+    }
+
+    /// Notes that a peer has entered the room with this (own) handle: from here on, what it asks of the room gets there.
+    pub(crate) fn entered(&self, handle: u32, peer: PeerId) {
+        self.entered.note(peer, handle);
     }
 
     /// Charges a peer for bytes that no correct program sends. After some charges it is disconnected and refused.

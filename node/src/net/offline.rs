@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Command, ConnectError, GossipCommand, Network, counters::Counting};
+use super::{entered::Entered, Command, ConnectError, GossipCommand, Network, counters::Counting};
 
 /// How many commands may wait: they are taken at once.
 const QUEUE: usize = 64;
@@ -41,7 +41,7 @@ pub(crate) fn offline(shutdown: CancellationToken) -> (Network, JoinHandle<()>) 
             }
         }
     });
-    (Network { me, commands, gossip, listeners, peers, counting }, task)
+    (Network { me, commands, gossip, listeners, peers, counting, entered: Entered::default() }, task)
 }
 
 fn take(command: Command, last: &mut u32) {

@@ -68,6 +68,10 @@ impl Peers {
         self.0.get_mut(peer)
     }
 
+    pub(super) fn contains(&self, peer: &PeerId) -> bool {
+        self.0.contains_key(peer)
+    }
+
     /// Peers that speak the protocol, and where they are.
     pub(super) fn ready(&self) -> impl Iterator<Item = (PeerId, Multiaddr)> + '_ {
         self.0.iter().filter(|(_, peer)| peer.ready).filter_map(|(id, peer)| Some((*id, peer.address()?)))

@@ -91,6 +91,9 @@ impl Task {
             return self.respond(channel, Response::Refused(Refusal::Busy));
         };
         known.asked += 1;
+        if self.rooms.entered.any(&peer) {
+            self.swarm.behaviour_mut().gossip.entered(peer);
+        }
         self.offers += usize::from(offered.is_some());
         let asked = self.rooms.ask(peer, request);
         self.answers

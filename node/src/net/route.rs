@@ -19,7 +19,7 @@ use tokio::{
     time::timeout_at,
 };
 
-use super::{NetInput, error::RequestError};
+use super::{NetInput, entered::Entered, error::RequestError};
 
 /// How long a room may think about a request.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,6 +27,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// The rooms of this process.
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
+    pub(super) entered: Entered,
     rooms: BTreeMap<u32, Room>,
     topics: BTreeMap<Topic, u32>,
     last: u32,
@@ -42,6 +43,10 @@ struct Room {
 }
 
 impl Rooms {
+    pub(super) fn new(entered: Entered) -> Self {
+        Self { entered, ..Self::default() }
+    }
+
     /// Takes in a room and tells it of the peers that are there. A topic has one room: an earlier one of the same topic
     /// is what is left of a crash, and goes.
     pub(super) fn join(
@@ -52,6 +57,7 @@ impl Rooms {
     ) -> u32 {
         if let Some(before) = self.topics.get(&topic) {
             self.rooms.remove(before);
+            self.entered.left(*before);
         }
         loop {
             self.last = self.last.wrapping_add(1);
@@ -77,6 +83,7 @@ impl Rooms {
     /// Lets a room go. Returns its topic if no other room has it now.
     pub(super) fn leave(&mut self, handle: u32) -> Option<Topic> {
         let room = self.rooms.remove(&handle)?;
+        self.entered.left(handle);
         (self.topics.get(&room.topic) == Some(&handle)).then(|| {
             self.topics.remove(&room.topic);
             room.topic
@@ -166,7 +173,9 @@ impl Rooms {
     }
 
     fn ask_one(&mut self, handle: u32, peer: PeerId, request: Request) -> Slot {
-        if !self.rooms.contains_key(&handle) {
+        // To one who has not entered, a room is none.
+        let may = matches!(request, Request::Enter(_)) || self.entered.has(&peer, handle);
+        if !may || !self.rooms.contains_key(&handle) {
             return Slot::Refused(Refusal::Unknown);
         }
         let (reply, answer) = oneshot::channel();

@@ -57,6 +57,7 @@ fn what_must_not_get_lost_waits_and_comes_first() {
     let [a, b, c] = [(); 3].map(|()| PeerId::random());
     rooms.deliver(handle, NetInput::PeerUp { peer: a });
     rooms.deliver(handle, NetInput::PeerUp { peer: b });
+    rooms.entered.note(a, handle);
     rooms.deliver(handle, NetInput::PeerUp { peer: c });
     rooms.deliver(handle, NetInput::PeerDown { peer: c });
     assert!(rooms.waiting());
@@ -88,6 +89,9 @@ async fn a_hello_is_split_and_its_answers_are_gathered_in_order() {
     let (two, mut second) = joined(&mut rooms, 2, 4);
     let (three, third) = joined(&mut rooms, 3, 4);
     let peer = PeerId::random();
+    for handle in [one, two, 99, three] {
+        rooms.entered.note(peer, handle);
+    }
     let asked = rooms.ask(peer, hello(&[two, 99, one, three]));
     drop(third);
     let answer = tokio::spawn(asked.answer(PATIENCE));
@@ -120,10 +124,12 @@ async fn an_empty_hello_is_answered_by_the_clock() {
 async fn a_room_that_is_slow_or_drops_the_reply_is_busy() {
     let mut rooms = Rooms::default();
     let (handle, mut inputs) = joined(&mut rooms, 1, 4);
-    let asked = rooms.ask(PeerId::random(), have(handle));
+    let peer = PeerId::random();
+    rooms.entered.note(peer, handle);
+    let asked = rooms.ask(peer, have(handle));
     drop(inputs.recv().await);
     assert_eq!(asked.answer(PATIENCE).await, Response::Refused(Refusal::Busy));
-    let asked = rooms.ask(PeerId::random(), have(handle));
+    let asked = rooms.ask(peer, have(handle));
     let _held = inputs.recv().await;
     assert_eq!(asked.answer(Duration::from_millis(1)).await, Response::Refused(Refusal::Busy));
 }
@@ -161,4 +167,21 @@ fn a_frame_has_no_more_rooms_than_allowed() {
     let many = (0..count).map(|n| Outgoing { handle: n, peer, id: 0, request: hello(&[n]) }).collect();
     let lengths: Vec<usize> = merge(many).iter().map(|merged| merged.parts.len()).collect();
     assert_eq!(lengths, [MAX_HELLO_ROOMS, MAX_HELLO_ROOMS, 1]);
+}
+
+#[test]
+fn who_has_not_entered_takes_no_place_in_an_inbox() {
+    let mut rooms = Rooms::default();
+    let (handle, mut inputs) = joined(&mut rooms, 1, 4);
+    let (other, _inputs) = joined(&mut rooms, 2, 4);
+    let peer = PeerId::random();
+    rooms.entered.note(peer, other);
+    let refused = |asked: Asked| matches!(asked, Asked::One(Slot::Refused(Refusal::Unknown)));
+    assert!(refused(rooms.ask(peer, have(handle))));
+    assert!(inputs.try_recv().is_err());
+    rooms.entered.note(peer, handle);
+    assert!(!refused(rooms.ask(peer, have(handle))));
+    assert!(inputs.try_recv().is_ok());
+    assert!(rooms.entered.gone(&peer), "it had entered");
+    assert!(refused(rooms.ask(peer, have(handle))));
 }

@@ -20,6 +20,7 @@ use super::{
     budget::Offences,
     counters::Counting,
     dial::Dialer,
+    entered::Entered,
     error::{io_cause, listen_error},
     kept::{self, Kept},
     peers::Peers,
@@ -60,7 +61,8 @@ pub(crate) async fn start(
     let counting = Arc::new(Counting::default());
     let out = Outputs { events, listeners: listeners_in, peers: peers_in, counting: Arc::clone(&counting) };
     let run_dir = config.run_dir.clone();
-    let kept = Arc::new(Kept::new(keypair, config, out));
+    let entered = Entered::default();
+    let kept = Arc::new(Kept::new(keypair, config, out, entered.clone()));
     let task = Box::pin(task(&kept, kept.listen_first())).await?;
     info!(peer = %me, listeners = ?listeners.borrow(), "listening");
 
@@ -76,7 +78,7 @@ pub(crate) async fn start(
             None => running.await,
         }
     });
-    Ok((Network { me, commands: commands_in, gossip: gossip_in, listeners, peers, counting }, handle))
+    Ok((Network { me, commands: commands_in, gossip: gossip_in, listeners, peers, counting, entered }, handle))
 }
 
 /// A task that listens, in the rooms that have been joined so far.
@@ -91,7 +93,7 @@ pub(super) async fn task(kept: &Arc<Kept>, addresses: Vec<Multiaddr>) -> Result<
     let settings = libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE);
     let mut task = Box::new(Task {
         swarm: Swarm::new(transport, behaviour, me, settings),
-        rooms: Rooms::default(),
+        rooms: Rooms::new(kept.entered()),
         peers: Peers::default(),
         dialer: Dialer::new(me, rand::random()),
         dialing: BTreeMap::new(),

@@ -32,7 +32,7 @@ use super::{
     budget::{Offence, Offences, REFUSED},
     counters::{Counters, Counting},
     dial::{Dial, Dialer, Target},
-    gossip::{acceptance, gossip_topic, room_topic},
+    gossip::acceptance,
     kept::Kept,
     peers::Peers,
     probed::Probed,
@@ -176,7 +176,7 @@ impl Task {
                     let _ = done.send(wanted);
                 }
                 Command::Join { topic, inbox, joined } => {
-                    self.subscribe(&topic);
+                    self.swarm.behaviour_mut().gossip.subscribe(&topic);
                     let handle = self.rooms.join(topic, inbox.clone(), self.peers.ready().map(|(peer, _)| peer));
                     self.kept.joined(handle, topic, inbox);
                     let _ = joined.send(handle);
@@ -192,20 +192,11 @@ impl Task {
         self.send_requests(requests);
     }
 
-    /// Takes part in the gossip of a topic.
-    pub(super) fn subscribe(&mut self, topic: &Topic) {
-        if let Err(error) = self.swarm.behaviour_mut().gossip.subscribe(&gossip_topic(topic)) {
-            debug!(%error, "cannot subscribe");
-        }
-    }
-
     /// The topics of rooms that connected peers subscribe to. gossipsub bounds how many a peer may have.
     fn subscribers(&self) -> Vec<(Topic, Vec<PeerId>)> {
         let mut of: BTreeMap<Topic, Vec<PeerId>> = BTreeMap::new();
-        for (peer, topics) in self.swarm.behaviour().gossip.all_peers() {
-            for topic in topics.into_iter().filter_map(room_topic) {
-                of.entry(topic).or_default().push(*peer);
-            }
+        for (peer, topic) in self.swarm.behaviour().gossip.subscribers() {
+            of.entry(topic).or_default().push(*peer);
         }
         of.into_iter().collect()
     }
@@ -213,7 +204,7 @@ impl Task {
     fn leave(&mut self, handle: u32) {
         self.kept.left(handle);
         if let Some(topic) = self.rooms.leave(handle) {
-            self.swarm.behaviour_mut().gossip.unsubscribe(&gossip_topic(&topic));
+            self.swarm.behaviour_mut().gossip.unsubscribe(&topic);
         }
     }
 
@@ -223,17 +214,15 @@ impl Task {
         }
         let gossip = &mut self.swarm.behaviour_mut().gossip;
         match command {
-            GossipCommand::Publish { topic, frame } => match gossip.publish(gossip_topic(&topic), frame) {
-                Ok(_) | Err(PublishError::Duplicate) => {}
+            GossipCommand::Publish { topic, frame } => match gossip.publish(&topic, frame) {
+                Ok(()) | Err(PublishError::Duplicate) => {}
                 Err(PublishError::NoPeersSubscribedToTopic) => self.out.counting.publish_alone.add(),
                 Err(error) => {
                     debug!(%error, MAX_GOSSIP, "a frame was not published");
                     self.out.counting.publish_dropped.add();
                 }
             },
-            GossipCommand::Verdict { ticket, verdict } => {
-                gossip.report_message_validation_result(&ticket.id, &ticket.from, acceptance(verdict));
-            }
+            GossipCommand::Verdict { ticket, verdict } => gossip.judge(&ticket, acceptance(verdict)),
         }
     }
 
@@ -314,6 +303,19 @@ impl Task {
             // Fails if it has gone by itself.
             let _ = self.swarm.disconnect_peer_id(peer);
         }
+        self.rooms.entered.keep(|peer| self.peers.contains(peer));
+        for peer in self.rooms.entered.members() {
+            self.swarm.behaviour_mut().gossip.entered(peer);
+        }
+        let flooding = self.swarm.behaviour().gossip.flooding(now);
+        for peer in flooding {
+            self.out.counting.refused.add();
+            let message = format!("peer {peer} is refused for {} minutes: it entered no room and sends without end", REFUSED.as_secs() / 60);
+            self.out.warn("peer-refused", message);
+            self.refuse(peer);
+        }
+        let foreign = self.swarm.behaviour().gossip.take_foreign();
+        self.out.counting.gossip_foreign.add_all(foreign);
         for peer in self.offences.pardon(now) {
             self.swarm.behaviour_mut().refused.unblock_peer(peer);
         }

@@ -35,6 +35,14 @@ impl Task {
     /// Does what the replica says. `waiting` are those who wait for what was just said, one for each thing.
     pub(super) async fn perform(&mut self, outputs: Vec<Output>, mut waiting: Vec<Waiting>) -> Result<(), RoomFailure> {
         let is_own = !waiting.is_empty();
+        // Noted before the peer hears of it: what it asks next is not to be taken for a stranger's.
+        for output in &outputs {
+            if let Output::Entered { peer, .. } = output
+                && let Some(peer) = peer_id(peer)
+            {
+                self.shared.network.entered(self.slot.handle(), peer);
+            }
+        }
         for output in outputs {
             match output {
                 Output::Commit { number, commit } => self.commit(number, commit, &mut waiting, is_own).await?,

@@ -9,12 +9,17 @@ use distchat_crdt::{
 use libp2p::{
     PeerId,
     gossipsub::{
-        AllowAllSubscriptionFilter, Behaviour, Config, ConfigBuilder, IdentTopic, IdentityTransform,
-        MaxCountSubscriptionFilter, Message, MessageAcceptance, MessageAuthenticity, MessageId, TopicHash,
-        ValidationMode,
+        Behaviour, Config, ConfigBuilder, IdentTopic, MaxCountSubscriptionFilter, Message, MessageAcceptance,
+        MessageAuthenticity, MessageId, TopicHash, ValidationMode,
     },
 };
 use ring::digest;
+
+mod pace;
+mod paced;
+mod topics;
+
+pub(super) use paced::Gossip;
 
 /// How many topics a peer may subscribe to.
 pub(super) const MAX_TOPICS: usize = 1024;
@@ -24,15 +29,15 @@ const MAX_TRANSMIT: usize = 2 * MAX_GOSSIP;
 /// The longest control part of a frame. The first one to a new peer names every topic, 70 bytes each.
 const MAX_CONTROL: usize = 96 * 1024;
 /// How many frames one of gossipsub's may bear. Its own bear one each.
-const MAX_FRAMES: usize = 500;
+const MAX_FRAMES: usize = 16;
 /// How many message ids are told at once. 22 bytes each must stay below [`MAX_CONTROL`].
 const MAX_IDS: usize = 3000;
 /// How many frames wait for one peer.
-const QUEUE: usize = 1024;
+const QUEUE: usize = 256;
 /// Length of a message id.
 const ID_LEN: usize = 20;
 
-pub(super) type Gossip = Behaviour<IdentityTransform, MaxCountSubscriptionFilter<AllowAllSubscriptionFilter>>;
+type Gossipsub = Behaviour<topics::Own, MaxCountSubscriptionFilter<topics::Rooms>>;
 
 /// What a room needs to give its verdict on a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +56,7 @@ pub(super) fn acceptance(verdict: Verdict) -> MessageAcceptance {
 }
 
 /// The gossip topic of a room.
-pub(super) fn gossip_topic(topic: &Topic) -> IdentTopic {
+fn gossip_topic(topic: &Topic) -> IdentTopic {
     IdentTopic::new(topic.to_string())
 }
 
@@ -60,14 +65,15 @@ pub(super) fn room_topic(hash: &TopicHash) -> Option<Topic> {
     Topic::from_hex(hash.as_str())
 }
 
-pub(super) fn behaviour() -> Result<Gossip, String> {
+fn gossipsub(own: topics::Own) -> Result<Gossipsub, String> {
     let filter = MaxCountSubscriptionFilter {
-        filter: AllowAllSubscriptionFilter {},
+        filter: topics::Rooms,
         max_subscribed_topics: MAX_TOPICS,
         max_subscriptions_per_request: MAX_TOPICS,
     };
     let config = config().map_err(|e| e.to_string())?;
-    Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter).map_err(str::to_owned)
+    Behaviour::new_with_subscription_filter_and_transform(MessageAuthenticity::Anonymous, config, filter, own)
+        .map_err(str::to_owned)
 }
 
 fn config() -> Result<Config, libp2p::gossipsub::ConfigBuilderError> {
@@ -131,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_settings_are_accepted() {
-        assert!(behaviour().is_ok());
+        assert!(gossipsub(topics::Own::default()).is_ok());
         const { assert!(MAX_TOPICS * 80 < MAX_CONTROL && MAX_IDS * 24 + 100 < MAX_CONTROL && MAX_CONTROL < MAX_TRANSMIT) };
     }
 }

@@ -1,0 +1,64 @@
+//! Who has entered which room.
+//!
+//! A room decides that; here it is known to the swarm's task, too, so that whoever has entered nothing takes no place in a
+//! room's inbox and none among the requests that are being thought about. The room notes it before it answers, so that the
+//! peer's next request finds it noted.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use libp2p::PeerId;
+
+/// The rooms that each peer has entered, by handle. As large as connections and rooms make it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Entered(Arc<RwLock<BTreeMap<PeerId, BTreeSet<u32>>>>);
+
+impl Entered {
+    pub(super) fn note(&self, peer: PeerId, room: u32) {
+        self.write().entry(peer).or_default().insert(room);
+    }
+
+    /// Whether a peer has entered a room.
+    pub(super) fn has(&self, peer: &PeerId, room: u32) -> bool {
+        self.read().get(peer).is_some_and(|rooms| rooms.contains(&room))
+    }
+
+    /// Whether a peer has entered any room.
+    pub(super) fn any(&self, peer: &PeerId) -> bool {
+        self.read().contains_key(peer)
+    }
+
+    /// Forgets a peer. True if it had entered any room.
+    pub(super) fn gone(&self, peer: &PeerId) -> bool {
+        self.write().remove(peer).is_some()
+    }
+
+    /// Who has entered any.
+    pub(super) fn members(&self) -> Vec<PeerId> {
+        self.read().keys().copied().collect()
+    }
+
+    /// Forgets peers that are not connected any more. A room may note one that has gone meanwhile.
+    pub(super) fn keep(&self, connected: impl Fn(&PeerId) -> bool) {
+        self.write().retain(|peer, _| connected(peer));
+    }
+
+    /// Forgets a room that is not there any more.
+    pub(super) fn left(&self, room: u32) {
+        self.write().retain(|_, rooms| {
+            rooms.remove(&room);
+            !rooms.is_empty()
+        });
+    }
+
+    // A set of pairs is right at any time, so it does not matter if somebody panicked with the lock in his hands.
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<PeerId, BTreeSet<u32>>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<PeerId, BTreeSet<u32>>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

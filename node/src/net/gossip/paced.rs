@@ -1,0 +1,260 @@
+//! gossipsub, read at a pace.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use distchat_crdt::Topic;
+use libp2p::{
+    Multiaddr, PeerId,
+    core::{Endpoint, transport::PortUse},
+    gossipsub::{self, MessageAcceptance, PublishError},
+    swarm::{
+        ConnectionClosed, ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm,
+        NetworkBehaviour, SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+        handler::ConnectionEvent,
+    },
+};
+use tokio::time::{Sleep, sleep};
+use tracing::debug;
+
+use super::{
+    GossipTicket, Gossipsub, gossip_topic, gossipsub,
+    pace::{Pace, Strangers},
+    room_topic, topics,
+};
+
+/// Gossip in the topics of this node's rooms.
+///
+/// gossipsub itself takes whatever comes as fast as it comes, and has no way to hold somebody back: what it has taken in it
+/// works through before the swarm's task gets to do anything else. So its connections are read at a pace instead, each at its
+/// own (see [`Pace`]).
+pub(in crate::net) struct Gossip {
+    inner: Gossipsub,
+    own: topics::Own,
+    strangers: Strangers,
+    paces: BTreeMap<ConnectionId, (PeerId, Arc<Pace>)>,
+    members: BTreeSet<PeerId>,
+}
+
+impl Gossip {
+    /// # Errors
+    /// If gossipsub does not like its settings.
+    pub(in crate::net) fn new() -> Result<Self, String> {
+        let own = topics::Own::default();
+        Ok(Self {
+            inner: gossipsub(own.clone())?,
+            own,
+            strangers: Strangers::new(Instant::now()),
+            paces: BTreeMap::new(),
+            members: BTreeSet::new(),
+        })
+    }
+
+    /// Takes part in a topic.
+    pub(in crate::net) fn subscribe(&mut self, topic: &Topic) {
+        self.own.add(*topic);
+        if let Err(error) = self.inner.subscribe(&gossip_topic(topic)) {
+            debug!(%error, "cannot subscribe");
+        }
+    }
+
+    /// Takes part no more.
+    pub(in crate::net) fn unsubscribe(&mut self, topic: &Topic) {
+        self.own.remove(topic);
+        self.inner.unsubscribe(&gossip_topic(topic));
+    }
+
+    /// Sends a frame to those who take part.
+    ///
+    /// # Errors
+    /// If there is nobody, or no place in their queues.
+    pub(in crate::net) fn publish(&mut self, topic: &Topic, frame: Vec<u8>) -> Result<(), PublishError> {
+        self.inner.publish(gossip_topic(topic), frame).map(drop)
+    }
+
+    /// Says what is to become of a frame.
+    pub(in crate::net) fn judge(&mut self, ticket: &GossipTicket, acceptance: MessageAcceptance) {
+        self.inner.report_message_validation_result(&ticket.id, &ticket.from, acceptance);
+    }
+
+    /// Connected peers and the topics that they take part in, as far as these may be rooms.
+    pub(in crate::net) fn subscribers(&self) -> impl Iterator<Item = (&PeerId, Topic)> {
+        self.inner
+            .all_peers()
+            .flat_map(|(peer, topics)| topics.into_iter().filter_map(room_topic).map(move |topic| (peer, topic)))
+    }
+
+    /// A peer has entered a room: it is read at the pace of a member.
+    pub(in crate::net) fn entered(&mut self, peer: PeerId) {
+        if self.members.insert(peer) {
+            let now = Instant::now();
+            for (_, pace) in self.paces.values().filter(|(of, _)| *of == peer) {
+                pace.is_member(now);
+            }
+        }
+    }
+
+    /// Strangers who do not stop sending as much as they can.
+    pub(in crate::net) fn flooding(&self, now: Instant) -> BTreeSet<PeerId> {
+        self.paces.values().filter(|(_, pace)| pace.floods(now)).map(|(peer, _)| *peer).collect()
+    }
+
+    /// How many messages in topics of nobody here were dropped since this was asked last.
+    pub(in crate::net) fn take_foreign(&self) -> u64 {
+        self.own.take_foreign()
+    }
+
+    fn paced(&mut self, connection: ConnectionId, peer: PeerId, inner: Handler) -> PacedHandler {
+        let now = Instant::now();
+        let pace = Arc::new(Pace::new(now, self.strangers.clone()));
+        if self.members.contains(&peer) {
+            pace.is_member(now);
+        }
+        self.paces.insert(connection, (peer, pace.clone()));
+        PacedHandler { inner, pace, waiting: None }
+    }
+}
+
+type Handler = THandler<Gossipsub>;
+
+impl NetworkBehaviour for Gossip {
+    type ConnectionHandler = PacedHandler;
+    type ToSwarm = gossipsub::Event;
+
+    fn handle_pending_inbound_connection(
+        &mut self,
+        id: ConnectionId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<(), ConnectionDenied> {
+        self.inner.handle_pending_inbound_connection(id, local, remote)
+    }
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<PacedHandler, ConnectionDenied> {
+        let handler = self.inner.handle_established_inbound_connection(id, peer, local, remote)?;
+        Ok(self.paced(id, peer, handler))
+    }
+
+    fn handle_pending_outbound_connection(
+        &mut self,
+        id: ConnectionId,
+        peer: Option<PeerId>,
+        addresses: &[Multiaddr],
+        role: Endpoint,
+    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        self.inner.handle_pending_outbound_connection(id, peer, addresses, role)
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerId,
+        address: &Multiaddr,
+        role: Endpoint,
+        port: PortUse,
+    ) -> Result<PacedHandler, ConnectionDenied> {
+        let handler = self.inner.handle_established_outbound_connection(id, peer, address, role, port)?;
+        Ok(self.paced(id, peer, handler))
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match &event {
+            FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, connection_id, remaining_established, .. }) => {
+                self.paces.remove(connection_id);
+                if *remaining_established == 0 {
+                    self.members.remove(peer_id);
+                }
+            }
+            // A behaviour behind this one has denied it, so it will never be closed.
+            FromSwarm::ListenFailure(failed) => drop(self.paces.remove(&failed.connection_id)),
+            FromSwarm::DialFailure(failed) => drop(self.paces.remove(&failed.connection_id)),
+            _ => {}
+        }
+        self.inner.on_swarm_event(event);
+    }
+
+    fn on_connection_handler_event(&mut self, peer: PeerId, id: ConnectionId, event: THandlerOutEvent<Self>) {
+        self.own.take_bytes();
+        self.inner.on_connection_handler_event(peer, id, event);
+        let bytes = self.own.take_bytes();
+        if let Some((_, pace)) = self.paces.get(&id) {
+            pace.spend(Instant::now(), bytes);
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<gossipsub::Event, THandlerInEvent<Self>>> {
+        self.inner.poll(cx)
+    }
+}
+
+/// gossipsub's handler of a connection, which is asked for what has come when that is due.
+///
+/// What goes out waits with it: who is read slowly is a stranger who sends too much, or a member who sends more than anybody
+/// can read.
+pub(in crate::net) struct PacedHandler {
+    inner: Handler,
+    pace: Arc<Pace>,
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl ConnectionHandler for PacedHandler {
+    type FromBehaviour = <Handler as ConnectionHandler>::FromBehaviour;
+    type ToBehaviour = <Handler as ConnectionHandler>::ToBehaviour;
+    type InboundProtocol = <Handler as ConnectionHandler>::InboundProtocol;
+    type OutboundProtocol = <Handler as ConnectionHandler>::OutboundProtocol;
+    type InboundOpenInfo = <Handler as ConnectionHandler>::InboundOpenInfo;
+    type OutboundOpenInfo = <Handler as ConnectionHandler>::OutboundOpenInfo;
+
+    fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol, Self::InboundOpenInfo> {
+        self.inner.listen_protocol()
+    }
+
+    fn connection_keep_alive(&self) -> bool {
+        self.inner.connection_keep_alive()
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, Self::OutboundOpenInfo, Self::ToBehaviour>> {
+        while let Some(wait) = self.pace.wait(Instant::now()) {
+            let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(wait)));
+            ready!(waiting.as_mut().poll(cx));
+            self.waiting = None;
+        }
+        self.waiting = None;
+        self.inner.poll(cx)
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Option<Self::ToBehaviour>> {
+        self.inner.poll_close(cx)
+    }
+
+    fn on_behaviour_event(&mut self, event: Self::FromBehaviour) {
+        self.inner.on_behaviour_event(event);
+    }
+
+    fn on_connection_event(
+        &mut self,
+        event: ConnectionEvent<
+            '_,
+            Self::InboundProtocol,
+            Self::OutboundProtocol,
+            Self::InboundOpenInfo,
+            Self::OutboundOpenInfo,
+        >,
+    ) {
+        self.inner.on_connection_event(event);
+    }
+}

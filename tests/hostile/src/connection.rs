@@ -1,0 +1,235 @@
+//! One connection, and the streams on it.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use distchat_crdt::sync::{Peer, SYNC_PROTOCOL};
+use futures::{AsyncReadExt, AsyncWriteExt, io::AsyncRead};
+use libp2p::{
+    Multiaddr, PeerId, Transport,
+    core::{
+        Endpoint,
+        muxing::{StreamMuxer, StreamMuxerBox, SubstreamBox},
+        transport::{DialOpts, PortUse},
+        upgrade,
+    },
+    identity::{Keypair, PublicKey},
+    multiaddr::Protocol,
+    noise, tcp, yamux,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
+
+use crate::{identity::identify, varint::with_length};
+
+/// A stream, for any bytes.
+pub type Stream = SubstreamBox;
+
+/// The first line of every stream.
+const MULTISTREAM: &str = "/multistream/1.0.0";
+/// How many streams may wait to be opened, and how many opened by the other side to be taken.
+const QUEUE: usize = 64;
+
+/// What it says of itself where a test does not say otherwise.
+fn a_node() -> (String, Vec<String>) {
+    (
+        "distchat/0.2.0".to_owned(),
+        [SYNC_PROTOCOL, "/meshsub/1.1.0", "/ipfs/id/1.0.0"].map(str::to_owned).to_vec(),
+    )
+}
+
+/// A connection over TCP by a key of its own. It answers what a node asks at the start, so that it is taken for one.
+///
+/// It ends when it is dropped.
+pub struct Connection {
+    key: PublicKey,
+    peer: PeerId,
+    open: mpsc::Sender<oneshot::Sender<io::Result<Stream>>>,
+    tasks: JoinSet<()>,
+}
+
+impl Connection {
+    /// Connects to a node.
+    ///
+    /// # Errors
+    /// If it is turned away.
+    pub async fn to(node: SocketAddr) -> io::Result<Self> {
+        let (agent, protocols) = a_node();
+        Self::calling_itself(node, agent, protocols).await
+    }
+
+    /// Connects as a program of that name, which speaks these protocols.
+    ///
+    /// # Errors
+    /// If it is turned away.
+    pub async fn calling_itself(node: SocketAddr, agent: String, protocols: Vec<String>) -> io::Result<Self> {
+        let keypair = Keypair::generate_ed25519();
+        let key = keypair.public();
+        let noise = noise::Config::new(&keypair).map_err(io::Error::other)?;
+        let mut transport = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+            .upgrade(upgrade::Version::V1Lazy)
+            .authenticate(noise)
+            .multiplex(yamux::Config::default())
+            .boxed();
+        let address = Multiaddr::from(node.ip()).with(Protocol::Tcp(node.port()));
+        let how = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
+        let (peer, muxer) = transport.dial(address, how).map_err(io::Error::other)?.await?;
+        let (open, wanted) = mpsc::channel(QUEUE);
+        let (arrived, streams) = mpsc::channel(QUEUE);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(drive(muxer, wanted, arrived));
+        tasks.spawn(answer(streams, identify(&key, &agent, &protocols)));
+        Ok(Self { key, peer, open, tasks })
+    }
+
+    /// The other side's peer id.
+    pub fn peer(&self) -> Peer {
+        Peer::new(&self.peer.to_bytes())
+    }
+
+    /// The peer id that it has itself.
+    pub fn me(&self) -> Peer {
+        Peer::new(&self.key.to_peer_id().to_bytes())
+    }
+
+    /// Opens a stream on which nothing has been said.
+    ///
+    /// # Errors
+    /// If the connection has ended.
+    pub async fn stream(&self) -> io::Result<Stream> {
+        let (done, opened) = oneshot::channel();
+        let gone = |_| io::Error::from(io::ErrorKind::NotConnected);
+        self.open.send(done).await.map_err(|_| io::Error::from(io::ErrorKind::NotConnected))?;
+        opened.await.map_err(gone)?
+    }
+
+    /// Opens a stream that speaks a protocol.
+    ///
+    /// # Errors
+    /// If the connection has ended, or the other side does not speak that.
+    pub async fn speaking(&self, protocol: &str) -> io::Result<Stream> {
+        let mut stream = self.stream().await?;
+        let mut hello = line(MULTISTREAM);
+        hello.extend(line(protocol));
+        stream.write_all(&hello).await?;
+        stream.flush().await?;
+        for expected in [MULTISTREAM, protocol] {
+            let said = read_line(&mut stream).await?;
+            if said != expected {
+                return Err(io::Error::other(format!("{expected} was answered by {said}")));
+            }
+        }
+        Ok(stream)
+    }
+
+    /// Waits until the other side has ended the connection.
+    pub async fn ended(&mut self) {
+        // The first of its tasks to end is the one that drives the connection.
+        let _ = self.tasks.join_next().await;
+    }
+
+    /// Whether the other side has not ended it.
+    pub fn lives(&self) -> bool {
+        !self.open.is_closed()
+    }
+}
+
+/// A line of the negotiation.
+fn line(text: &str) -> Vec<u8> {
+    with_length(format!("{text}\n").as_bytes())
+}
+
+async fn read_line(stream: &mut Stream) -> io::Result<String> {
+    let mut length = [0];
+    stream.read_exact(&mut length).await?;
+    // None of these is longer than 127 bytes.
+    let mut text = vec![0; usize::from(length[0])];
+    stream.read_exact(&mut text).await?;
+    Ok(String::from_utf8_lossy(&text).trim_end().to_owned())
+}
+
+/// Does the work of the connection until it ends.
+async fn drive(
+    mut muxer: StreamMuxerBox,
+    mut wanted: mpsc::Receiver<oneshot::Sender<io::Result<Stream>>>,
+    arrived: mpsc::Sender<Stream>,
+) {
+    let mut opening: Option<oneshot::Sender<io::Result<Stream>>> = None;
+    std::future::poll_fn(|cx: &mut Context<'_>| {
+        loop {
+            if opening.is_none() {
+                match wanted.poll_recv(cx) {
+                    Poll::Ready(Some(next)) => opening = Some(next),
+                    Poll::Ready(None) => return Poll::Ready(()),
+                    Poll::Pending => {}
+                }
+            }
+            if opening.is_some()
+                && let Poll::Ready(stream) = Pin::new(&mut muxer).poll_outbound(cx)
+            {
+                let failed = stream.is_err();
+                if let Some(done) = opening.take() {
+                    // Whoever asked for it may have given up.
+                    let _ = done.send(stream);
+                }
+                if failed {
+                    return Poll::Ready(());
+                }
+                continue;
+            }
+            match Pin::new(&mut muxer).poll_inbound(cx) {
+                Poll::Ready(Ok(stream)) => {
+                    // More than it answers are left alone.
+                    let _ = arrived.try_send(stream);
+                    continue;
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => {}
+            }
+            return match Pin::new(&mut muxer).poll(cx) {
+                Poll::Ready(Ok(_)) => continue,
+                Poll::Ready(Err(_)) => Poll::Ready(()),
+                Poll::Pending => Poll::Pending,
+            };
+        }
+    })
+    .await;
+}
+
+/// Says what it is where it is asked that, and takes everything else without a word.
+async fn answer(mut streams: mpsc::Receiver<Stream>, identity: Vec<u8>) {
+    let mut taken = JoinSet::new();
+    while let Some(mut stream) = streams.recv().await {
+        let identity = identity.clone();
+        taken.spawn(async move {
+            // That a stream ends is no concern of the others.
+            let _ = answer_one(&mut stream, &identity).await;
+        });
+    }
+}
+
+async fn answer_one(stream: &mut Stream, identity: &[u8]) -> io::Result<()> {
+    read_line(stream).await?;
+    stream.write_all(&line(MULTISTREAM)).await?;
+    let protocol = read_line(stream).await?;
+    stream.write_all(&line(&protocol)).await?;
+    if protocol == "/ipfs/id/1.0.0" {
+        stream.write_all(identity).await?;
+        return stream.close().await;
+    }
+    stream.flush().await?;
+    swallow(stream).await
+}
+
+/// Reads and forgets.
+async fn swallow(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    let mut bytes = vec![0; 64 * 1024];
+    while stream.read(&mut bytes).await? > 0 {}
+    Ok(())
+}

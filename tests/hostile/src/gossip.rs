@@ -1,0 +1,44 @@
+//! Frames of gossipsub, as its protocol buffers have them.
+
+use crate::varint::{field, number, with_length};
+
+/// A frame, to be filled with whatever a test wants.
+#[derive(Clone, Debug, Default)]
+pub struct Rpc(Vec<u8>);
+
+impl Rpc {
+    /// Subscribes to a topic.
+    #[must_use]
+    pub fn subscribe(mut self, topic: &str) -> Self {
+        let mut subscription = Vec::new();
+        number(&mut subscription, 1, 1);
+        field(&mut subscription, 2, topic.as_bytes());
+        field(&mut self.0, 1, &subscription);
+        self
+    }
+
+    /// Publishes something in a topic.
+    #[must_use]
+    pub fn publish(mut self, topic: &str, data: &[u8]) -> Self {
+        let mut message = Vec::new();
+        field(&mut message, 2, data);
+        field(&mut message, 4, topic.as_bytes());
+        field(&mut self.0, 2, &message);
+        self
+    }
+
+    /// Joins the mesh of a topic.
+    #[must_use]
+    pub fn graft(mut self, topic: &str) -> Self {
+        let (mut graft, mut control) = (Vec::new(), Vec::new());
+        field(&mut graft, 1, topic.as_bytes());
+        field(&mut control, 3, &graft);
+        field(&mut self.0, 3, &control);
+        self
+    }
+
+    /// The frame behind its length, as it goes on a stream of `/meshsub/1.1.0`.
+    pub fn bytes(&self) -> Vec<u8> {
+        with_length(&self.0)
+    }
+}

@@ -1,0 +1,17 @@
+//! A client that speaks the protocol as badly as a test wants it to.
+//!
+//! It is no node: it has connections, streams on them, and bytes. What a library would prevent (frames that never end, a
+//! thousand streams, signatures of nobody) is a few lines here. It knows enough of the protocol to be taken for a peer,
+//! [`Connection`], and to enter a room, [`Member`], so that what follows is looked at and not turned away at the door.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "it is for tests, which are to fail where it cannot do its work")]
+
+mod connection;
+mod gossip;
+mod identity;
+mod member;
+mod varint;
+
+pub use connection::{Connection, Stream};
+pub use gossip::Rpc;
+pub use member::Member;

@@ -1,0 +1,133 @@
+//! A client that has entered a room, by an author key of its own.
+
+use std::{io, net::SocketAddr};
+
+use distchat_crdt::{
+    AuthorId, Draft, Keypair, Message, RoomId, Signer, Timestamp,
+    sync::{Enter, Entered, MAX_FRAME, Request, Response, SYNC_PROTOCOL, proof, sign_peer},
+};
+use futures::{AsyncReadExt, AsyncWriteExt};
+use serde::Serialize;
+
+use crate::{Connection, Rpc, Stream};
+
+/// A connection whose author has entered a room.
+pub struct Member {
+    connection: Connection,
+    keys: Keypair,
+    room: RoomId,
+    /// What the node calls the room.
+    handle: u32,
+}
+
+impl Member {
+    /// Connects, and enters a room.
+    ///
+    /// # Errors
+    /// If it is turned away.
+    pub async fn of(node: SocketAddr, room: RoomId) -> io::Result<Self> {
+        Self::entering(Connection::to(node).await?, room, Keypair::from_seed(rand::random())).await
+    }
+
+    /// Enters a room by an author key, on a connection that is there.
+    ///
+    /// # Errors
+    /// If it is turned away.
+    pub async fn entering(connection: Connection, room: RoomId, keys: Keypair) -> io::Result<Self> {
+        let (me, node) = (connection.me(), connection.peer());
+        let enter = Enter {
+            topic: room.topic(),
+            handle: 1,
+            proof: proof(&room, &me, &node),
+            author: keys.author(),
+            signature: sign_peer(&keys, &me),
+        };
+        match ask(&connection, &Request::Enter(enter)).await? {
+            Response::Entered(Entered { handle, .. }) => Ok(Self { connection, keys, room, handle }),
+            other => Err(io::Error::other(format!("not let in: {other:?}"))),
+        }
+    }
+
+    /// The connection it came by.
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// What the node calls the room.
+    pub fn handle(&self) -> u32 {
+        self.handle
+    }
+
+    /// Who it is.
+    pub fn author(&self) -> AuthorId {
+        self.keys.author()
+    }
+
+    /// The room's name in gossip.
+    pub fn topic(&self) -> String {
+        self.room.topic().to_string()
+    }
+
+    /// Asks something and waits for the answer.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn ask(&self, request: &Request) -> io::Result<Response> {
+        ask(&self.connection, request).await
+    }
+
+    /// A stream of gossip on which it has joined the room's mesh.
+    ///
+    /// # Errors
+    /// If the connection has ended.
+    pub async fn gossip(&self) -> io::Result<Stream> {
+        let mut stream = self.connection.speaking("/meshsub/1.1.0").await?;
+        let topic = self.topic();
+        stream.write_all(&Rpc::default().subscribe(&topic).graft(&topic).bytes()).await?;
+        stream.flush().await?;
+        Ok(stream)
+    }
+
+    /// A run of its messages, each of which names the one before.
+    pub fn run(&self, count: u64, time: Timestamp, text: impl Fn(u64) -> String) -> Vec<Message> {
+        let mut run: Vec<Message> = Vec::new();
+        for seq in 0..count {
+            let draft = Draft {
+                room: self.room,
+                seq,
+                time: Timestamp(time.0 + seq),
+                prev: run.last().map(Message::key),
+                seen: Vec::new(),
+                kind: distchat_crdt::kind::TEXT,
+                body: text(seq).into_bytes(),
+            };
+            run.push(draft.sign(&self.keys).expect("it is well-formed"));
+        }
+        run
+    }
+}
+
+/// A request as it stands on a stream: its length in four bytes, and the request.
+fn framed(request: &impl Serialize) -> Vec<u8> {
+    let mut bytes = vec![0; 4];
+    ciborium::into_writer(request, &mut bytes).expect("a vector takes everything");
+    let length = u32::try_from(bytes.len() - 4).expect("no frame is that long");
+    bytes[..4].copy_from_slice(&length.to_be_bytes());
+    bytes
+}
+
+/// Asks something on a stream of its own and waits for the answer.
+async fn ask(connection: &Connection, request: &Request) -> io::Result<Response> {
+    let mut stream = connection.speaking(SYNC_PROTOCOL).await?;
+    stream.write_all(&framed(request)).await?;
+    stream.flush().await?;
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).await?;
+    let length = u32::from_be_bytes(length) as usize;
+    if length > MAX_FRAME {
+        return Err(io::Error::other(format!("an answer of {length} bytes")));
+    }
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).await?;
+    ciborium::from_reader(&bytes[..]).map_err(io::Error::other)
+}

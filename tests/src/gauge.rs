@@ -1,0 +1,37 @@
+//! What a running program takes of the machine, as the kernel tells it.
+
+use std::{fs, process::Command};
+
+/// The memory that a process holds, in bytes.
+///
+/// # Panics
+/// If there is no such process.
+pub fn rss(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("the kernel tells a number");
+    kib * 1024
+}
+
+/// How many files, sockets and the like a process holds.
+///
+/// # Panics
+/// If there is no such process.
+pub fn fds(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).expect("the process runs").count()
+}
+
+/// Stops a process where it stands, as a laptop does that falls asleep.
+pub fn stop(pid: u32) {
+    signal(pid, "STOP");
+}
+
+/// Lets a stopped process go on.
+pub fn resume(pid: u32) {
+    signal(pid, "CONT");
+}
+
+fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status().expect("kill is there");
+    assert!(sent.success(), "no signal {name} for process {pid}");
+}
