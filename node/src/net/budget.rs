@@ -96,7 +96,7 @@ fn summary_len(summary: &Summary) -> usize {
     }
 }
 
-/// What a peer can be charged with. Only bytes that no correct program sends, for anything else may be an accident.
+/// What a peer can be charged with: what no correct program does, for anything else may be an accident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offence {
     /// A request or an answer that does not decode, or that does not fit what it answers.
@@ -105,6 +105,8 @@ pub(crate) enum Offence {
     Gossip,
     /// A message that is not well-formed.
     Message,
+    /// A request that does not come, from somebody who has entered no room.
+    Slow,
 }
 
 impl fmt::Display for Offence {
@@ -113,6 +115,7 @@ impl fmt::Display for Offence {
             Self::Frame => "a malformed frame",
             Self::Gossip => "a malformed gossip frame",
             Self::Message => "a malformed message",
+            Self::Slow => "a request that does not come",
         })
     }
 }

@@ -3,7 +3,7 @@
 //! A frame that does not decode is an answer of the other side, not an accident of the network. For a request it is
 //! handed up as a value, so that the swarm task knows whom to charge: the behaviour tells no peer for a failed read.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use ciborium::de::from_reader_with_recursion_limit;
 use distchat_crdt::sync::{MAX_FRAME, Request, Response, SYNC_PROTOCOL};
@@ -11,7 +11,10 @@ use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use libp2p::{StreamProtocol, request_response};
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 /// The longest request that carries no messages, in bytes.
 const MAX_QUESTION: usize = 256 * 1024;
@@ -21,8 +24,14 @@ const OFFER: &[u8] = b"\xa1\x65offer";
 const MAX_DEPTH: usize = 32;
 /// How much is read at a time.
 const PIECE: usize = 64 * 1024;
-/// How many KiB of long requests are read at the same time, from all peers together.
+/// How much of a request is read before it takes a part of [`LONG_READS`].
+const SHORT: usize = 16 * 1024;
+/// How many KiB of requests beyond that are in memory while they are read, from all peers together. They are taken as bytes
+/// come: what was only announced keeps nobody else out.
 const LONG_READS: usize = 32 * 1024;
+/// How fast a request must come, in bytes a second, once it has had [`GRACE`]. A mebibyte takes 13 seconds then.
+const LEAST_RATE: u64 = 96 * 1024;
+const GRACE: Duration = Duration::from_secs(3);
 
 /// Why bytes are not a frame.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -36,6 +45,9 @@ pub(crate) enum Malformed {
     /// Bytes behind the frame.
     #[error("{0} bytes too many")]
     Trailing(usize),
+    /// It came at less than 96 KiB a second, or did not come at all. Nobody can tell a bad network from bad intent by that.
+    #[error("a request that does not come")]
+    TooSlow,
 }
 
 /// A request as it came: decoded, or not to be decoded.
@@ -45,11 +57,12 @@ pub(crate) type Incoming = Result<Request, Malformed>;
 #[derive(Clone, Debug)]
 pub(crate) struct Codec {
     long_reads: Arc<Semaphore>,
+    grace: Duration,
 }
 
 impl Default for Codec {
     fn default() -> Self {
-        Self { long_reads: Arc::new(Semaphore::new(LONG_READS)) }
+        Self { long_reads: Arc::new(Semaphore::new(LONG_READS)), grace: GRACE }
     }
 }
 
@@ -89,17 +102,78 @@ async fn read_length<T: AsyncRead + Unpin>(io: &mut T) -> io::Result<Result<usiz
 ///
 /// `read_to_end` would do it too, but its zeroing of the buffer, byte by byte in a build without optimisation, takes ten
 /// times as long as all the rest.
-async fn read_on<T: AsyncRead + Unpin>(io: &mut T, bytes: &mut Vec<u8>, length: usize) -> io::Result<()> {
+async fn read_on<T: AsyncRead + Unpin>(
+    io: &mut T,
+    bytes: &mut Vec<u8>,
+    length: usize,
+    room: &mut Room<'_>,
+) -> io::Result<()> {
     let mut piece = vec![0; length.saturating_sub(bytes.len()).min(PIECE)];
     while bytes.len() < length {
         let wanted = piece.len().min(length - bytes.len());
         let read = io.read(piece.get_mut(..wanted).unwrap_or_default()).await?;
         match piece.get(..read) {
-            Some(read) if !read.is_empty() => bytes.extend_from_slice(read),
+            Some(read) if !read.is_empty() => {
+                room.make(bytes.len() + read.len()).await?;
+                bytes.extend_from_slice(read);
+            }
             _ => return Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }
     Ok(())
+}
+
+/// What a request has of the memory that all long ones share.
+struct Room<'a> {
+    shared: Option<&'a Semaphore>,
+    held: Option<SemaphorePermit<'a>>,
+}
+
+impl<'a> Room<'a> {
+    fn of(shared: &'a Semaphore) -> Self {
+        Self { shared: Some(shared), held: None }
+    }
+
+    /// For what this node has asked for itself.
+    fn unlimited() -> Self {
+        Self { shared: None, held: None }
+    }
+
+    /// Waits until there is room for so many bytes in all.
+    async fn make(&mut self, bytes: usize) -> io::Result<()> {
+        let Some(shared) = self.shared else { return Ok(()) };
+        let held = self.held.as_ref().map_or(0, SemaphorePermit::num_permits);
+        let missing = (bytes.saturating_sub(SHORT).div_ceil(1024)).saturating_sub(held);
+        if missing == 0 {
+            return Ok(());
+        }
+        let missing = u32::try_from(missing).map_err(io::Error::other)?;
+        let more = shared.acquire_many(missing).await.map_err(io::Error::other)?;
+        match &mut self.held {
+            Some(held) => held.merge(more),
+            None => self.held = Some(more),
+        }
+        Ok(())
+    }
+}
+
+impl Codec {
+    /// How long a request of that length may take.
+    fn time_for(&self, length: usize) -> Duration {
+        self.grace + Duration::from_millis(length as u64 * 1000 / LEAST_RATE)
+    }
+
+    async fn read_body<T: AsyncRead + Unpin>(&self, io: &mut T, length: usize) -> io::Result<Incoming> {
+        let (mut bytes, mut room) = (Vec::new(), Room::of(&self.long_reads));
+        if length > MAX_QUESTION {
+            read_on(io, &mut bytes, OFFER.len(), &mut room).await?;
+            if bytes != OFFER {
+                return Ok(Err(Malformed::TooLong(length)));
+            }
+        }
+        read_on(io, &mut bytes, length, &mut room).await?;
+        Ok(decode(&bytes))
+    }
 }
 
 impl request_response::Codec for Codec {
@@ -111,23 +185,14 @@ impl request_response::Codec for Codec {
     where
         T: AsyncRead + Unpin + Send,
     {
-        let length = match read_length(io).await? {
-            Ok(length) => length,
-            Err(malformed) => return Ok(Err(malformed)),
+        let length = match timeout(self.grace, read_length(io)).await {
+            Err(_) => return Ok(Err(Malformed::TooSlow)),
+            Ok(length) => match length? {
+                Ok(length) => length,
+                Err(malformed) => return Ok(Err(malformed)),
+            },
         };
-        let mut bytes = Vec::new();
-        let _permit = if length > MAX_QUESTION {
-            read_on(io, &mut bytes, OFFER.len()).await?;
-            if bytes != OFFER {
-                return Ok(Err(Malformed::TooLong(length)));
-            }
-            let kib = u32::try_from(length / 1024).unwrap_or(u32::MAX);
-            Some(self.long_reads.acquire_many(kib).await.map_err(io::Error::other)?)
-        } else {
-            None
-        };
-        read_on(io, &mut bytes, length).await?;
-        Ok(decode(&bytes))
+        timeout(self.time_for(length), self.read_body(io, length)).await.unwrap_or(Ok(Err(Malformed::TooSlow)))
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Response>
@@ -137,7 +202,7 @@ impl request_response::Codec for Codec {
         let invalid = |malformed| io::Error::new(io::ErrorKind::InvalidData, malformed);
         let length = read_length(io).await?.map_err(invalid)?;
         let mut bytes = Vec::new();
-        read_on(io, &mut bytes, length).await?;
+        read_on(io, &mut bytes, length, &mut Room::unlimited()).await?;
         decode(&bytes).map_err(invalid)
     }
 

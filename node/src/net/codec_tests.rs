@@ -6,7 +6,7 @@ use distchat_crdt::{
         Nodes, Offer, Page, Proof, Range, Refusal, Region, RoomGreeting, RoomHello, Summaries, Summary, Tail, Wanted,
     },
 };
-use futures::{executor::block_on, io::Cursor};
+use futures::{future::join_all, io::Cursor};
 use proptest::prelude::*;
 use request_response::Codec as _;
 
@@ -93,6 +93,10 @@ fn responses() -> Vec<Response> {
         Response::Refused(Refusal::Busy),
         Response::Refused(Refusal::Malformed),
     ]
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
 fn read_request(bytes: &[u8]) -> io::Result<Incoming> {
@@ -196,6 +200,47 @@ fn an_announced_length_within_allocates_nothing() {
     ] {
         assert!(matches!(read_request(&with_length(body)).unwrap(), Err(Malformed::Cbor(_))));
     }
+}
+
+/// Says so much, and then nothing more.
+struct Dripping(Cursor<Vec<u8>>);
+
+impl AsyncRead for Dripping {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buffer: &mut [u8],
+    ) -> std::task::Poll<io::Result<usize>> {
+        match std::pin::Pin::new(&mut self.0).poll_read(cx, buffer) {
+            std::task::Poll::Ready(Ok(0)) => std::task::Poll::Pending,
+            read => read,
+        }
+    }
+}
+
+#[test]
+fn requests_that_do_not_come_keep_no_others_out() {
+    let offer = Request::Offer(Offer { handle: 2, messages: Blob::cut(vec![7; MAX_PAGE]) });
+    let whole = encode(&offer).unwrap();
+    block_on(async {
+        let codec = Codec { grace: Duration::from_millis(50), ..Codec::default() };
+        let slow = (0..500).map(|n| {
+            let (mut codec, begun) = (codec.clone(), whole[..(n % 3) * 100].to_vec());
+            async move { codec.read_request(&protocol(), &mut Dripping(Cursor::new(begun))).await.unwrap() }
+        });
+        let slow = tokio::spawn(join_all(slow.collect::<Vec<_>>()));
+        tokio::task::yield_now().await;
+        let read = codec.clone().read_request(&protocol(), &mut Cursor::new(&whole)).await.unwrap();
+        assert_eq!(read, Ok(offer), "while five hundred others drip");
+        // These have announced a mebibyte, so they may take longer than the ones that announced nothing.
+        slow.abort();
+        let begun = Dripping(Cursor::new(vec![0, 0]));
+        let nothing = Dripping(Cursor::new(with_length(b"x")[..4].to_vec()));
+        for mut io in [begun, nothing] {
+            assert_eq!(codec.clone().read_request(&protocol(), &mut io).await.unwrap(), Err(Malformed::TooSlow));
+        }
+        assert_eq!(codec.long_reads.available_permits(), LONG_READS);
+    });
 }
 
 proptest! {

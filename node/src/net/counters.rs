@@ -67,6 +67,8 @@ counters! {
     busy,
     /// Frames of others that break the protocol.
     malformed,
+    /// Requests of others that took too long to come.
+    too_slow,
     /// Offences charged to peers, malformed frames included.
     charged,
     /// Offences that could not be queued.

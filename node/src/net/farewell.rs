@@ -8,9 +8,7 @@ use libp2p::PeerId;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::{
-    swarm::{Inputs, Task},
-};
+use super::swarm::{Inputs, Task};
 
 /// How long each of the two parts of shutting down may take: the last words, and the parting.
 const FAREWELL: Duration = Duration::from_millis(700);

@@ -33,6 +33,7 @@ mod events;
 mod farewell;
 mod gossip;
 mod kept;
+mod leaving;
 mod offline;
 mod peers;
 pub mod probe;

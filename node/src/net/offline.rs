@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{entered::Entered, Command, ConnectError, GossipCommand, Network, counters::Counting};
+use super::{Command, ConnectError, GossipCommand, Network, counters::Counting, entered::Entered};
 
 /// How many commands may wait: they are taken at once.
 const QUEUE: usize = 64;

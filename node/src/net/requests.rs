@@ -5,7 +5,9 @@ use std::{collections::VecDeque, time::Instant};
 use distchat_crdt::sync::{Refusal, Request, Response};
 use libp2p::{
     PeerId,
-    request_response::{Event as SyncEvent, Message, OutboundFailure, OutboundRequestId, ResponseChannel},
+    request_response::{
+        Event as SyncEvent, InboundRequestId, Message, OutboundFailure, OutboundRequestId, ResponseChannel,
+    },
 };
 use tracing::debug;
 
@@ -32,6 +34,7 @@ const MAX_ASKED_OFFERS: usize = 32;
 /// An answer on its way out.
 pub(super) struct Answer {
     peer: PeerId,
+    id: InboundRequestId,
     channel: ResponseChannel<Response>,
     response: Response,
     /// How many bytes of messages the request bore, if it was an offer.
@@ -82,13 +85,14 @@ impl Task {
     }
 
     /// Has rooms think about a request, unless there is too much of that already.
-    fn ask(&mut self, peer: PeerId, request: Request, channel: ResponseChannel<Response>) {
+    fn ask(&mut self, peer: PeerId, id: InboundRequestId, request: Request, channel: ResponseChannel<Response>) {
         let offered = if let Request::Offer(offer) = &request { Some(offer.messages.len()) } else { None };
         let crowded = self.answers.len() >= MAX_ASKED_BY_ALL || (offered.is_some() && self.offers >= MAX_ASKED_OFFERS);
         let asker = self.peers.get(&peer).filter(|known| !crowded && known.asked < MAX_ASKED);
         let Some(known) = asker.and_then(|known| known.bucket.open(Instant::now()).then_some(known)) else {
             self.out.counting.busy.add();
-            return self.respond(channel, Response::Refused(Refusal::Busy));
+            self.respond(channel, Response::Refused(Refusal::Busy));
+            return;
         };
         known.asked += 1;
         if self.rooms.entered.any(&peer) {
@@ -96,32 +100,38 @@ impl Task {
         }
         self.offers += usize::from(offered.is_some());
         let asked = self.rooms.ask(peer, request);
-        self.answers
-            .push(Box::pin(async move { Answer { peer, channel, response: asked.answer(PATIENCE).await, offered } }));
+        self.answers.push(Box::pin(async move {
+            Answer { peer, id, channel, response: asked.answer(PATIENCE).await, offered }
+        }));
     }
 
-    pub(super) fn send_answer(&mut self, Answer { peer, channel, response, offered }: Answer) {
+    pub(super) fn send_answer(&mut self, Answer { peer, id, channel, mut response, offered }: Answer) {
         self.offers -= usize::from(offered.is_some());
         if let Some(known) = self.peers.get(&peer) {
             known.asked = known.asked.saturating_sub(1);
             let offer = offered.map_or(0, |bytes| cost_of_offer(bytes as u64, &response));
             known.bucket.spend(cost(&response) + offer);
         }
+        if !self.leaving.add(id, peer, cost(&response)) {
+            response = Response::Refused(Refusal::Busy);
+        }
         if response == Response::Refused(Refusal::Busy) {
             self.out.counting.busy.add();
         }
-        self.respond(channel, response);
+        if !self.respond(channel, response) {
+            self.leaving.gone(&id);
+        }
     }
 
-    /// Sends an answer. The asker may have gone, which is no concern of anybody's.
-    fn respond(&mut self, channel: ResponseChannel<Response>, response: Response) {
-        let _ = self.swarm.behaviour_mut().sync.send_response(channel, response);
+    /// Sends an answer. False if the asker has gone, which is no concern of anybody's.
+    fn respond(&mut self, channel: ResponseChannel<Response>, response: Response) -> bool {
+        self.swarm.behaviour_mut().sync.send_response(channel, response).is_ok()
     }
 
     pub(super) fn on_sync(&mut self, event: SyncEvent<Incoming, Response>) {
         match event {
-            SyncEvent::Message { peer, message: Message::Request { request, channel, .. }, .. } => {
-                self.on_request(peer, request, channel);
+            SyncEvent::Message { peer, message: Message::Request { request_id, request, channel }, .. } => {
+                self.on_request(peer, request_id, request, channel);
             }
             SyncEvent::Message { message: Message::Response { request_id, response }, .. } => {
                 let Some((peer, parts)) = self.ended(request_id) else { return };
@@ -146,14 +156,32 @@ impl Task {
                 }
                 self.give_up(peer, parts, reason);
             }
-            SyncEvent::InboundFailure { peer, error, .. } => debug!(%peer, %error, "an answer was not sent"),
-            SyncEvent::ResponseSent { .. } => {}
+            SyncEvent::InboundFailure { peer, request_id, error, .. } => {
+                debug!(%peer, %error, "an answer was not sent");
+                self.leaving.gone(&request_id);
+            }
+            SyncEvent::ResponseSent { request_id, .. } => self.leaving.gone(&request_id),
         }
     }
 
-    fn on_request(&mut self, peer: PeerId, request: Incoming, channel: ResponseChannel<Response>) {
+    fn on_request(
+        &mut self,
+        peer: PeerId,
+        id: InboundRequestId,
+        request: Incoming,
+        channel: ResponseChannel<Response>,
+    ) {
         match request {
-            Ok(request) => self.ask(peer, request, channel),
+            Ok(request) => self.ask(peer, id, request, channel),
+            Err(Malformed::TooSlow) => {
+                debug!(%peer, "a request that does not come");
+                self.out.counting.too_slow.add();
+                self.respond(channel, Response::Refused(Refusal::Malformed));
+                // Of a member it may be the network's fault.
+                if !self.rooms.entered.any(&peer) {
+                    self.charge(peer, Offence::Slow);
+                }
+            }
             Err(malformed) => {
                 debug!(%peer, %malformed, "a request that does not decode");
                 self.respond(channel, Response::Refused(Refusal::Malformed));

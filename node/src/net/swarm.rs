@@ -13,7 +13,7 @@ use libp2p::{
     core::transport::ListenerId,
     gossipsub::PublishError,
     multiaddr::Protocol,
-    request_response::OutboundRequestId,
+    request_response::{InboundRequestId, OutboundRequestId},
     swarm::{
         ConnectionId,
         dial_opts::{DialOpts, PeerCondition},
@@ -34,6 +34,7 @@ use super::{
     dial::{Dial, Dialer, Target},
     gossip::acceptance,
     kept::Kept,
+    leaving::Leaving,
     peers::Peers,
     probed::Probed,
     renewal::Renewal,
@@ -64,6 +65,8 @@ pub(super) struct Task {
     pub(super) answers: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// How many of them bear messages.
     pub(super) offers: usize,
+    /// Answers that peers have not taken yet.
+    pub(super) leaving: Leaving<InboundRequestId>,
     pub(super) offences: Offences,
     pub(super) probed: Probed,
     pub(super) listening: Vec<(ListenerId, Multiaddr)>,
@@ -310,7 +313,10 @@ impl Task {
         let flooding = self.swarm.behaviour().gossip.flooding(now);
         for peer in flooding {
             self.out.counting.refused.add();
-            let message = format!("peer {peer} is refused for {} minutes: it entered no room and sends without end", REFUSED.as_secs() / 60);
+            let message = format!(
+                "peer {peer} is refused for {} minutes: it entered no room and sends without end",
+                REFUSED.as_secs() / 60
+            );
             self.out.warn("peer-refused", message);
             self.refuse(peer);
         }

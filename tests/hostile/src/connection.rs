@@ -38,10 +38,7 @@ const QUEUE: usize = 64;
 
 /// What it says of itself where a test does not say otherwise.
 fn a_node() -> (String, Vec<String>) {
-    (
-        "distchat/0.2.0".to_owned(),
-        [SYNC_PROTOCOL, "/meshsub/1.1.0", "/ipfs/id/1.0.0"].map(str::to_owned).to_vec(),
-    )
+    ("distchat/0.2.0".to_owned(), [SYNC_PROTOCOL, "/meshsub/1.1.0", "/ipfs/id/1.0.0"].map(str::to_owned).to_vec())
 }
 
 /// A connection over TCP by a key of its own. It answers what a node asks at the start, so that it is taken for one.
