@@ -1,6 +1,6 @@
 //! What a node speaks: gossip, sync, and what keeps connections in order.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use libp2p::{
     allow_block_list::{self, BlockedPeers},
@@ -13,8 +13,11 @@ use libp2p::{
 };
 
 use super::{
+    admission::Admission,
     codec::{self, Codec},
+    counters::Counting,
     discovery::Discovery,
+    entered::Entered,
     gossip::Gossip,
     probe::{self, ProbeCodec},
     transport::PING_INTERVAL,
@@ -24,6 +27,8 @@ use super::{
 const PROTOCOL_VERSION: &str = "/distchat/1";
 /// How long a request may take, the reading of the answer included.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// How many connections it opens itself. [`super::admission`] bounds those that others open.
+const MAX_DIALLED: u32 = 64;
 /// How many requests are open on a connection, both ways together.
 const MAX_REQUESTS: usize = 64;
 /// How long a ping may take. [`super::transport`] ends connections that give no sign of life for longer.
@@ -35,6 +40,7 @@ pub(super) const IDLE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// would keep the note of one that is then denied.
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
+    admission: Admission,
     limits: connection_limits::Behaviour,
     pub(super) refused: allow_block_list::Behaviour<BlockedPeers>,
     pub(super) discovery: Discovery,
@@ -46,14 +52,17 @@ pub(super) struct Behaviour {
 }
 
 impl Behaviour {
-    pub(super) fn new(keypair: &Keypair, mdns: bool) -> Result<Self, String> {
+    pub(super) fn new(
+        keypair: &Keypair,
+        mdns: bool,
+        entered: Entered,
+        counting: Arc<Counting>,
+    ) -> Result<Self, String> {
         let limits = ConnectionLimits::default()
             .with_max_pending_incoming(Some(64))
             .with_max_pending_outgoing(Some(32))
-            .with_max_established_incoming(Some(192))
-            .with_max_established_outgoing(Some(192))
-            .with_max_established_per_peer(Some(4))
-            .with_max_established(Some(256));
+            .with_max_established_outgoing(Some(MAX_DIALLED))
+            .with_max_established_per_peer(Some(4));
         let identify = identify::Config::new(PROTOCOL_VERSION.to_owned(), keypair.public())
             .with_agent_version(concat!("distchat/", env!("CARGO_PKG_VERSION")).to_owned())
             .with_push_listen_addr_updates(true)
@@ -63,6 +72,7 @@ impl Behaviour {
             .with_request_timeout(REQUEST_TIMEOUT)
             .with_max_concurrent_streams(MAX_REQUESTS);
         Ok(Self {
+            admission: Admission::new(entered, counting, rand::random()),
             limits: connection_limits::Behaviour::new(limits),
             refused: allow_block_list::Behaviour::default(),
             discovery: Discovery::new(keypair.public().to_peer_id(), mdns),

@@ -67,6 +67,10 @@ counters! {
     busy,
     /// Frames of others that break the protocol.
     malformed,
+    /// Connections of others that were not let in: too many at once, from one address, or in all.
+    not_admitted,
+    /// Connections that were ended to make way for others.
+    evicted,
     /// Requests of others that took too long to come.
     too_slow,
     /// Offences charged to peers, malformed frames included.

@@ -95,7 +95,9 @@ impl Task {
                     self.dialer.unseen(peer, address);
                 }
             }
-            BehaviourEvent::Limits(never) | BehaviourEvent::Refused(never) => match never {},
+            BehaviourEvent::Admission(never) | BehaviourEvent::Limits(never) | BehaviourEvent::Refused(never) => {
+                match never {}
+            }
         }
     }
 

@@ -21,6 +21,7 @@
 //! * [`probe`] finds out what is between two nodes, [`probed`] is how the task helps others to.
 
 mod address;
+mod admission;
 mod behaviour;
 mod budget;
 mod codec;

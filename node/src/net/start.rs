@@ -90,7 +90,8 @@ pub(super) async fn task(kept: &Arc<Kept>, addresses: Vec<Multiaddr>) -> Result<
     let (keypair, mdns) = (kept.keypair(), kept.mdns());
     let me = keypair.public().to_peer_id();
     let transport = transport::build(keypair).map_err(NetError::Setup)?;
-    let behaviour = Behaviour::new(keypair, mdns).map_err(NetError::Setup)?;
+    let behaviour =
+        Behaviour::new(keypair, mdns, kept.entered(), kept.out().counting.clone()).map_err(NetError::Setup)?;
     let settings = libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE);
     let mut task = Box::new(Task {
         swarm: Swarm::new(transport, behaviour, me, settings),
