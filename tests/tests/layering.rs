@@ -25,7 +25,8 @@ fn dependencies_point_one_way() {
         ("distchat-crdt-planted", &[]),
         ("distchat-planted", &["distchat-crdt-planted", "distchat-node"]),
         ("distchat-examples", &["distchat-crdt", "distchat-node", "distchat-simulator", "distchat-tests"]),
-        ("distchat-tests", &["distchat-crdt", "distchat-node"]),
+        ("distchat-hostile", &["distchat-crdt"]),
+        ("distchat-tests", &["distchat-crdt", "distchat-hostile", "distchat-node"]),
         ("distchat-bench", &["distchat-crdt"]),
         ("distchat-fuzz", &["distchat-crdt", "distchat-node"]),
     ]);
