@@ -74,7 +74,7 @@ impl Task {
                     return;
                 }
                 let speaks = info.protocols.iter().any(|protocol| protocol.as_ref() == SYNC_PROTOCOL);
-                self.introduced(peer_id, speaks, &info.agent_version);
+                self.introduced(peer_id, speaks, &info);
             }
             BehaviourEvent::Identify(_) => {}
             // Pings are there to be heard: the transport ends a connection that is silent. A late answer to one is no
@@ -138,10 +138,16 @@ impl Task {
     }
 
     /// A peer has said what it speaks.
-    fn introduced(&mut self, peer: PeerId, speaks: bool, agent: &str) {
+    fn introduced(&mut self, peer: PeerId, speaks: bool, info: &identify::Info) {
         if !speaks {
+            let agent = &info.agent_version;
             debug!(%peer, agent, "another kind of program");
             self.out.counting.foreign.add();
+            let place = self.peers.get(&peer).and_then(|known| known.address());
+            let place = place.as_ref().and_then(super::address::ip).map_or("?".to_owned(), |ip| ip.to_string());
+            if let Some(words) = self.foreign.told(Instant::now(), &place, agent, &info.protocols) {
+                self.out.warn("other-version", words);
+            }
             self.refuse(peer);
             return;
         }

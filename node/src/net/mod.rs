@@ -32,6 +32,7 @@ mod entered;
 mod error;
 mod events;
 mod farewell;
+mod foreign;
 mod gossip;
 mod kept;
 mod leaving;

@@ -32,6 +32,7 @@ use super::{
     budget::{Offence, Offences, REFUSED},
     counters::{Counters, Counting},
     dial::{Dial, Dialer, Target},
+    foreign::Foreign,
     gossip::acceptance,
     kept::Kept,
     leaving::Leaving,
@@ -68,6 +69,7 @@ pub(super) struct Task {
     /// Answers that peers have not taken yet.
     pub(super) leaving: Leaving<InboundRequestId>,
     pub(super) offences: Offences,
+    pub(super) foreign: Foreign,
     pub(super) probed: Probed,
     pub(super) listening: Vec<(ListenerId, Multiaddr)>,
     pub(super) renewal: Renewal,
