@@ -1,103 +1,137 @@
-//! Strangers and members who send as much as they can: the others go on talking, and the node does not grow.
+//! Strangers who send and open as much as they can: the others go on talking, and the node does not grow.
 
-use std::{
-    net::SocketAddr,
-    thread,
-    time::{Duration, Instant},
+use std::time::Duration;
+
+use distchat_crdt::{RoomId, RoomName};
+use distchat_hostile::{Connection, Rpc};
+use distchat_tests::{Chat, Machine, PATIENCE, gauge, is, skip};
+use futures::{AsyncWriteExt, future::join_all};
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    common::{heavy, pair},
+    hostile::{GROWTH, Memory, meanwhile, meanwhile_on, talk, tcp, warm_up},
 };
 
-use distchat_hostile::{Connection, Rpc};
-use distchat_tests::{Chat, Machine, PATIENCE, gauge, is};
-use futures::AsyncWriteExt;
-
-use crate::common::{heavy, pair};
-
-/// How much a node may grow, whatever others send.
-const GROWTH: u64 = 10 * 1024 * 1024;
-
-/// Where a node listens for TCP.
-fn tcp(chat: &Chat) -> SocketAddr {
-    let listen = chat.ready("listen");
-    let addresses = listen.as_array().unwrap().iter().filter_map(|address| address.as_str());
-    let parts = |address: &str| {
-        let mut parts = address.split('/').skip(2);
-        let (ip, protocol, port) = (parts.next()?, parts.next()?, parts.next()?);
-        (protocol == "tcp").then(|| format!("{ip}:{port}").parse().ok()).flatten()
-    };
-    addresses.filter_map(parts).next().expect("it listens for TCP")
-}
-
-/// Runs what others do to a node, on threads of its own, for as long as `work` takes.
-fn meanwhile<T>(hostile: impl Future<Output = ()> + Send, work: impl FnOnce() -> T) -> T {
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-            runtime.block_on(async {
-                tokio::select! {
-                    () = hostile => {}
-                    _ = stopped => {}
-                }
-            });
-        });
-        let done = work();
-        drop(stop);
-        done
-    })
-}
-
-/// How long messages take from one to the other, 200 a second; sorted.
-fn latencies(from: &Chat, to: &Chat, count: usize) -> Vec<Duration> {
-    let mark = to.mark();
-    let run = format!("{:?}", Instant::now());
-    let start = Instant::now();
-    let due = |n: usize| start + Duration::from_millis(5) * n as u32;
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            for n in 0..count {
-                thread::sleep(due(n).saturating_duration_since(Instant::now()));
-                from.say(&format!("{run} {n}"));
-            }
-        });
-        let mut taken = Vec::with_capacity(count);
-        let prefix = format!("{run} ");
-        to.wait_from(mark, "all that is said", PATIENCE, |event| {
-            if is(event, "message")
-                && let Some(n) = event["text"].as_str().and_then(|text| text.strip_prefix(&prefix)?.parse().ok())
-            {
-                taken.push(due(n).elapsed());
-            }
-            taken.len() == count
-        });
-        taken.sort_unstable();
-        taken
-    })
+fn is_told(chat: &Chat, word: &str) {
+    chat.wait_for("what it says of the flood", PATIENCE, |event| {
+        is(event, "error") && event["message"].as_str().is_some_and(|message| message.contains(word))
+    });
 }
 
 #[test]
-fn a_stranger_publishes_in_topics_that_nobody_has() {
+fn messages_in_topics_that_nobody_has_are_not_remembered() {
     let _alone = heavy();
     let machine = Machine::loopback();
     let (ann, bob) = pair(&machine, &["general"]);
     let node = tcp(&ann);
-    latencies(&bob, &ann, 100);
-    let before = gauge::rss(ann.pid());
+    warm_up(&bob, &ann);
+    let memory = Memory::of(&ann);
     let flood = async move {
         let connection = Connection::to(node).await.unwrap();
         let mut gossip = connection.speaking("/meshsub/1.1.0").await.unwrap();
         for n in 0_u64.. {
-            let mut rpc = Rpc::default();
-            for m in 0..16 {
-                rpc = rpc.publish("x", &(16 * n + m).to_be_bytes());
-            }
+            let rpc = (0..16).fold(Rpc::default(), |rpc, m| rpc.publish("x", &(16 * n + m).to_be_bytes()));
             if gossip.write_all(&rpc.bytes()).await.is_err() {
                 return;
             }
         }
     };
-    let taken = meanwhile(flood, || latencies(&bob, &ann, 2000));
-    let grown = gauge::rss(ann.pid()).saturating_sub(before);
-    let (p50, p99) = (taken[taken.len() / 2], taken[taken.len() * 99 / 100]);
-    eprintln!("p50 {p50:?}, p99 {p99:?}, grown by {} KiB", grown / 1024);
-    assert!(grown < GROWTH, "it grew by {grown} bytes");
+    meanwhile(flood, || {
+        talk(&bob, &ann, "during the flood", 1000);
+        is_told(&ann, "it entered no room and sends without end");
+    });
+    memory.has_not_grown_by(GROWTH);
+}
+
+#[test]
+fn messages_in_a_room_that_one_has_not_entered_are_read_slowly() {
+    let _alone = heavy();
+    let machine = Machine::loopback();
+    let (ann, bob) = pair(&machine, &["general"]);
+    let node = tcp(&ann);
+    warm_up(&bob, &ann);
+    let memory = Memory::of(&ann);
+    let topic = RoomId::of(&RoomName::parse("general").unwrap()).topic().to_string();
+    let flood = async move {
+        let connection = Connection::to(node).await.unwrap();
+        let mut gossip = connection.speaking("/meshsub/1.1.0").await.unwrap();
+        gossip.write_all(&Rpc::default().subscribe(&topic).graft(&topic).bytes()).await.unwrap();
+        for n in 0_u64.. {
+            let mut data = vec![0x8a; 60_000];
+            data[..8].copy_from_slice(&n.to_be_bytes());
+            if gossip.write_all(&Rpc::default().publish(&topic, &data).bytes()).await.is_err() {
+                return;
+            }
+        }
+    };
+    meanwhile(flood, || talk(&bob, &ann, "during the flood", 1000));
+    memory.has_not_grown_by(2 * GROWTH);
+    assert_eq!(ann.fingerprint(), bob.fingerprint());
+}
+
+#[test]
+fn ten_thousand_subscriptions_and_streams_are_bounded() {
+    let _alone = heavy();
+    let machine = Machine::loopback();
+    let (ann, bob) = pair(&machine, &["general"]);
+    let node = tcp(&ann);
+    warm_up(&bob, &ann);
+    let memory = Memory::of(&ann);
+    let many = async move {
+        let connection = Connection::to(node).await.unwrap();
+        let mut gossip = connection.speaking("/meshsub/1.1.0").await.unwrap();
+        for n in 0..10_000 {
+            let topic = format!("{n:064x}");
+            if gossip.write_all(&Rpc::default().subscribe(&topic).graft(&topic).bytes()).await.is_err() {
+                break;
+            }
+        }
+        let mut open = Vec::new();
+        for _ in 0..10_000 {
+            // Those beyond its limit it resets, or it lets them wait.
+            match timeout(Duration::from_millis(100), connection.stream()).await {
+                Ok(Ok(stream)) => open.push(stream),
+                Ok(Err(_)) => break,
+                Err(_) => {}
+            }
+            if open.len() > 1000 {
+                break;
+            }
+        }
+        sleep(PATIENCE).await;
+    };
+    meanwhile(many, || talk(&bob, &ann, "meanwhile", 1000));
+    memory.has_not_grown_by(GROWTH);
+}
+
+#[test]
+fn ten_thousand_connections_of_a_stranger_keep_nobody_out() {
+    let _alone = heavy();
+    let Some(lan) = skip::lan_or_skip(3) else { return };
+    let ann = lan.host(0).chat("ann").room("general").start();
+    let node = tcp(&ann);
+    let pid = ann.pid();
+    let flood = async move {
+        let opening = (0..32).map(|_| async move {
+            let mut open = Vec::new();
+            for _ in 0..10_000 / 32 {
+                match timeout(Duration::from_secs(5), Connection::to(node)).await {
+                    Ok(Ok(connection)) => open.push(connection),
+                    _ => sleep(Duration::from_millis(5)).await,
+                }
+            }
+            sleep(PATIENCE).await;
+        });
+        join_all(opening).await;
+    };
+    meanwhile_on(&lan, 2, flood, || {
+        // He comes while the door is besieged.
+        let bob = lan.host(1).chat("bob").room("general").start();
+        bob.wait_peers(1);
+        let memory = Memory::of(&ann);
+        talk(&bob, &ann, "during the siege", 1000);
+        memory.has_not_grown_by(4 * GROWTH);
+        assert!(gauge::fds(pid) < 400, "{} files", gauge::fds(pid));
+    });
 }

@@ -12,7 +12,10 @@
 //! | `input` | what bad input gets: lines, bytes, names |
 //! | `commands` | the commands for scripts: what they print, their exit codes, completions, the README's bot |
 //! | `daemon` | one node for several programs, and what becomes of them when it ends |
-//! | `hostile_flood` | strangers and members who send as much as they can |
+//! | `hostile` | what the tests of hostile peers have in common; each of those below shows one kind of them |
+//! | `hostile_flood` | strangers who send and open as much as they can |
+//! | `hostile_frames` | frames that are no frames, and streams that drip |
+//! | `hostile_strangers` | browsers, other versions, names that are meant to do harm |
 //! | `configuring` | options from the environment and from a file, and which of them counts |
 //! | `doctor` | each thing that keeps people apart is told with its cause, interface and direction |
 //! | `terminal` | what is on the screen of a terminal, what is not, and that it is given back as it was |
@@ -63,7 +66,10 @@ mod configuring;
 mod daemon;
 mod doctor;
 mod documented;
+mod hostile;
 mod hostile_flood;
+mod hostile_frames;
+mod hostile_strangers;
 mod identity;
 mod input;
 mod lan_chat;

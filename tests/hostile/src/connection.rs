@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -19,14 +19,14 @@ use libp2p::{
     },
     identity::{Keypair, PublicKey},
     multiaddr::Protocol,
-    noise, tcp, yamux,
+    noise, yamux,
 };
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
 };
 
-use crate::{identity::identify, varint::with_length};
+use crate::{dialler::Dialler, identity::identify, varint::with_length};
 
 /// A stream, for any bytes.
 pub type Stream = SubstreamBox;
@@ -66,14 +66,24 @@ impl Connection {
     /// # Errors
     /// If it is turned away.
     pub async fn calling_itself(node: SocketAddr, agent: String, protocols: Vec<String>) -> io::Result<Self> {
+        Self::open(Dialler(None), node, agent, protocols).await
+    }
+
+    /// Connects from one of the machine's own addresses.
+    ///
+    /// # Errors
+    /// If it is turned away.
+    pub async fn from(own: IpAddr, node: SocketAddr) -> io::Result<Self> {
+        let (agent, protocols) = a_node();
+        Self::open(Dialler(Some(own)), node, agent, protocols).await
+    }
+
+    async fn open(dialler: Dialler, node: SocketAddr, agent: String, protocols: Vec<String>) -> io::Result<Self> {
         let keypair = Keypair::generate_ed25519();
         let key = keypair.public();
         let noise = noise::Config::new(&keypair).map_err(io::Error::other)?;
-        let mut transport = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
-            .upgrade(upgrade::Version::V1Lazy)
-            .authenticate(noise)
-            .multiplex(yamux::Config::default())
-            .boxed();
+        let mut transport =
+            dialler.upgrade(upgrade::Version::V1Lazy).authenticate(noise).multiplex(yamux::Config::default()).boxed();
         let address = Multiaddr::from(node.ip()).with(Protocol::Tcp(node.port()));
         let how = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
         let (peer, muxer) = transport.dial(address, how).map_err(io::Error::other)?.await?;

@@ -7,6 +7,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "it is for tests, which are to fail where it cannot do its work")]
 
 mod connection;
+mod dialler;
 mod gossip;
 mod identity;
 mod member;

@@ -1,0 +1,106 @@
+//! Who knocks and is no peer: browsers, other versions, and names that are meant to do harm.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use distchat_hostile::{Connection, Rpc};
+use distchat_tests::{Machine, PATIENCE, is};
+use futures::AsyncWriteExt;
+
+use crate::{
+    common::pair,
+    hostile::{run, talk, tcp},
+};
+
+/// What a web page can make a browser send to a port of its user's machine.
+const BY_A_BROWSER: [&str; 4] = [
+    "GET /?room=general HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\r\nhello there\n",
+    "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    "OPTIONS / HTTP/1.1\r\nHost: localhost\r\nAccess-Control-Request-Private-Network: true\r\n\r\n",
+];
+
+fn browse(node: SocketAddr, request: &str) -> Vec<u8> {
+    let mut stream = TcpStream::connect(node).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    // A reset is an end, too.
+    if let Err(error) = stream.read_to_end(&mut answer) {
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "it keeps the connection");
+    }
+    answer
+}
+
+#[test]
+fn a_web_page_gets_nothing_out_of_a_node() {
+    let machine = Machine::loopback();
+    let (ann, bob) = pair(&machine, &["general"]);
+    let before = ann.fingerprint();
+    for request in BY_A_BROWSER {
+        let answer = String::from_utf8_lossy(&browse(tcp(&ann), request)).into_owned();
+        // Its own greeting, that it sends to everybody, and nothing that a browser would take for an answer.
+        assert!(!answer.contains("HTTP/") && answer.len() < 64, "{request:?} is answered by {answer:?}");
+    }
+    assert_eq!(ann.fingerprint(), before);
+    talk(&bob, &ann, "afterwards", 10);
+}
+
+#[test]
+fn nodes_of_other_versions_are_named_and_left_alone() {
+    let machine = Machine::loopback();
+    let (ann, bob) = pair(&machine, &["general"]);
+    let node = tcp(&ann);
+    for (agent, protocol) in [("distchat/0.0.9", "/distchat/sync/0"), ("distchat/9.9.9", "/distchat/sync/2")] {
+        for _ in 0..5 {
+            run(async {
+                let protocols = vec!["/ipfs/id/1.0.0".to_owned(), protocol.to_owned()];
+                let mut connection = Connection::calling_itself(node, agent.to_owned(), protocols).await.unwrap();
+                tokio::time::timeout(PATIENCE, connection.ended()).await.expect("it is sent away");
+            });
+        }
+        let told = ann.wait_for("its name", PATIENCE, |event| {
+            is(event, "error") && event["message"].as_str().is_some_and(|message| message.contains(agent))
+        });
+        let message = told["message"].as_str().unwrap();
+        assert!(message.contains(protocol) && message.contains("127.0.0.1"), "{message}");
+    }
+    talk(&bob, &ann, "afterwards", 10);
+    let told = ann.events().iter().filter(|event| is(event, "error")).count();
+    assert_eq!(told, 2, "each once, however often they come");
+}
+
+#[test]
+fn what_strangers_call_things_never_reaches_a_terminal_raw() {
+    const NASTY: &str = "distchat/\u{1b}]0;owned\u{7}\u{1b}[2J\u{202e}gnp\u{9b}31m\u{0}";
+    let machine = Machine::loopback();
+    let ann = machine.chat("ann").room("general").options(["--log", "trace"]).start();
+    let node = tcp(&ann);
+    run(async {
+        let protocols = vec!["/ipfs/id/1.0.0".to_owned(), format!("/distchat/sync/{NASTY}")];
+        let mut strange = Connection::calling_itself(node, NASTY.to_owned(), protocols).await.unwrap();
+        tokio::time::timeout(PATIENCE, strange.ended()).await.expect("it is sent away");
+        let connection = Connection::to(node).await.unwrap();
+        let mut gossip = connection.speaking("/meshsub/1.1.0").await.unwrap();
+        let rpc = Rpc::default().subscribe(NASTY).graft(NASTY).publish(NASTY, NASTY.as_bytes());
+        gossip.write_all(&rpc.bytes()).await.unwrap();
+        gossip.flush().await.unwrap();
+        // A protocol that it does not speak, by that name.
+        let asked = connection.speaking(&format!("/{NASTY}")).await;
+        assert!(asked.is_err());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    });
+    ann.wait_for("its name", PATIENCE, |event| {
+        is(event, "error") && event["message"].as_str().is_some_and(|message| message.contains("owned"))
+    });
+    let log = ann.stderr();
+    assert!(log.iter().any(|line| line.contains("owned")), "it is in the log, so that this test tests something");
+    for line in log {
+        let raw = line.chars().find(|c| c.is_control() && *c != '\t' || matches!(c, '\u{202a}'..='\u{202e}'));
+        assert_eq!(raw, None, "{line:?}");
+    }
+}
