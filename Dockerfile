@@ -6,6 +6,8 @@ FROM rust:1-slim-bookworm AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
 WORKDIR /build
 COPY . .
+# Line numbers are four fifths of the program; names of functions stay.
+ENV CARGO_PROFILE_RELEASE_STRIP=debuginfo
 RUN cargo build --locked --release --package distchat-node --bin distchat
 
 FROM debian:bookworm-slim
