@@ -55,6 +55,7 @@ mod name;
 pub mod plant;
 #[cfg(not(planted))]
 mod plant;
+mod ranges;
 mod room;
 mod sign;
 pub mod sync;

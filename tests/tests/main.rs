@@ -15,6 +15,7 @@
 //! | `hostile` | what the tests of hostile peers have in common; each of those below shows one kind of them |
 //! | `hostile_flood` | strangers who send and open as much as they can |
 //! | `hostile_frames` | frames that are no frames, and streams that drip |
+//! | `hostile_liars` | members who lie: endless trees, bad signatures, refs to nothing, forks, forgeries |
 //! | `hostile_strangers` | browsers, other versions, names that are meant to do harm |
 //! | `configuring` | options from the environment and from a file, and which of them counts |
 //! | `doctor` | each thing that keeps people apart is told with its cause, interface and direction |
@@ -69,6 +70,7 @@ mod documented;
 mod hostile;
 mod hostile_flood;
 mod hostile_frames;
+mod hostile_liars;
 mod hostile_strangers;
 mod identity;
 mod input;

@@ -84,6 +84,8 @@ pub struct Merge {
     pub duplicates: usize,
     /// Messages whose signature does not verify and that nobody vouched for. No fault of who passed them on.
     pub unauthentic: usize,
+    /// Of how many bytes these are.
+    pub unauthentic_bytes: usize,
     /// Messages of other rooms. Whoever sent them broke the protocol.
     pub foreign: usize,
 }
@@ -237,18 +239,21 @@ impl Room {
         // As gossip brings them to an idle node.
         if let [message] = &candidates[..] {
             if !authenticity::is_authentic(message, &self.holes, self.verifier.as_ref()) {
-                return Merge { commit: Commit::default(), duplicates, unauthentic: 1, foreign };
+                let unauthentic_bytes = message.bytes().len();
+                return Merge { duplicates, unauthentic: 1, unauthentic_bytes, foreign, ..Merge::default() };
             }
             let mut commit = self.apply_one(message);
             commit.messages = candidates;
-            return Merge { commit, duplicates, unauthentic: 0, foreign };
+            return Merge { commit, duplicates, foreign, ..Merge::default() };
         }
         let batch = Batch::new(candidates);
         let accepted = authenticity::judge(&batch, &self.holes, self.verifier.as_ref());
         let unauthentic = batch.messages().len() - accepted.len();
+        let all_bytes: usize = batch.messages().iter().map(|message| message.bytes().len()).sum();
         let mut commit = self.apply(&batch, &accepted);
         commit.messages = batch.into_order(&accepted);
-        Merge { commit, duplicates, unauthentic, foreign }
+        let bytes: usize = commit.messages.iter().map(|message| message.bytes().len()).sum();
+        Merge { commit, duplicates, unauthentic, unauthentic_bytes: all_bytes - bytes, foreign }
     }
 
     /// Signs and takes in what this node's author says, one thing after the other.
@@ -455,6 +460,26 @@ impl Room {
     /// ```
     pub fn missing(&self) -> u64 {
         self.holes.len() as u64
+    }
+
+    /// How many messages that author refers to which are not held.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::{Clocks, Now}, kind};
+    /// # let ana = Keypair::from_seed([1; 32]);
+    /// # let mut room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let clock = Clocks::default().read(Now { wall_ms: 5000, ..Now::default() });
+    /// # let mut other = Room::new(room.id(), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// let (commit, said) = room.say(&ana, &clock, vec![(kind::TEXT, b"one".to_vec()), (kind::TEXT, b"two".to_vec())]);
+    /// said?;
+    /// other.merge(vec![commit.messages[1].clone()]);
+    /// let bob = Keypair::from_seed([2; 32]);
+    /// assert_eq!((other.missing_by(&ana.author()), other.missing_by(&bob.author())), (1, 0));
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
+    pub fn missing_by(&self, author: &AuthorId) -> u64 {
+        self.holes.of(author) as u64
     }
 
     /// Whether the message is referred to but not held.

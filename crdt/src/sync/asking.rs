@@ -18,11 +18,8 @@ use crate::{AuthorId, Fingerprint, Key, Message, Timestamp};
 
 /// How long an answer may take. The transport gives up earlier.
 const ANSWER_TIME: Duration = Duration::from_secs(20);
-/// How long a peer that led nowhere or lied is left alone.
-const LATER: Duration = Duration::from_secs(60);
-
-/// How many bytes of what a peer owes are forgiven in a millisecond: in a minute about as many as it may owe.
-const FORGIVEN_A_MILLISECOND: usize = 26;
+/// How often a peer can take all that there is: its disk may have been damaged.
+const TAKEN_TWICE: u64 = 2;
 
 /// What is known of a connected peer.
 #[derive(Debug, Default)]
@@ -42,6 +39,11 @@ pub(super) struct PeerState {
     pub(super) avoid_until: Duration,
     /// How often in a row it led nowhere.
     pub(super) nowhere: u32,
+    /// Much of what it sent was neither signed nor vouched for. That is nobody's fault who asks in any order; so it is asked
+    /// in the one order in which it would be, until then.
+    pub(super) careful_until: Duration,
+    /// How many messages it has taken that were offered to it.
+    given: u64,
     /// It was of no help with a transfer: it is not asked again before this.
     pub(super) no_help_until: Duration,
     /// How many messages it said to hold.
@@ -51,8 +53,8 @@ pub(super) struct PeerState {
     /// When it last asked for nodes or messages of a session of its own.
     pub(super) asking_at: Option<Duration>,
     /// How many bytes it had cost without anything new at that time, as far as no session under way counts them.
-    owed: usize,
-    owed_at: Duration,
+    pub(super) owed: usize,
+    pub(super) owed_at: Duration,
 }
 
 impl PeerState {
@@ -60,31 +62,6 @@ impl PeerState {
     pub(super) fn meets_at(&self) -> Option<Duration> {
         let at = self.meet_at.filter(|_| self.session.is_none())?;
         Some(if self.entered.is_some() { at.max(self.avoid_until) } else { at })
-    }
-
-    /// What it owes by now, for a session to go on counting.
-    pub(super) fn take_bill(&mut self, now: Duration) -> usize {
-        let forgiven = FORGIVEN_A_MILLISECOND.saturating_mul(now.saturating_sub(self.owed_at).as_millis() as usize);
-        std::mem::take(&mut self.owed).saturating_sub(forgiven)
-    }
-
-    fn owe(&mut self, now: Duration, bytes: usize) {
-        self.owed = self.take_bill(now).saturating_add(bytes);
-        self.owed_at = now;
-    }
-
-    /// Ends the session. What the peer owes is not forgotten with it.
-    fn take_session(&mut self, now: Duration) -> Option<Session> {
-        let session = self.session.take()?;
-        self.owe(now, session.fruitless);
-        Some(session)
-    }
-
-    /// It has cost too much: it is left alone, and that is that.
-    fn paid(&mut self, now: Duration) {
-        self.owed = 0;
-        self.nowhere = self.nowhere.saturating_add(1);
-        self.avoid_until = now + LATER;
     }
 }
 
@@ -162,7 +139,8 @@ impl Replica {
             (Asked::Fetch(wants, held), Some(Response::Page(page))) => self.paged(peer, wants, held, &page),
             (Asked::Piece(piece, held), Some(Response::Page(page))) => self.took_piece(peer, piece, held, &page),
             (Asked::Offer(offered), Some(Response::Offered(taken))) => {
-                self.with_session(peer, |session, _| session.gave(now, offered, taken))
+                let credible = self.gave(peer, taken);
+                self.with_session(peer, |session, _| session.gave(now, offered, taken, credible))
             }
             (_, None | Some(Response::Refused(Refusal::Busy))) => {
                 self.put_off(peer);
@@ -177,20 +155,6 @@ impl Replica {
         }
     }
 
-    /// A peer has no time, or does not answer: it is greeted again, after others that wait for their turn.
-    fn put_off(&mut self, peer: &Peer) {
-        let led = self.asking.transfer.as_ref().is_some_and(|transfer| transfer.leader == *peer);
-        let waiting = if led { self.waiting() } else { Vec::new() };
-        self.end_session(peer);
-        if let Some(state) = self.peers.get_mut(peer) {
-            state.no_help_until = state.no_help_until.max(self.now.mono + SOON);
-        }
-        self.meet_later(peer, SOON);
-        if self.asking.transfer.is_none() && !waiting.is_empty() {
-            self.pass_turn(std::slice::from_ref(peer), waiting);
-        }
-    }
-
     fn with_session(
         &mut self,
         peer: &Peer,
@@ -202,20 +166,13 @@ impl Replica {
         }
     }
 
-    pub(super) fn abort(&mut self, peer: &Peer, abort: Abort) {
-        let leads = self.asking.transfer.as_ref().is_none_or(|transfer| transfer.leader == *peer);
-        self.end_session(peer);
-        if let Some(state) = self.peers.get_mut(peer) {
-            state.no_help_until = self.now.mono + LATER;
-            // Of a helper that merely has none of what was asked for nothing worse is thought.
-            if leads || matches!(abort, Abort::Offence(_)) || session::is_too_much(state.owed) {
-                state.paid(self.now.mono);
-            }
-        }
-        if let Abort::Offence(why) = abort {
-            self.offence(peer, why);
-        }
-        self.pump();
+    /// Notes how many messages a peer says were new to it; whether that can be.
+    fn gave(&mut self, peer: &Peer, taken: u32) -> bool {
+        let there_are = self.room.index().len();
+        self.peers.get_mut(peer).is_some_and(|state| {
+            state.given = state.given.saturating_add(taken.into());
+            state.given <= TAKEN_TWICE * there_are
+        })
     }
 
     fn greeted(&mut self, peer: &Peer, greeting: Greeting) -> Result<(), Abort> {
@@ -303,7 +260,7 @@ impl Replica {
         })
     }
 
-    /// Takes messages that others refer to. It is no session that ends, so what is of no use is charged at once.
+    /// Takes messages that others refer to. It is no session that ends, so what was not asked for is charged at once.
     fn took_claims(&mut self, peer: &Peer, asked: &[Key], page: &Page) {
         let Ok(mut messages) = Message::decode_all(&page.messages) else {
             return self.offence(peer, "a page of malformed messages");
@@ -314,10 +271,9 @@ impl Replica {
         if self.merge(messages, Origin::Peer(peer.clone())).is_err() {
             return self.offence(peer, "a page of another room's messages");
         }
-        // That it has none of them is not its fault, nor that they have come from elsewhere by now.
-        let of_use: usize =
-            came.iter().filter(|(key, _)| self.room.index().contains(key)).map(|(_, bytes)| *bytes).sum();
-        let wasted = page.messages.len().saturating_sub(of_use);
+        // That it has none of them is not its fault, nor that they have come from elsewhere by now, nor that what vouches
+        // for them has not come yet.
+        let wasted = page.messages.len().saturating_sub(came.values().sum());
         let now = self.now.mono;
         if let Some(state) = self.peers.get_mut(peer).filter(|_| wasted > 0) {
             state.owe(now, wasted + session::ANSWER_COST);
@@ -358,41 +314,6 @@ impl Replica {
         self.end_session(peer);
     }
 
-    pub(super) fn end_session(&mut self, peer: &Peer) {
-        let session = self.peers.get_mut(peer).and_then(|state| state.take_session(self.now.mono));
-        let of_it = |asked: &Peer, what: &InFlight| asked == peer && matches!(what, InFlight::Session(_));
-        let mut unfinished = Vec::new();
-        self.asking.in_flight.retain(|_, (asked, _, what)| {
-            if let (true, InFlight::Session(Asked::Piece(piece, held))) = (of_it(asked, what), &*what) {
-                unfinished.push((*piece, *held));
-            }
-            !of_it(asked, what)
-        });
-        self.leave_transfer(peer, session.map_or(0, |session| session.received), unfinished);
-    }
-
-    /// All known differences are dealt with: ask whether there are others.
-    pub(super) fn finish_round(&mut self, peer: &Peer) {
-        let horizon = self.clocks.read(self.now).horizon;
-        let helped = self.asking.transfer.as_mut().is_some_and(Transfer::was_helped);
-        let Some(state) = self.peers.get_mut(peer) else { return };
-        let Some(session) = &mut state.session else { return };
-        let (exchanged, unwanted) = (helped || session.exchanged(), session.offers.unwanted);
-        let upper = session.upper.max(horizon);
-        if exchanged && !unwanted {
-            state.nowhere = 0;
-            return self.say_hello(peer, upper);
-        }
-        // It said that something differs and showed nothing that does, or somebody else is bringing it the same.
-        let before = if exchanged { 0 } else { state.nowhere.saturating_add(1) };
-        let wait = (SOON * (1 << before.min(6))).min(LATER);
-        // What is not wanted may lack a voucher from the future.
-        state.nowhere = before.max(1);
-        state.avoid_until = self.now.mono + wait;
-        self.end_session(peer);
-        self.meet_later(peer, wait);
-    }
-
     /// Messages to offer have been read: as many as fit a page.
     pub(super) fn offer_read(&mut self, peer: &Peer, nonce: u64, keys: &[Key], bodies: Vec<Vec<u8>>) {
         let session = self.peers.get_mut(peer).and_then(|state| state.session.as_mut());
@@ -405,7 +326,7 @@ impl Replica {
             return self.meet_later(peer, SOON);
         }
         session.offers.again(rest);
-        let offered = Gain { messages: fit.len(), bytes: bodies.iter().map(Vec::len).sum() };
+        let offered = Gain { messages: fit.len(), bytes: bodies.iter().map(Vec::len).sum(), unvouched: 0 };
         let messages = Blob::cut(bodies.into_iter().rev().collect::<Vec<_>>().concat());
         let request = Request::Offer(Offer { handle, messages });
         self.ask(peer, InFlight::Session(Asked::Offer(offered)), request);

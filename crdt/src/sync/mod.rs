@@ -64,6 +64,7 @@ mod asking;
 mod entering;
 mod importing;
 mod io;
+mod leaving;
 mod offers;
 mod peer;
 mod proof;

@@ -75,18 +75,27 @@ impl Offers {
         }
     }
 
-    /// Of so much that was offered the peer took so many messages; how much that is.
-    pub(super) fn answered(&mut self, offered: Gain, taken: u32) -> Result<Gain, Abort> {
+    /// Of so much that was offered the peer took so many messages; how much that is. If that cannot be believed it is
+    /// nothing, and nothing more is offered.
+    pub(super) fn answered(&mut self, offered: Gain, taken: u32, credible: bool) -> Result<Gain, Abort> {
         self.in_flight = self.in_flight.saturating_sub(1);
         let messages = usize::try_from(taken).unwrap_or(usize::MAX);
         if messages > offered.messages {
             return Err(Abort::Offence("more was taken than offered"));
         }
+        if !credible {
+            self.stop();
+            return Ok(Gain::default());
+        }
         self.taken += u64::from(taken);
         if offered.bytes > LARGE_OFFER && messages < offered.messages / 2 {
-            self.unwanted = true;
-            self.ranges.clear();
+            self.stop();
         }
-        Ok(Gain { messages, bytes: offered.bytes * messages / offered.messages.max(1) })
+        Ok(Gain { messages, bytes: offered.bytes * messages / offered.messages.max(1), unvouched: 0 })
+    }
+
+    fn stop(&mut self) {
+        self.unwanted = true;
+        self.ranges.clear();
     }
 }

@@ -420,7 +420,8 @@ impl Replica {
     pub(super) fn merge_any(&mut self, messages: Vec<Message>, origin: Origin) -> Merged {
         let merge = self.room.merge(messages);
         let new = &merge.commit.messages;
-        let gain = Gain { messages: new.len(), bytes: new.iter().map(|message| message.bytes().len()).sum() };
+        let bytes = new.iter().map(|message| message.bytes().len()).sum();
+        let gain = Gain { messages: new.len(), bytes, unvouched: merge.unauthentic_bytes };
         if let (Origin::Peer(peer), false) = (&origin, merge.commit.claims_added.is_empty()) {
             let claims = merge.commit.claims_added.iter().map(|claim| claim.key).collect();
             self.ask_for_claims(peer.clone(), claims);
@@ -504,6 +505,8 @@ impl Replica {
 pub(super) struct Gain {
     pub(super) messages: usize,
     pub(super) bytes: usize,
+    /// Of how many bytes those were that nobody had signed or vouched for.
+    pub(super) unvouched: usize,
 }
 
 /// What became of messages that were merged.

@@ -24,8 +24,9 @@ const PEERS_A_ROUND: usize = 8;
 pub(super) const SOON: Duration = Duration::from_secs(1);
 /// How long a hole may be filled by what is on its way anyway.
 const HOLE_PATIENCE: Duration = Duration::from_millis(300);
-/// How many holes wait to be asked about. Anti-entropy finds the others.
+/// How often what was referred to waits to be asked for, and how often with one peer. Anti-entropy finds the others.
 const MAX_HOLE_ASKS: usize = 64;
+const MAX_HOLE_ASKS_OF_ONE: usize = 16;
 
 /// Between 3/4 and 5/4 of a time, so that nodes do not fall into step.
 pub(super) fn jittered(time: Duration, rng: &mut StdRng) -> Duration {
@@ -88,13 +89,18 @@ impl Replica {
         let Some(state) = self.peers.get_mut(peer) else { return };
         state.meet_at = None;
         // Messages from the future come last, unless that leads nowhere: they may vouch for others.
-        let upper = if state.nowhere > 0 && !Bug::OnlyToTheHorizon.is_planted() { Timestamp::MAX } else { horizon };
+        let careful = state.careful_until > self.now.mono;
+        let upper = if (state.nowhere > 0 || careful) && !Bug::OnlyToTheHorizon.is_planted() {
+            Timestamp::MAX
+        } else {
+            horizon
+        };
         let handle = state.entered.as_ref().filter(|_| !state.forgot).map(|entered| entered.handle);
         let Some(handle) = handle else { return self.enter(peer) };
         let meeting = std::mem::take(&mut state.meeting);
         let owed = state.take_bill(self.now.mono);
         let mut session = Session::new(handle, nonce, upper, owed, self.now.mono);
-        session.meeting = meeting;
+        (session.meeting, session.careful) = (meeting, careful);
         state.session = Some(session);
         self.say_hello(peer, upper);
     }
@@ -176,10 +182,13 @@ impl Replica {
     }
 
     /// Remembers to ask for messages that a peer's messages refer to, should they not come by themselves.
-    pub(super) fn ask_for_claims(&mut self, peer: Peer, keys: Vec<Key>) {
+    pub(super) fn ask_for_claims(&mut self, peer: Peer, mut keys: Vec<Key>) {
         // In a session the older messages are on their way.
         let in_session = self.peers.get(&peer).is_none_or(|state| state.session.is_some() || state.entered.is_none());
-        if !in_session && !Bug::HoleNeverAsked.is_planted() && self.asking.hole_asks.len() < MAX_HOLE_ASKS {
+        let of_it = self.asking.hole_asks.iter().filter(|(_, asked, _)| *asked == peer).count();
+        let room = self.asking.hole_asks.len() < MAX_HOLE_ASKS && of_it < MAX_HOLE_ASKS_OF_ONE;
+        if !in_session && !Bug::HoleNeverAsked.is_planted() && room {
+            keys.truncate(MAX_FETCH_ITEMS);
             self.asking.hole_asks.push_back((self.now.mono + HOLE_PATIENCE, peer, keys));
         }
     }
@@ -200,7 +209,6 @@ impl Replica {
             let mut keys = keys;
             keys.sort_unstable_by(|a, b| b.cmp(a));
             keys.retain(|key| self.room.is_missing(key));
-            keys.truncate(MAX_FETCH_ITEMS);
             if !keys.is_empty() {
                 let items = List::cut(keys.iter().copied().map(Wanted::Key).collect());
                 let fetch = Fetch { handle, upper: Timestamp::MAX, nonce: 0, items };

@@ -35,6 +35,16 @@ use crate::{
 /// How many bytes a peer may cost without anything new, counting [`ANSWER_COST`] for each answer besides its length.
 const MAX_FRUITLESS: usize = 512 * 1024;
 pub(super) const ANSWER_COST: usize = 1024;
+/// How many bytes of nodes a peer may cost before anything new has come of it, counted like the others, and how many it may
+/// have earned by what did. Until then few regions are asked about at once, the newest first, so that a correct peer's
+/// tree has led to a message by then: two levels of it cost a fifth of this, however much differs there.
+const MAX_SEARCH: usize = 64 * 1024;
+const MAX_SEARCH_EARNED: usize = 1024 * 1024;
+const REGIONS_ON_TRUST: usize = 4;
+/// What a `keys` and a branch count in an answer, and so what asking about a region costs at most.
+const KEYS_COST: usize = 48;
+const BRANCH_COST: usize = 192;
+const REGION_COST: usize = 16 * BRANCH_COST;
 /// How many bytes each byte of a new message makes good. Finding one message in a million takes some 1,500 bytes; a peer
 /// that brings now and then something new among much that is known is left all the same.
 const CREDIT: usize = 8;
@@ -68,6 +78,8 @@ pub(super) enum Abort {
     Offence(&'static str),
     /// Nothing new came for too long.
     Fruitless,
+    /// Its tree goes on and on, and nothing new has come of it.
+    Nowhere,
 }
 
 /// What a greeting means.
@@ -120,6 +132,13 @@ pub(super) struct Session {
     pub(super) overtaken: bool,
     /// How many bytes the peer has cost without anything new, less what new ones were worth.
     pub(super) fruitless: usize,
+    /// How much of that were messages whose signatures are not good, and that nobody had vouched for when they came.
+    pub(super) unvouched: usize,
+    /// One thing after the other, newest first, so that whatever is vouched for comes behind what vouches for it.
+    pub(super) careful: bool,
+    /// How many bytes of nodes it may yet cost, and about how many regions it has been asked.
+    search: usize,
+    searching: usize,
     /// When something new last came or went, or the session began.
     progress: Duration,
 }
@@ -145,6 +164,10 @@ impl Session {
             before: 0,
             overtaken: false,
             fruitless: owed,
+            unvouched: 0,
+            careful: false,
+            search: MAX_SEARCH,
+            searching: 0,
             progress: now,
         }
     }
@@ -244,6 +267,11 @@ impl Session {
         self.wants.last_key_value().map(|((from, _), _)| *from)
     }
 
+    /// Whether what is newest of all that is not known yet is a region to ask about.
+    pub(super) fn is_newest_a_region(&self, piece: Option<Key>) -> bool {
+        self.regions.last_key_value().map(|(from, _)| *from) > self.newest_want().max(piece)
+    }
+
     fn want_region(&mut self, region: Prefix, filter: Filter, excepted: Vec<Key>) {
         self.want(Want { range: Range { region, from: None, below: None, filter }, excepted });
     }
@@ -285,8 +313,11 @@ impl Session {
     pub(super) fn next_nodes(&mut self, room: &Room) -> Option<(Asked, Request)> {
         let few = if self.regions.len() <= LONE_REGIONS { FEW_KEYS_OF_A_LONE_REGION } else { FEW_KEYS };
         let last = last_key(self.upper);
+        // Besides those on trust as many as are paid for.
+        let paid = self.search.saturating_sub(MAX_SEARCH) / REGION_COST;
+        let borne = (REGIONS_ON_TRUST + paid).saturating_sub(self.searching);
         let mut items = Vec::new();
-        while items.len() < REGIONS_AT_ONCE.min(MAX_NODE_ITEMS) {
+        while items.len() < REGIONS_AT_ONCE.min(MAX_NODE_ITEMS).min(borne) {
             let Some((_, region)) = self.regions.pop_last() else { break };
             let count = room.index().region(&region, &last).map_or(0, |(count, _)| count);
             match room.index().part(&region, &last) {
@@ -302,6 +333,7 @@ impl Session {
         if items.is_empty() {
             return None;
         }
+        self.searching += items.len();
         let asked = Asked::Nodes(items.iter().map(|item| item.region).collect());
         let (handle, upper, nonce) = (self.handle, self.upper, self.short.nonce);
         Some((asked, Request::Nodes(Nodes { handle, upper, nonce, items: List::cut(items) })))
@@ -315,6 +347,7 @@ impl Session {
     /// Takes the answer to a question where the sets differ.
     pub(super) fn summarized(&mut self, room: &Room, asked: Vec<Prefix>, answer: &Summaries) -> Result<(), Abort> {
         let done = usize::try_from(answer.done).unwrap_or(usize::MAX);
+        self.searching = self.searching.saturating_sub(asked.len());
         if done == 0 || done > asked.len() {
             return Err(Abort::Offence("an answer to nothing that was asked"));
         }
@@ -342,10 +375,10 @@ impl Session {
             }
         }
         let bytes = answer.summaries.iter().map(|summary| match summary {
-            Summary::Keys(_, list) => list.len() + 48,
-            Summary::Branch(..) => 192,
+            Summary::Keys(_, list) => list.len() + KEYS_COST,
+            Summary::Branch(..) => BRANCH_COST,
         });
-        self.cost(bytes.sum())
+        self.searched(bytes.sum())
     }
 
     fn compare_keys(&mut self, room: &Room, region: &Prefix, list: &[u8]) -> Result<(), Abort> {
@@ -439,10 +472,16 @@ impl Session {
         Ok(())
     }
 
-    /// Counts what an answer cost.
-    pub(super) fn cost(&mut self, bytes: usize) -> Result<(), Abort> {
+    /// Counts what an answer cost that told where the sets differ.
+    fn searched(&mut self, bytes: usize) -> Result<(), Abort> {
         self.fruitless = owes(self.fruitless, bytes, Gain::default());
-        if is_too_much(self.fruitless) { Err(Abort::Fruitless) } else { Ok(()) }
+        let borne = self.search.checked_sub(bytes + ANSWER_COST);
+        self.search = borne.unwrap_or(0);
+        match borne {
+            _ if is_too_much(self.fruitless) => Err(Abort::Fruitless),
+            None if !Bug::LiarNeverLeft.is_planted() => Err(Abort::Nowhere),
+            _ => Ok(()),
+        }
     }
 
     /// Whether nothing new has come or gone for so long that the peer is not worth waiting for.
@@ -458,6 +497,8 @@ impl Session {
     /// A page of so many bytes came, of which so much was new.
     pub(super) fn brought(&mut self, now: Duration, bytes: usize, gain: Gain) -> Result<(), Abort> {
         self.fruitless = owes(self.fruitless, bytes, gain);
+        self.unvouched += gain.unvouched;
+        self.earned(gain);
         self.gained(now, Gain { bytes: 0, ..gain });
         if is_too_much(self.fruitless) { Err(Abort::Fruitless) } else { Ok(()) }
     }
@@ -468,11 +509,16 @@ impl Session {
         self.moved(now, gain);
     }
 
-    /// Of so much that was offered the peer took so many messages that were new to it.
-    pub(super) fn gave(&mut self, now: Duration, offered: Gain, taken: u32) -> Result<(), Abort> {
-        let gain = self.offers.answered(offered, taken)?;
+    /// Of so much that was offered the peer took so many messages that were new to it, if that can be believed.
+    pub(super) fn gave(&mut self, now: Duration, offered: Gain, taken: u32, credible: bool) -> Result<(), Abort> {
+        let gain = self.offers.answered(offered, taken, credible)?;
         self.moved(now, gain);
         Ok(())
+    }
+
+    /// What is new pays for further searching.
+    fn earned(&mut self, gain: Gain) {
+        self.search = self.search.saturating_add(gain.bytes * CREDIT).min(MAX_SEARCH_EARNED);
     }
 
     /// What is new pays for what it took to find it.
@@ -481,6 +527,7 @@ impl Session {
             self.progress = now;
         }
         self.fruitless = self.fruitless.saturating_sub(gain.bytes * CREDIT);
+        self.earned(gain);
     }
 
     /// Whether anything went either way since the last hello.

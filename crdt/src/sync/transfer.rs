@@ -166,8 +166,18 @@ impl Replica {
     fn may_ask(&self, peer: &Peer) -> bool {
         let alone = self.asking.transfer.as_ref().is_none_or(|transfer| transfer.helpers.is_empty());
         let (here, all) = self.flying(peer);
-        let window = if alone { WINDOW_ALONE } else { WINDOW_AMONG_OTHERS };
+        let window = match alone {
+            true if self.is_careful(peer) => 1,
+            true => WINDOW_ALONE,
+            false => WINDOW_AMONG_OTHERS,
+        };
         here < window && all < WINDOW && self.uncommitted_bytes < MAX_UNCOMMITTED
+    }
+
+    /// Whether that peer is asked one thing after the other, and nobody else with it.
+    fn is_careful(&self, peer: &Peer) -> bool {
+        let session = self.peers.get(peer).and_then(|state| state.session.as_ref());
+        session.is_some_and(|session| session.careful)
     }
 
     fn pump_leader(&mut self, peer: &Peer) {
@@ -179,7 +189,11 @@ impl Replica {
                 .as_ref()
                 .and_then(|transfer| transfer.pieces.last_key_value())
                 .map(|(from, _)| *from);
-            if newest_piece > session.newest_want() {
+            let first_search = session.careful && session.is_newest_a_region(newest_piece);
+            if first_search && let Some((asked, request)) = session.next_nodes(&self.room) {
+                session.in_flight += 1;
+                self.ask(peer, InFlight::Session(asked), request);
+            } else if newest_piece > session.newest_want() {
                 self.ask_piece(peer);
             } else if let Some((asked, request)) = session.next_fetch(&self.room) {
                 session.in_flight += 1;
@@ -241,7 +255,8 @@ impl Replica {
         loop {
             let Some(transfer) = &self.asking.transfer else { return };
             let busy = transfer.helpers.len();
-            if busy >= MAX_HELPERS || transfer.pieces.len() < WINDOW_AMONG_OTHERS {
+            let careful = self.is_careful(&transfer.leader);
+            if busy >= MAX_HELPERS || transfer.pieces.len() < WINDOW_AMONG_OTHERS || careful {
                 return;
             }
             let now = self.now.mono;

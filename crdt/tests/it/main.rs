@@ -7,11 +7,14 @@
 //! - `laws`: what holds of every room, message and frame, by property tests
 //! - `oracle`: another implementation of set reconciliation finds the same differences
 //! - `liars`: single lies, and what they do not do
+//! - `vouching`: who passes on what bears no signature and is vouched for pays nothing for it
+//! - `endless`: trees that lead nowhere are left after some KiB
 //! - `schedules`: every order in which two that meet may do what they do
 //! - `world`: the network and the disks for `exchange`, `schedules` and `oracle`
 
 #![allow(missing_docs, unreachable_pub, clippy::print_stdout, clippy::unwrap_used)]
 
+mod endless;
 mod exchange;
 mod importing;
 mod laws;
@@ -20,4 +23,5 @@ mod oracle;
 mod receipts;
 mod schedules;
 mod vectors;
+mod vouching;
 mod world;

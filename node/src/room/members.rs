@@ -1,6 +1,6 @@
 //! Who is in a room.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use distchat_crdt::AuthorId;
 
@@ -13,10 +13,6 @@ impl Task {
         let room = self.replica.room();
         let own = self.shared.signer.author();
         let here: BTreeSet<AuthorId> = self.replica.peers().map(|(_, author)| author).chain([own]).collect();
-        let mut missing: BTreeMap<AuthorId, u64> = BTreeMap::new();
-        for claim in room.holes() {
-            *missing.entry(claim.author).or_default() += 1;
-        }
         let silent =
             here.iter().filter(|author| !room.authors().contains_key(author)).map(|author| (*author, 0, false));
         let authors = room.authors().iter().map(|(author, log)| (*author, log.count(), log.is_forked()));
@@ -37,7 +33,7 @@ impl Task {
             {
                 known.clone_into(&mut nick);
             }
-            let missing = missing.get(&author).copied().unwrap_or(0);
+            let missing = room.missing_by(&author);
             let (online, own) = (here.contains(&author), author == own);
             Member { author, nick, nick_shared, online, own, forked, messages, missing }
         };

@@ -201,8 +201,7 @@ impl Task {
             }
             let author = message.author();
             let log = self.replica.room().authors().get(&author);
-            if log.is_some_and(|log| log.is_forked()) && !self.forks_told.contains(&author) {
-                self.forks_told.push(author);
+            if log.is_some_and(|log| log.is_forked()) && self.forks_told.insert(author) {
                 self.shared.events.emit(Event::Forked { room: self.slot.name.clone(), author });
             }
         }

@@ -106,7 +106,7 @@ pub(super) struct Task {
     /// What each peer was last found to hold, too.
     pub(super) synced: BTreeMap<Peer, Fingerprint>,
     /// Authors whose fork people have been told of.
-    pub(super) forks_told: Vec<AuthorId>,
+    pub(super) forks_told: BTreeSet<AuthorId>,
     /// What is to be said next, and who waits for it.
     to_say: Vec<((u32, Vec<u8>), Waiting)>,
     /// By what name the own author goes is among what this task has said.

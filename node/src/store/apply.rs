@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use distchat_crdt::{AuthorId, AuthorLog, Key, Message};
 use rusqlite::{Connection, params};
 
-use super::{CommitJob, Frontier, RoomNo, error::StoreError, keys, ranges};
+use super::{CommitJob, Frontier, RoomNo, authors, error::StoreError, keys};
 
 /// A message with where it goes and what its job says about it.
 struct Row<'a> {
@@ -55,6 +55,20 @@ impl<'a> Merged<'a> {
             self.filled.insert((room, *key));
         }
         self.authors.extend(commit.authors.iter().map(|(author, log)| ((room, *author), log)));
+    }
+
+    /// The numbers of the messages of those authors whose ranges are many.
+    fn new_numbers(&self) -> BTreeMap<(RoomNo, AuthorId), Vec<u64>> {
+        let many = self.authors.iter().filter(|(_, log)| log.range_count() > authors::FEW);
+        let mut new: BTreeMap<_, _> = many.map(|(of, _)| (*of, Vec::new())).collect();
+        if !new.is_empty() {
+            for row in &self.rows {
+                if let Some(numbers) = new.get_mut(&(row.room, row.message.author())) {
+                    numbers.push(row.message.seq());
+                }
+            }
+        }
+        new
     }
 }
 
@@ -113,9 +127,9 @@ pub(super) fn apply<'a>(conn: &Connection, jobs: impl Iterator<Item = &'a Commit
         }
     }
 
-    let mut replace = conn.prepare_cached("INSERT OR REPLACE INTO author VALUES (?, ?, ?, ?, ?)")?;
+    let mut new = merged.new_numbers();
     for ((room, author), log) in &merged.authors {
-        replace.execute(params![room.0, author.0, log.is_forked(), log.count().cast_signed(), ranges::encode(log)])?;
+        authors::write(conn, *room, author, log, &new.remove(&(*room, *author)).unwrap_or_default())?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 mod apply;
 mod audit;
+mod authors;
 mod carry;
 mod check;
 mod error;
@@ -400,7 +401,7 @@ async fn join(threads: Vec<JoinHandle<()>>) {
 /// About how many bytes a commit takes in memory.
 fn weight(commit: &Commit) -> usize {
     let messages: usize = commit.messages.iter().map(|message| message.bytes().len()).sum();
-    let ranges: usize = commit.authors.iter().map(|(_, log)| log.ranges().len()).sum();
+    let ranges: usize = commit.authors.iter().map(|(_, log)| log.range_count().min(authors::FEW)).sum();
     let keys = commit.heads_added.len() + commit.heads_removed.len() + commit.holes_filled.len();
     messages + 16 * ranges + 40 * keys + 88 * commit.claims_added.len()
 }

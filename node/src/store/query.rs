@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use distchat_crdt::{
-    AuthorId, AuthorLog, Claim, KEY_LEN, Key, MAX_OWN_TIPS, MessageId, RoomId, RoomName, Snapshot, Timestamp,
-};
+use distchat_crdt::{AuthorId, Claim, KEY_LEN, Key, MAX_OWN_TIPS, MessageId, RoomId, RoomName, Snapshot, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Lines, Loaded, RoomNo, StoredMessage, error::StoreError, keys, ranges};
+use super::{Lines, Loaded, RoomNo, StoredMessage, authors, error::StoreError, keys};
 use crate::event::{Reaction, RoomTopic};
 use crate::room::short::{self, EMOJI_BYTES, NICK_BYTES};
 
@@ -75,14 +73,8 @@ pub(super) fn load(conn: &Connection, room: RoomNo, own: AuthorId) -> Result<Opt
     let Some(index) = keys::load(&tx, room)? else { return Ok(None) };
     let mut snapshot = Snapshot { heads: heads(&tx, room)?, claims: claims(&tx, room)?, ..Snapshot::default() };
 
-    let mut statement = tx.prepare_cached("SELECT author, forked, count, ranges FROM author WHERE room = ?")?;
-    let mut rows = statement.query([room.0])?;
-    while let Some(row) = rows.next()? {
-        let author = AuthorId(row.get(0)?);
-        let (forked, count) = (row.get(1)?, row.get::<_, i64>(2)?.cast_unsigned());
-        let log = ranges::decode(row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?)
-            .and_then(|ranges| AuthorLog::from_parts(ranges, forked, count))
-            .ok_or_else(|| StoreError::damaged("an author's ranges cannot be read"))?;
+    for (author, log) in authors::load(&tx, room)? {
+        let log = log.ok_or_else(|| StoreError::damaged("an author's ranges cannot be read"))?;
         snapshot.authors.push((author, log));
     }
 

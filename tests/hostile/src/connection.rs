@@ -4,6 +4,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -26,7 +27,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{dialler::Dialler, identity::identify, varint::with_length};
+use crate::{Answers, dialler::Dialler, identity::identify, varint::with_length};
 
 /// A stream, for any bytes.
 pub type Stream = SubstreamBox;
@@ -66,7 +67,16 @@ impl Connection {
     /// # Errors
     /// If it is turned away.
     pub async fn calling_itself(node: SocketAddr, agent: String, protocols: Vec<String>) -> io::Result<Self> {
-        Self::open(Dialler(None), node, agent, protocols).await
+        Self::open(Dialler(None), node, agent, protocols, None).await
+    }
+
+    /// Connects, and answers what the node asks about a room.
+    ///
+    /// # Errors
+    /// If it is turned away.
+    pub async fn answering(node: SocketAddr, answers: Answers) -> io::Result<Self> {
+        let (agent, protocols) = a_node();
+        Self::open(Dialler(None), node, agent, protocols, Some(answers)).await
     }
 
     /// Connects from one of the machine's own addresses.
@@ -75,10 +85,16 @@ impl Connection {
     /// If it is turned away.
     pub async fn from(own: IpAddr, node: SocketAddr) -> io::Result<Self> {
         let (agent, protocols) = a_node();
-        Self::open(Dialler(Some(own)), node, agent, protocols).await
+        Self::open(Dialler(Some(own)), node, agent, protocols, None).await
     }
 
-    async fn open(dialler: Dialler, node: SocketAddr, agent: String, protocols: Vec<String>) -> io::Result<Self> {
+    async fn open(
+        dialler: Dialler,
+        node: SocketAddr,
+        agent: String,
+        protocols: Vec<String>,
+        answers: Option<Answers>,
+    ) -> io::Result<Self> {
         let keypair = Keypair::generate_ed25519();
         let key = keypair.public();
         let noise = noise::Config::new(&keypair).map_err(io::Error::other)?;
@@ -91,7 +107,13 @@ impl Connection {
         let (arrived, streams) = mpsc::channel(QUEUE);
         let mut tasks = JoinSet::new();
         tasks.spawn(drive(muxer, wanted, arrived));
-        tasks.spawn(answer(streams, identify(&key, &agent, &protocols)));
+        let known = Arc::new(Known {
+            identity: identify(&key, &agent, &protocols),
+            me: Peer::new(&key.to_peer_id().to_bytes()),
+            node: Peer::new(&peer.to_bytes()),
+            answers,
+        });
+        tasks.spawn(answer(streams, known));
         Ok(Self { key, peer, open, tasks })
     }
 
@@ -209,28 +231,42 @@ async fn drive(
     .await;
 }
 
-/// Says what it is where it is asked that, and takes everything else without a word.
-async fn answer(mut streams: mpsc::Receiver<Stream>, identity: Vec<u8>) {
+/// What it answers with.
+struct Known {
+    identity: Vec<u8>,
+    me: Peer,
+    node: Peer,
+    answers: Option<Answers>,
+}
+
+/// Says what it is where it is asked that, answers questions about a room if it has answers, and takes everything else
+/// without a word.
+async fn answer(mut streams: mpsc::Receiver<Stream>, known: Arc<Known>) {
     let mut taken = JoinSet::new();
     while let Some(mut stream) = streams.recv().await {
-        let identity = identity.clone();
+        // Those that have ended are no more in the way.
+        while taken.try_join_next().is_some() {}
+        let known = known.clone();
         taken.spawn(async move {
             // That a stream ends is no concern of the others.
-            let _ = answer_one(&mut stream, &identity).await;
+            let _ = answer_one(&mut stream, &known).await;
         });
     }
 }
 
-async fn answer_one(stream: &mut Stream, identity: &[u8]) -> io::Result<()> {
+async fn answer_one(stream: &mut Stream, known: &Known) -> io::Result<()> {
     read_line(stream).await?;
     stream.write_all(&line(MULTISTREAM)).await?;
     let protocol = read_line(stream).await?;
     stream.write_all(&line(&protocol)).await?;
     if protocol == "/ipfs/id/1.0.0" {
-        stream.write_all(identity).await?;
+        stream.write_all(&known.identity).await?;
         return stream.close().await;
     }
     stream.flush().await?;
+    if let (SYNC_PROTOCOL, Some(answers)) = (&*protocol, &known.answers) {
+        return answers.on(stream, &known.me, &known.node).await;
+    }
     swallow(stream).await
 }
 

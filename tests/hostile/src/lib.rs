@@ -2,7 +2,8 @@
 //!
 //! It is no node: it has connections, streams on them, and bytes. What a library would prevent (frames that never end, a
 //! thousand streams, signatures of nobody) is a few lines here. It knows enough of the protocol to be taken for a peer,
-//! [`Connection`], and to enter a room, [`Member`], so that what follows is looked at and not turned away at the door.
+//! [`Connection`], to enter a room, [`Member`], and to be asked about it, [`Answers`], so that what follows is looked at and
+//! not turned away at the door.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "it is for tests, which are to fail where it cannot do its work")]
 
@@ -11,8 +12,10 @@ mod dialler;
 mod gossip;
 mod identity;
 mod member;
+mod serving;
 mod varint;
 
 pub use connection::{Connection, Stream};
 pub use gossip::Rpc;
 pub use member::Member;
+pub use serving::{Answers, page, quiet};

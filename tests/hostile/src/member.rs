@@ -9,7 +9,7 @@ use distchat_crdt::{
 use futures::{AsyncReadExt, AsyncWriteExt};
 use serde::Serialize;
 
-use crate::{Connection, Rpc, Stream};
+use crate::{Answers, Connection, Rpc, Stream};
 
 /// A connection whose author has entered a room.
 pub struct Member {
@@ -27,6 +27,15 @@ impl Member {
     /// If it is turned away.
     pub async fn of(node: SocketAddr, room: RoomId) -> io::Result<Self> {
         Self::entering(Connection::to(node).await?, room, Keypair::from_seed(rand::random())).await
+    }
+
+    /// Connects, enters a room by its author key, and answers what it is asked there.
+    ///
+    /// # Errors
+    /// If it is turned away.
+    pub async fn answering(node: SocketAddr, answers: Answers) -> io::Result<Self> {
+        let (room, keys) = (answers.room(), answers.keys().clone());
+        Self::entering(Connection::answering(node, answers).await?, room, keys).await
     }
 
     /// Enters a room by an author key, on a connection that is there.
@@ -107,8 +116,8 @@ impl Member {
     }
 }
 
-/// A request as it stands on a stream: its length in four bytes, and the request.
-fn framed(request: &impl Serialize) -> Vec<u8> {
+/// A request or an answer as it stands on a stream: its length in four bytes, and that.
+pub(crate) fn framed(request: &impl Serialize) -> Vec<u8> {
     let mut bytes = vec![0; 4];
     ciborium::into_writer(request, &mut bytes).expect("a vector takes everything");
     let length = u32::try_from(bytes.len() - 4).expect("no frame is that long");

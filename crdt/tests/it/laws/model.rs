@@ -31,6 +31,13 @@ pub fn seen(room: &Room) -> Seen {
     let keys = keys(room);
     assert_eq!(room.index().len(), keys.len() as u64);
     assert!(room.holes().all(|claim| room.is_missing(&claim.key)));
+    let mut claimed: BTreeMap<AuthorId, BTreeSet<Key>> = BTreeMap::new();
+    for claim in room.holes() {
+        claimed.entry(claim.author).or_default().insert(claim.key);
+    }
+    for author in room.authors().keys() {
+        assert_eq!(room.missing_by(author), claimed.get(author).map_or(0, BTreeSet::len) as u64);
+    }
     Seen {
         keys,
         fingerprint: room.fingerprint(),
@@ -159,7 +166,8 @@ impl Store {
 /// A merge's numbers add up, and one that accepted nothing changed nothing.
 #[track_caller]
 pub fn check_merge(merge: &Merge, given: usize) {
-    let Merge { commit, duplicates, unauthentic, foreign } = merge;
+    let Merge { commit, duplicates, unauthentic, unauthentic_bytes, foreign } = merge;
+    assert_eq!(*unauthentic == 0, *unauthentic_bytes == 0);
     assert_eq!(commit.messages.len() + duplicates + unauthentic + foreign, given);
     let Commit { messages, heads_added, heads_removed, claims_added, holes_filled, authors } = commit;
     if messages.is_empty() {

@@ -8,7 +8,7 @@ use distchat_crdt::{AuthorId, AuthorLog, Claim, KEY_LEN, Key, index::Index};
 use rusqlite::Connection;
 
 use super::{
-    super::{error::StoreError, keys, query, ranges},
+    super::{authors, error::StoreError, keys, query},
     walk::Walk,
 };
 use crate::verify::Fault;
@@ -92,17 +92,7 @@ impl Walk {
     }
 
     fn compare_authors(&mut self, conn: &Connection) -> Result<(), StoreError> {
-        let mut kept: BTreeMap<AuthorId, Option<AuthorLog>> = BTreeMap::new();
-        let mut statement = conn.prepare("SELECT author, forked, count, ranges FROM author WHERE room = ?")?;
-        let mut rows = statement.query([self.no.0])?;
-        while let Some(row) = rows.next()? {
-            let author = AuthorId(row.get(0)?);
-            let (forked, count) = (row.get::<_, bool>(1), row.get::<_, i64>(2));
-            let log = row.get_ref(3)?.as_blob().ok().and_then(ranges::decode).zip(forked.ok()).zip(count.ok());
-            let log =
-                log.and_then(|((ranges, forked), count)| AuthorLog::from_parts(ranges, forked, count.cast_unsigned()));
-            kept.insert(author, log);
-        }
+        let mut kept: BTreeMap<AuthorId, Option<AuthorLog>> = authors::load(conn, self.no)?.into_iter().collect();
         let mut wrong = Vec::new();
         for (author, log) in self.room.authors() {
             if kept.remove(author).flatten().as_ref() != Some(log) {
