@@ -61,6 +61,11 @@ impl StartError {
             StartErrorKind::Profile(ProfileError::BadName(_)) | StartErrorKind::Nick(_) => 2,
             StartErrorKind::Profile(ProfileError::InUse { .. }) => 3,
             StartErrorKind::Profile(ProfileError::Key { .. } | ProfileError::KeyMalformed(_)) => 4,
+            StartErrorKind::Profile(ProfileError::Unsafe { path, .. }) => match path.file_name() {
+                Some(name) if name == "key" => 4,
+                Some(name) if name.as_encoded_bytes().starts_with(b"history.sqlite3") => 5,
+                _ => 1,
+            },
             StartErrorKind::Store(_) => 5,
             StartErrorKind::Net(_) => 6,
             StartErrorKind::Profile(_) | StartErrorKind::Thread => 1,

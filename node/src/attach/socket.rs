@@ -42,8 +42,7 @@ impl Socket {
     pub(super) async fn accept(&self) -> io::Result<Stream> {
         loop {
             let (stream, _) = self.listener.accept().await?;
-            let own = rustix::process::geteuid().as_raw();
-            if stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0) {
+            if is_trusted(&stream) {
                 return Ok(stream);
             }
             tracing::warn!("another user's program wanted to use this node, and was refused");
@@ -58,7 +57,14 @@ impl Drop for Socket {
     }
 }
 
-/// Connects to the node that uses that directory; `None` if there is none.
+/// Whether this user, or root, is at the other end.
+fn is_trusted(stream: &Stream) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
+}
+
+/// Connects to the node that uses that directory; `None` if there is none. Somebody else's would be told all that is said
+/// here, and that directory may not have been looked at yet.
 pub(super) async fn connect(directory: &Path) -> io::Result<Option<Stream>> {
     let directory = directory.to_owned();
     let connected =
@@ -66,7 +72,11 @@ pub(super) async fn connect(directory: &Path) -> io::Result<Option<Stream>> {
     match connected.await? {
         Ok(stream) => {
             stream.set_nonblocking(true)?;
-            Stream::from_std(stream).map(Some)
+            let stream = Stream::from_std(stream)?;
+            if is_trusted(&stream) {
+                return Ok(Some(stream));
+            }
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"))
         }
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(None),
         Err(error) => Err(error),

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use distchat_node::{AuthorId, Member};
-use unicode_security::confusable_detection::skeleton;
+use distchat_node::{AuthorId, Member, look};
 
 use crate::cli::escape::visible_start;
 
@@ -14,13 +13,6 @@ pub(super) struct Names {
     by_author: BTreeMap<AuthorId, usize>,
     /// Who goes by a name that looks like this.
     by_look: BTreeMap<String, BTreeSet<AuthorId>>,
-}
-
-/// What names that cannot be told apart by the eye have in common: the skeleton of Unicode Technical Standard 39,
-/// section 4, with case folded, as `Ana` and `ana` are taken for one, too.
-fn look(nick: &str) -> String {
-    let once: String = skeleton(&nick.to_lowercase()).collect();
-    skeleton(&once.to_lowercase()).collect()
 }
 
 impl Names {
@@ -138,9 +130,15 @@ mod tests {
     fn names_that_look_alike_are_doubtful() {
         let names =
             Names::new(vec![member(1, "ana"), member(2, "аnа"), member(3, "bob"), member(4, "Bоb"), member(5, "eve")]);
-        for (n, nick, doubtful) in
-            [(1, "ana", true), (2, "аnа", true), (3, "bob", true), (5, "eve", false), (6, "ANA", true)]
-        {
+        for (n, nick, doubtful) in [
+            (1, "ana", true),
+            (2, "аnа", true),
+            (3, "bob", true),
+            (5, "eve", false),
+            (6, "ANA", true),
+            (6, "eve·0505", true),
+            (5, "eve·0505", false),
+        ] {
             assert_eq!(names.is_doubtful(author(n), nick), doubtful, "{nick}");
         }
         assert!(!Names::new(vec![member(1, "ana")]).is_doubtful(author(1), "ana"));
