@@ -39,7 +39,7 @@ pub(crate) enum StartErrorKind {
 impl StartError {
     /// The exit code for a program that ends because of this.
     ///
-    /// 1 anything unexpected, 2 a name that cannot be used, 3 the profile is in use, 4 its key cannot be used, 5 its
+    /// 1 anything unexpected, or the directory is not the user's alone, 2 a name that cannot be used, 3 the profile is in use, 4 its key cannot be used, 5 its
     /// history cannot be used, 6 an address cannot be used.
     ///
     /// ```

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use distchat_node::{AuthorId, Member, look};
+use distchat_node::{AuthorId, Member, Message, look};
 
 use crate::cli::escape::visible_start;
 
@@ -52,6 +52,12 @@ impl Names {
         }
     }
 
+    /// What a message's author is called where there is room for no more than it takes to tell them apart.
+    pub(super) fn called(&self, message: &Message) -> String {
+        let Message { author, nick, nick_shared, .. } = message;
+        if *nick_shared || self.is_doubtful(*author, nick) { named(*author, nick) } else { visible_start(nick, 32) }
+    }
+
     /// The author of that name, or whose key begins with these digits; all of them if there are several.
     pub(super) fn find(&self, who: &str) -> Vec<&Member> {
         let by_name: Vec<&Member> = self.members.iter().filter(|member| member.nick == who).collect();
@@ -62,6 +68,11 @@ impl Names {
         let fits = |member: &&Member| digits.len() >= 4 && member.author.to_string().starts_with(&digits);
         self.members.iter().filter(fits).collect()
     }
+}
+
+/// A name with its author's digits, where it is not known who else goes by it.
+pub(super) fn named(author: AuthorId, nick: &str) -> String {
+    if nick == author.short() { author.short() } else { format!("{}·{}", visible_start(nick, 32), author.short()) }
 }
 
 /// The digits of a key that stand beside a name.
