@@ -52,6 +52,12 @@ pub(super) struct PeerState {
     pub(super) agreed: Option<Fingerprint>,
     /// When it last asked for nodes or messages of a session of its own.
     pub(super) asking_at: Option<Duration>,
+    /// Since when it is in the room, when it was last greeted, and when it last had the turn to move messages.
+    pub(super) since: Duration,
+    pub(super) greeted_at: Duration,
+    pub(super) turn_at: Duration,
+    /// How long answers to it may be.
+    pub(super) answer_limit: Option<usize>,
     /// How many bytes it had cost without anything new at that time, as far as no session under way counts them.
     pub(super) owed: usize,
     pub(super) owed_at: Duration,
@@ -90,6 +96,10 @@ pub(super) struct Asking {
     /// Some peer may not hold the same.
     pub(super) dirty: bool,
     pub(super) next_round: Duration,
+    /// The last turn of many was that of one of those who have been here longest.
+    pub(super) longest_had_it: bool,
+    /// When gossip last brought something new.
+    pub(super) heard_at: Option<Duration>,
     pub(super) hole_asks: VecDeque<(Duration, Peer, Vec<Key>)>,
 }
 
@@ -311,7 +321,7 @@ impl Replica {
                 self.out.push(Output::Synced { peer: peer.clone(), received, sent, fingerprint });
             }
         }
-        self.end_session(peer);
+        self.end_turn(peer);
     }
 
     /// Messages to offer have been read: as many as fit a page.

@@ -77,7 +77,7 @@ impl Replica {
         let now = self.now.mono;
         let leads = self.asking.transfer.as_ref().is_none_or(|transfer| transfer.leader == *peer);
         let unvouched = self.peers.get(peer).map_or(0, |state| state.excusable(abort));
-        self.end_session(peer);
+        self.end_turn(peer);
         if let Some(state) = self.peers.get_mut(peer) {
             state.no_help_until = now + LATER;
             if unvouched > 0 {

@@ -6,6 +6,8 @@
 //! - `vectors`: the test vectors and limits that PROTOCOL.md states
 //! - `laws`: what holds of every room, message and frame, by property tests
 //! - `oracle`: another implementation of set reconciliation finds the same differences
+//! - `besieged`: one among many that are all one is heard
+//! - `relaying`: which frames of gossip are passed on
 //! - `liars`: single lies, and what they do not do
 //! - `vouching`: who passes on what bears no signature and is vouched for pays nothing for it
 //! - `endless`: trees that lead nowhere are left after some KiB
@@ -14,6 +16,7 @@
 
 #![allow(missing_docs, unreachable_pub, clippy::print_stdout, clippy::unwrap_used)]
 
+mod besieged;
 mod endless;
 mod exchange;
 mod importing;
@@ -21,6 +24,7 @@ mod laws;
 mod liars;
 mod oracle;
 mod receipts;
+mod relaying;
 mod schedules;
 mod vectors;
 mod vouching;

@@ -4,7 +4,10 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -49,6 +52,7 @@ pub struct Connection {
     key: PublicKey,
     peer: PeerId,
     open: mpsc::Sender<oneshot::Sender<io::Result<Stream>>>,
+    heard: Arc<AtomicUsize>,
     tasks: JoinSet<()>,
 }
 
@@ -107,14 +111,16 @@ impl Connection {
         let (arrived, streams) = mpsc::channel(QUEUE);
         let mut tasks = JoinSet::new();
         tasks.spawn(drive(muxer, wanted, arrived));
+        let heard = Arc::default();
         let known = Arc::new(Known {
             identity: identify(&key, &agent, &protocols),
             me: Peer::new(&key.to_peer_id().to_bytes()),
             node: Peer::new(&peer.to_bytes()),
             answers,
+            heard: Arc::clone(&heard),
         });
         tasks.spawn(answer(streams, known));
-        Ok(Self { key, peer, open, tasks })
+        Ok(Self { key, peer, open, heard, tasks })
     }
 
     /// The other side's peer id.
@@ -125,6 +131,11 @@ impl Connection {
     /// The peer id that it has itself.
     pub fn me(&self) -> Peer {
         Peer::new(&self.key.to_peer_id().to_bytes())
+    }
+
+    /// How many bytes of gossip the other side has sent so far, all that goes with it included.
+    pub fn heard(&self) -> usize {
+        self.heard.load(Ordering::Relaxed)
     }
 
     /// Opens a stream on which nothing has been said.
@@ -237,6 +248,8 @@ struct Known {
     me: Peer,
     node: Peer,
     answers: Option<Answers>,
+    /// How many bytes of gossip it has been sent.
+    heard: Arc<AtomicUsize>,
 }
 
 /// Says what it is where it is asked that, answers questions about a room if it has answers, and takes everything else
@@ -267,12 +280,17 @@ async fn answer_one(stream: &mut Stream, known: &Known) -> io::Result<()> {
     if let (SYNC_PROTOCOL, Some(answers)) = (&*protocol, &known.answers) {
         return answers.on(stream, &known.me, &known.node).await;
     }
-    swallow(stream).await
+    let elsewhere = AtomicUsize::new(0);
+    swallow(stream, if protocol.starts_with("/meshsub/") { &known.heard } else { &elsewhere }).await
 }
 
-/// Reads and forgets.
-async fn swallow(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+/// Reads and forgets, but for how much it was.
+async fn swallow(stream: &mut (impl AsyncRead + Unpin), read: &AtomicUsize) -> io::Result<()> {
     let mut bytes = vec![0; 64 * 1024];
-    while stream.read(&mut bytes).await? > 0 {}
-    Ok(())
+    loop {
+        match stream.read(&mut bytes).await? {
+            0 => return Ok(()),
+            count => read.fetch_add(count, Ordering::Relaxed),
+        };
+    }
 }
