@@ -15,7 +15,7 @@
 //!   crash, [`farewell`] how it ends;
 //! * [`behaviour`], [`transport`], [`codec`], [`gossip`], [`discovery`] are the protocols and how they are set up;
 //! * [`renewal`] decides when mDNS is set up anew;
-//! * [`route`] decides which room gets what, [`peers`] knows who is connected, [`budget`] what a peer may cost;
+//! * [`route`] decides which room gets what, [`inbox`] is where it goes and what wakes the room, [`peers`] knows who is connected, [`budget`] what a peer may cost;
 //! * [`dial`] decides whom to dial and when, [`address`] what can be dialled at all;
 //! * [`rundir`] is where nodes of one machine meet; [`mod@offline`] stands in where there is to be no network;
 //! * [`probe`] finds out what is between two nodes, [`probed`] is how the task helps others to.
@@ -34,6 +34,7 @@ mod events;
 mod farewell;
 mod foreign;
 mod gossip;
+mod inbox;
 mod kept;
 mod leaving;
 mod offline;
@@ -64,7 +65,8 @@ pub(crate) use budget::Offence;
 pub use counters::Counters;
 pub use error::ConnectError;
 pub(crate) use error::{Closed, NetError, RequestError};
-pub(crate) use gossip::GossipTicket;
+pub(crate) use gossip::{GossipTicket, MAX_TOPICS};
+pub(crate) use inbox::{Doorbell, Inbox};
 pub(crate) use offline::offline;
 pub(crate) use rundir::look as neighbours;
 pub(crate) use start::start;
@@ -165,7 +167,7 @@ enum Command {
     },
     Join {
         topic: Topic,
-        inbox: mpsc::Sender<NetInput>,
+        inbox: Inbox,
         joined: oneshot::Sender<u32>,
     },
     Leave {
@@ -228,12 +230,12 @@ impl Network {
         result.await.map_err(|_| ConnectError::Closed)?
     }
 
-    /// Takes part in a topic. The inbox hears of every connected peer at once. Returns the handle by which peers call
+    /// Takes part in a topic. The inbox hears of every connected peer at once, unless the room is parked. Returns the handle by which peers call
     /// this room in what they ask of it.
     ///
     /// # Errors
     /// If the network part has ended.
-    pub(crate) async fn join(&self, topic: Topic, inbox: mpsc::Sender<NetInput>) -> Result<u32, Closed> {
+    pub(crate) async fn join(&self, topic: Topic, inbox: Inbox) -> Result<u32, Closed> {
         let (joined, handle) = oneshot::channel();
         self.commands.send(Command::Join { topic, inbox, joined }).await.map_err(|_| Closed)?;
         handle.await.map_err(|_| Closed)

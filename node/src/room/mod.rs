@@ -1,5 +1,6 @@
 //! Rooms as their users hold them.
 
+mod bell;
 mod carry;
 mod members;
 mod opening;
@@ -19,7 +20,9 @@ use crate::{
     event::{FingerprintInfo, Form, Member, Message, Reaction, Receipt, RoomInfo, RoomState, RoomTopic},
     store::Lines,
 };
+pub(crate) use bell::Wakes;
 pub use carry::{ExportPage, MAX_CARRY_PAGE};
+pub(crate) use opening::glance;
 pub(crate) use slot::{Command, Slot};
 pub(crate) use task::{RoomFailure, Shared, run};
 pub(crate) use view::{MAX_NICK, shown};
