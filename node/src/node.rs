@@ -463,7 +463,13 @@ impl Node {
         let inner = &self.0;
         let _opening = inner.opening.lock().await;
         let slot = inner.rooms().remove(name).ok_or_else(|| RoomError::Left(name.clone()))?;
+        // A room that was just woken for what was said in it has to get as far as that, and one that sleeps is not woken.
+        if slot.is_awake() {
+            // It may have failed, or crash over it: that is no reason to stay.
+            let _ = Room::new(slot.clone(), inner.restarts.clone()).catch_up().await;
+        }
         slot.stop.cancel();
+        slot.close();
         // The task holds the mailbox until it has ended.
         slot.clear_mailbox().await;
         inner.shared.network.leave(slot.handle()).await;
@@ -742,5 +748,7 @@ async fn watch_network(
     }
 }
 
+#[cfg(test)]
+mod parking_tests;
 #[cfg(test)]
 mod tests;

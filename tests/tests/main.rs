@@ -7,6 +7,7 @@
 //! | `lan_chat` | two who meet without being told of each other: on a LAN, on a computer without one, by address |
 //! | `lan_faults` | cables pulled, power cut, the LAN split, while everybody writes: one history in the end |
 //! | `rooms` | rooms do not notice each other; a crash loses nothing; too many of them leave a room failed |
+//! | `many_rooms` | thousands of rooms: little memory, and in all of them all is heard |
 //! | `clocks` | a clock that is a year off neither reorders answers nor blocks anybody |
 //! | `identity` | one key on two computers, a restored backup: both branches are kept, everywhere |
 //! | `input` | what bad input gets: lines, bytes, names |
@@ -78,6 +79,7 @@ mod lan_itself;
 mod layering;
 mod leaving;
 mod library;
+mod many_rooms;
 mod receipts;
 mod refusals;
 mod rooms;

@@ -45,7 +45,7 @@ impl Inbox {
     }
 
     /// Puts something in, if there is a place for it.
-    pub(super) fn try_send(&self, input: NetInput) -> Result<(), TrySendError<NetInput>> {
+    pub(crate) fn try_send(&self, input: NetInput) -> Result<(), TrySendError<NetInput>> {
         let sent = self.sender.try_send(Box::new(input)).map_err(|error| match error {
             TrySendError::Full(input) => TrySendError::Full(*input),
             TrySendError::Closed(input) => TrySendError::Closed(*input),

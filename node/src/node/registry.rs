@@ -22,7 +22,11 @@ impl Registry {
     }
 
     pub(super) fn add(&mut self, slot: Arc<Slot>) {
-        self.by_name.insert(slot.name.clone(), self.next);
+        self.add_as(slot.name.clone(), slot);
+    }
+
+    pub(super) fn add_as(&mut self, name: RoomName, slot: Arc<Slot>) {
+        self.by_name.insert(name, self.next);
         self.slots.insert(self.next, slot);
         self.next += 1;
     }

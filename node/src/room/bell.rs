@@ -33,7 +33,7 @@ use super::{
 use crate::{net::Doorbell, store::Frontier};
 
 /// How many rooms may be awake before any is parked. With so few it does not pay.
-pub(crate) const KEPT_AWAKE: usize = 64;
+const KEPT_AWAKE: usize = 64;
 
 /// What is known of a parked room.
 #[derive(Debug)]
@@ -42,16 +42,18 @@ pub(crate) struct Parked {
     pub(super) root: Fingerprint,
     /// The time of the newest message.
     pub(super) newest: Timestamp,
+    /// Some peer is known to have what was said here since the start.
+    pub(super) delivered: bool,
     /// What its next task would not find in the store.
     pub(super) resumed: Resumed,
 }
 
 impl Parked {
     /// What is to be known of a room that sleeps as it is.
-    pub(super) fn of(room: &Room, resumed: Resumed) -> Self {
+    pub(super) fn of(room: &Room, delivered: bool, resumed: Resumed) -> Self {
         let index = room.index();
         let newest = index.last_to(&Key::last_of(Timestamp::MAX)).map_or(Timestamp(0), |key| key.time);
-        Self { count: index.len(), root: room.fingerprint(), newest, resumed }
+        Self { count: index.len(), root: room.fingerprint(), newest, delivered, resumed }
     }
 }
 
@@ -80,6 +82,8 @@ enum Phase {
     Opening,
     Awake(Option<Resumed>),
     Parked(Parked),
+    /// Left: it is not to have a task any more.
+    Closed,
 }
 
 impl Bell {
@@ -107,11 +111,25 @@ impl Bell {
         empty
     }
 
+    /// The room is left: nothing that is put into its mailbox from now on has any effect.
+    pub(super) fn close(&self) {
+        *self.phase() = Phase::Closed;
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(*self.phase(), Phase::Closed)
+    }
+
+    /// Whether the room sleeps, and some peer was known to have what was said here.
+    pub(super) fn sleeps_delivered(&self) -> bool {
+        matches!(&*self.phase(), Phase::Parked(Parked { delivered: true, .. }))
+    }
+
     /// What the task before knew, if it parked the room.
     pub(super) fn resumed(&self) -> Option<Resumed> {
         match &mut *self.phase() {
             Phase::Awake(resumed) => resumed.take(),
-            Phase::Opening | Phase::Parked(_) => None,
+            Phase::Opening | Phase::Parked(_) | Phase::Closed => None,
         }
     }
 }
@@ -125,7 +143,7 @@ impl Doorbell for Bell {
         let mut phase = self.phase();
         match &mut *phase {
             Phase::Opening => false,
-            Phase::Awake(_) => true,
+            Phase::Awake(_) | Phase::Closed => true,
             Phase::Parked(parked) => {
                 *phase = Phase::Awake(Some(std::mem::take(&mut parked.resumed)));
                 // A room that is gone has nobody to wake.
@@ -156,11 +174,27 @@ impl Doorbell for Bell {
 }
 
 /// The rooms that wait for a task. Each is in it at most once, for it is awake from then on.
-#[derive(Default)]
 pub(crate) struct Wakes {
     rung: Mutex<VecDeque<Arc<Slot>>>,
     heard: Notify,
     awake: AtomicUsize,
+    kept_awake: AtomicUsize,
+    /// How often a room was woken.
+    #[cfg(test)]
+    count: AtomicUsize,
+}
+
+impl Default for Wakes {
+    fn default() -> Self {
+        Self {
+            rung: Mutex::default(),
+            heard: Notify::new(),
+            awake: AtomicUsize::new(0),
+            kept_awake: AtomicUsize::new(KEPT_AWAKE),
+            #[cfg(test)]
+            count: AtomicUsize::new(0),
+        }
+    }
 }
 
 impl std::fmt::Debug for Wakes {
@@ -171,6 +205,8 @@ impl std::fmt::Debug for Wakes {
 
 impl Wakes {
     fn add(&self, slot: Arc<Slot>) {
+        #[cfg(test)]
+        self.count.fetch_add(1, Ordering::Relaxed);
         self.rung.lock().unwrap_or_else(PoisonError::into_inner).push_back(slot);
         self.heard.notify_one();
     }
@@ -192,6 +228,130 @@ impl Wakes {
 
     /// Whether so many rooms are awake that others had better sleep.
     pub(crate) fn are_many_awake(&self) -> bool {
-        self.awake.load(Ordering::Relaxed) >= KEPT_AWAKE
+        self.awake.load(Ordering::Relaxed) >= self.kept_awake.load(Ordering::Relaxed)
+    }
+
+    /// Lets rooms sleep as soon as they can, however few they are.
+    #[cfg(test)]
+    pub(crate) fn let_all_sleep(&self) {
+        self.kept_awake.store(0, Ordering::Relaxed);
+    }
+
+    /// How often rooms were woken so far.
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::atomic::AtomicBool, thread};
+
+    use distchat_crdt::{
+        RoomName,
+        sync::{Enter, Hello, RoomHello},
+    };
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::{
+        net::{Inbox, NetInput},
+        store::{RoomNo, Store},
+    };
+
+    async fn slot(wakes: &Arc<Wakes>) -> (PeerId, Arc<Slot>) {
+        let (me, name) = (PeerId::random(), RoomName::parse("general").unwrap());
+        let store = Store::open(None).unwrap();
+        let number: RoomNo = store.room(&name).await.unwrap();
+        store.close().await;
+        (me, Slot::new(name, number, CancellationToken::new(), &me, wakes.clone()))
+    }
+
+    fn parked(count: u64, newest: u64) -> Parked {
+        Parked {
+            count,
+            root: Fingerprint([7; 32]),
+            newest: Timestamp(newest),
+            delivered: true,
+            resumed: Resumed::default(),
+        }
+    }
+
+    /// Puts so many inputs into the inbox. One that is full is tried again.
+    fn give(inbox: &Inbox, count: usize) {
+        for _ in 0..count {
+            while inbox.try_send(NetInput::PeerUp { peer: PeerId::random() }).is_err() {
+                thread::yield_now();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_put_in_while_a_room_falls_asleep_is_taken_out() {
+        const GIVERS: usize = 3;
+        const EACH: usize = 20_000;
+        let wakes = Arc::new(Wakes::default());
+        let (_, slot) = slot(&wakes).await;
+        assert!(slot.rest(parked(0, 0)).await);
+        let given = AtomicBool::new(false);
+        let taken = thread::scope(|scope| {
+            // What the supervisor and the room's tasks do, one after the other: taking what is there, and falling asleep.
+            let taking = scope.spawn(|| {
+                let (mut taken, mut last) = (0, false);
+                loop {
+                    for slot in wakes.take() {
+                        let mut mailbox = slot.mailbox.try_lock().expect("one task at a time");
+                        loop {
+                            while mailbox.inputs.try_recv().is_ok() {
+                                taken += 1;
+                            }
+                            if slot.bell().park(&mailbox, parked(0, 0)) {
+                                break;
+                            }
+                        }
+                    }
+                    if std::mem::replace(&mut last, given.load(Ordering::SeqCst)) {
+                        return taken;
+                    }
+                }
+            });
+            let givers: Vec<_> = (0..GIVERS).map(|_| scope.spawn(|| give(&slot.inbox(), EACH))).collect();
+            givers.into_iter().for_each(|giver| giver.join().unwrap());
+            given.store(true, Ordering::SeqCst);
+            taking.join().unwrap()
+        });
+        assert_eq!(taken, GIVERS * EACH, "woken {} times", wakes.count());
+        assert!(wakes.count() > 1);
+    }
+
+    #[tokio::test]
+    async fn only_what_cannot_have_changed_is_answered_asleep() {
+        let wakes = Arc::new(Wakes::default());
+        let (me, slot) = slot(&wakes).await;
+        let (bell, asker) = (slot.bell(), PeerId::random());
+        let hello = |upper, count, root| {
+            let room = RoomHello { handle: 1, upper: Timestamp(upper), count, root: Fingerprint([root; 32]) };
+            bell.answer(&asker, &Request::Hello(Hello { clock: 5, rooms: List::cut(vec![room]) }))
+        };
+        let enter = |proof| {
+            let (topic, author) = (slot.id.topic(), distchat_crdt::AuthorId([1; 32]));
+            let signature = distchat_crdt::Signature([2; 64]);
+            bell.answer(&asker, &Request::Enter(Enter { topic, handle: 3, proof, author, signature }))
+        };
+        let proven = proof(&slot.id, &peer_of(&asker), &peer_of(&me));
+        assert_eq!((hello(10, 4, 7), bell.ring()), (None, false), "it is only being opened");
+        assert!(slot.rest(parked(4, 10)).await);
+        assert!(
+            matches!(hello(10, 4, 7), Some(Response::Hello(greeting)) if *greeting.rooms == [RoomGreeting::Equal(0)])
+        );
+        assert_eq!([hello(9, 4, 7), hello(10, 3, 7), hello(10, 4, 8)], [None, None, None]);
+        assert_eq!(enter(proven), None);
+        assert_eq!(enter(proof(&slot.id, &peer_of(&me), &peer_of(&me))), Some(Response::Refused(Refusal::Denied)));
+        assert!(bell.ring() && bell.is_awake());
+        assert_eq!(hello(10, 4, 7), None, "awake, it is asked itself");
+        assert_eq!(wakes.take().len(), 1);
+        assert!(bell.ring());
+        assert!(wakes.take().is_empty(), "it is woken once");
     }
 }

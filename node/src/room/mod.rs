@@ -275,7 +275,7 @@ impl Room {
         let nick = check_nick(nick)?.to_owned();
         self.call(|reply| Command::Nick { nick: nick.clone(), reply }).await?;
         // What is said next bears it already. Should the room fail meanwhile, it goes by that name all the same.
-        let _ = self.call(|reply| Command::CatchUp { reply }).await;
+        let _ = self.catch_up().await;
         Ok(())
     }
 
@@ -494,6 +494,10 @@ impl Room {
     /// # Errors
     /// If the room has failed or was left.
     pub async fn delivered(&self) -> Result<bool, RoomError> {
+        // A room that sleeps is not woken for what is known of it.
+        if self.usable().is_ok() && self.slot.bell().sleeps_delivered() {
+            return Ok(true);
+        }
         self.call(|reply| Command::Delivered { reply }).await
     }
 
@@ -672,6 +676,11 @@ impl Room {
     /// ```
     pub fn info(&self) -> RoomInfo {
         self.slot.info()
+    }
+
+    /// Waits until the room's task has taken up all that was asked before.
+    pub(crate) async fn catch_up(&self) -> Result<(), RoomError> {
+        self.call(|reply| Command::CatchUp { reply }).await
     }
 
     fn usable(&self) -> Result<(), RoomError> {

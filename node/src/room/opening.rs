@@ -30,7 +30,7 @@ pub(crate) async fn glance(slot: &Slot, shared: &Shared) -> Result<Parked, Store
         status.missing = room.missing();
         status.own_nick = shared.own_nick(slot, &view).map(str::to_owned);
     });
-    Ok(Parked::of(&room, Resumed::default()))
+    Ok(Parked::of(&room, slot.said_so_far().is_empty(), Resumed::default()))
 }
 
 /// Loads the room. Meanwhile its newest messages are read from the store for whoever asks; all other commands are given

@@ -231,6 +231,16 @@ impl Slot {
         self.bell.awake();
     }
 
+    /// Whether it has a task, or is about to get one.
+    pub(crate) fn is_awake(&self) -> bool {
+        self.bell.is_awake()
+    }
+
+    /// The room is left: nothing that is put into its mailbox from now on has any effect.
+    pub(crate) fn close(&self) {
+        self.bell.close();
+    }
+
     /// Lets a room that has no task yet sleep until something happens in it. False if something has.
     pub(crate) async fn rest(&self, parked: Parked) -> bool {
         self.bell.park(&*self.mailbox.lock().await, parked)

@@ -36,9 +36,10 @@ use crate::{
 /// How many inputs are handled before people and peers are told of what came of them.
 const AT_ONCE: usize = 256;
 
-/// How long a room stays awake after something happened in it, and after it was woken only to see whether all agree.
-const PARKED_AFTER: Duration = Duration::from_secs(60);
-const PARKED_AFTER_MEETING: Duration = Duration::from_secs(3);
+/// How long a room stays awake after something was said in it, and after somebody has only looked into it, or another peer was
+/// found to hold the same.
+const PARKED_AFTER: Duration = if cfg!(test) { Duration::from_millis(3) } else { Duration::from_secs(60) };
+const PARKED_AFTER_LOOK: Duration = if cfg!(test) { Duration::from_millis(2) } else { Duration::from_secs(3) };
 
 /// What all rooms of a node share.
 pub(crate) struct Shared {
@@ -130,9 +131,11 @@ pub(super) struct Task {
     /// can read the transcript that it stands for.
     pub(super) settling: VecDeque<(u64, FingerprintInfo, Reply<FingerprintInfo>)>,
     pub(super) imports: Imports,
-    /// When something was last said or asked here, and when anything last happened.
+    /// When something was last said here, and when anything last happened.
     pub(super) used: Option<Instant>,
     heard: Instant,
+    /// When somebody last wanted to know who has what was said here.
+    watched: Option<Instant>,
 }
 
 /// Runs the room until it is stopped, or parked because nothing happens in it. On a panic or an error nothing is lost: whatever was acknowledged is in the store,
@@ -140,6 +143,9 @@ pub(super) struct Task {
 pub(crate) async fn run(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<(), RoomFailure> {
     let mut mailbox = slot.mailbox.lock().await;
     let mailbox = &mut *mailbox;
+    if slot.bell().is_closed() {
+        return Ok(());
+    }
     let (mut task, early) = opening::open(slot.clone(), shared, mailbox).await?;
     let mut written = task.written.subscribe();
     task.tell_unannounced().await?;
@@ -236,6 +242,7 @@ impl Task {
             imports: Imports::default(),
             used: None,
             heard: Instant::now(),
+            watched: None,
         }
     }
 
@@ -248,14 +255,15 @@ impl Task {
             && self.imports.are_none();
         let rests = nobody_waits && self.shared.wakes.are_many_awake() && self.replica.is_settled();
         let used = self.used.map(|used| used + PARKED_AFTER);
-        rests.then(|| used.unwrap_or(self.heard).max(self.heard + PARKED_AFTER_MEETING))
+        let watched = self.watched.filter(|_| !self.replica.delivered()).map(|watched| watched + PARKED_AFTER);
+        rests.then(|| (self.heard + PARKED_AFTER_LOOK).max(used.max(watched).unwrap_or(self.heard)))
     }
 
     /// Lets the room sleep until something is put into its mailbox. False if something is in it.
     fn park(&self, mailbox: &Mailbox) -> bool {
         let clocks = self.replica.clocks().clone();
         let resumed = Resumed { clocks, synced: self.synced.clone(), frontier: Some(self.frontier) };
-        self.slot.bell().park(mailbox, Parked::of(self.replica.room(), resumed))
+        self.slot.bell().park(mailbox, Parked::of(self.replica.room(), self.replica.delivered(), resumed))
     }
 
     /// Handles what else is waiting, so that people and the store get it in one go.
@@ -329,7 +337,7 @@ impl Task {
     }
 
     pub(super) async fn command(&mut self, command: Command) -> Result<(), RoomFailure> {
-        self.used = Some(Instant::now());
+        self.heard = Instant::now();
         match command {
             Command::Say { kind, body, reply } => {
                 self.introduce();
@@ -386,6 +394,7 @@ impl Task {
                 reply.send(Ok(())).ok();
             }
             Command::Delivered { reply } => {
+                self.watched = Some(Instant::now());
                 self.handle(Input::WatchReceipts { of: Vec::new() }).await?;
                 reply.send(Ok(self.replica.delivered())).ok();
             }
