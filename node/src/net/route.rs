@@ -103,10 +103,6 @@ impl Rooms {
         self.rooms.iter().filter(|(_, room)| room.inbox.is_closed()).map(|(handle, _)| *handle).collect()
     }
 
-    pub(super) fn topics(&self) -> impl Iterator<Item = &Topic> {
-        self.topics.keys()
-    }
-
     pub(super) fn of_topic(&self, topic: &Topic) -> Option<u32> {
         self.topics.get(topic).copied()
     }
