@@ -100,7 +100,7 @@ pub struct Clock {
 /// let clock = clocks.read(now);
 /// assert_eq!((clock.stamp_ms, clock.off_ms), (1_790_000_000_000, Some(3_600_000)));
 /// ```
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Clocks {
     offsets_ms: BTreeMap<Peer, i64>,
 }
@@ -140,6 +140,22 @@ impl Clocks {
     /// ```
     pub fn forget(&mut self, peer: &Peer) {
         self.offsets_ms.remove(peer);
+    }
+
+    /// Only these peers are still there.
+    ///
+    /// ```
+    /// use distchat_crdt::{clock::{Clocks, Now}, sync::Peer};
+    ///
+    /// let (now, bob, cat) = (Now { wall_ms: 10_000, ..Now::default() }, Peer::new(b"bob"), Peer::new(b"cat"));
+    /// let mut clocks = Clocks::default();
+    /// clocks.heard(now, &bob, 2_000);
+    /// clocks.heard(now, &cat, 9_000);
+    /// clocks.keep(|peer| *peer == cat);
+    /// assert_eq!(clocks.read(now).stamp_ms, 9_000);
+    /// ```
+    pub fn keep(&mut self, there: impl Fn(&Peer) -> bool) {
+        self.offsets_ms.retain(|peer, _| there(peer));
     }
 
     /// How far the peer's clock is ahead of the own, in milliseconds.

@@ -147,6 +147,12 @@ pub enum RoomError {
         /// How many they can be.
         max: usize,
     },
+    /// As many rooms are open as can be.
+    #[error("{max} rooms are open and more cannot be: leave some before you join another")]
+    TooManyRooms {
+        /// How many can be open.
+        max: usize,
+    },
     /// The room's task crashed too often.
     #[error("room `{0}` has failed: `/restart {0}` starts it again, nothing that it held is lost")]
     Failed(RoomName),
@@ -191,6 +197,7 @@ impl RoomError {
             Self::Empty => "empty",
             Self::Nick(_) => "bad-nick",
             Self::PageTooLong { .. } => "page-too-long",
+            Self::TooManyRooms { .. } => "too-many-rooms",
             Self::Failed(_) => "room-failed",
             Self::Left(_) => "room-not-open",
             Self::Crashed(_) => "room-crashed",

@@ -35,6 +35,7 @@
 //! [`Multiaddr`] and [`PeerId`] are libp2p's, and part of this interface on purpose: they are how everybody who speaks libp2p
 //! writes down where and who a peer is. They are re-exported here, so whoever embeds the library need not depend on libp2p.
 
+mod boxed;
 mod config;
 mod error;
 mod event;

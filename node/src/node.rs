@@ -1,5 +1,6 @@
 //! A node: the registry of its rooms, and everything they share.
 
+mod registry;
 mod rooms;
 
 use std::{
@@ -19,11 +20,12 @@ use crate::{
     event::{Event, EventHub, Events, PeerInfo, RoomInfo, RoomState},
     net::{self, ConnectError, Counters, NetConfig, NetEvent},
     profile::Profile,
-    room::{Room, Shared, Slot, check_nick},
+    room::{self, Room, Shared, Slot, Wakes, check_nick},
     search::Found,
     store::{Question, Store},
     supervisor::{Order, Supervisor},
 };
+use registry::{MAX_ROOMS, Registry};
 pub use rooms::{SeenRoom, StoredRoom};
 
 /// How many events of the network, and how many orders to the supervisor, wait at once.
@@ -58,8 +60,8 @@ struct Inner {
     /// Held, for its lock, until the node has shut down.
     locked: Mutex<Option<Profile>>,
     shared: Arc<Shared>,
-    /// The registry: rooms by name, in the order they were opened.
-    rooms: Mutex<Vec<Arc<Slot>>>,
+    /// The rooms that are open. The watch over the network has it, too.
+    rooms: Arc<Mutex<Registry>>,
     /// Held while a room is opened or left, so that two calls do not do it twice.
     opening: tokio::sync::Mutex<()>,
     starts: mpsc::Sender<Order>,
@@ -148,12 +150,13 @@ impl Node {
             signer: Arc::new(profile.key().clone()),
             verifier: Arc::new(Zip215::new(rand::random())),
             epoch: Instant::now(),
+            wakes: Wakes::default().into(),
             told_clock: Mutex::new(None),
             proven: Mutex::new(BTreeMap::new()),
             nick: config.nick.map(|nick| nick.trim().to_owned()),
             default_nick,
         });
-        let stop = CancellationToken::new();
+        let (stop, rooms) = (CancellationToken::new(), Arc::new(Mutex::new(Registry::default())));
         let (starts, start_receiver) = mpsc::channel(QUEUE);
         let (restarts, restart_receiver) = mpsc::channel(QUEUE);
         let supervisor = Supervisor::new(shared.clone()).run(start_receiver, restart_receiver, stop.clone());
@@ -163,6 +166,7 @@ impl Node {
                 network_task,
                 net_event_receiver,
                 shared.clone(),
+                rooms.clone(),
                 stop_network.clone(),
             )),
         };
@@ -173,7 +177,7 @@ impl Node {
             warnings: profile.warnings().to_vec(),
             locked: Mutex::new(Some(profile)),
             shared,
-            rooms: Mutex::new(Vec::new()),
+            rooms,
             opening: tokio::sync::Mutex::new(()),
             starts,
             restarts,
@@ -327,6 +331,9 @@ impl Node {
     /// A history of more than some 20,000 messages goes on loading when this returns. [`Room::messages`] does not wait for
     /// that, everything else does; [`Event::Room`] tells when it is done.
     ///
+    /// Rooms in which nothing happens cost next to nothing, so thousands may be open. When there are more than a few dozen,
+    /// those are put to sleep, and wake when something happens in them or is asked of them.
+    ///
     /// ```
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -346,7 +353,7 @@ impl Node {
     /// ```
     ///
     /// # Errors
-    /// If its history cannot be read or the node has shut down.
+    /// If its history cannot be read, the node has shut down, or too many rooms are open.
     pub async fn open_room(&self, name: &RoomName) -> Result<Room, RoomError> {
         let inner = &self.0;
         let _opening = inner.opening.lock().await;
@@ -356,14 +363,33 @@ impl Node {
         if let Some(room) = self.room(name) {
             return Ok(room);
         }
-        let number = inner.shared.store.room(name).await?;
-        let slot = Arc::new(Slot::new(name.clone(), number, inner.stop.child_token()));
-        let joined = inner.shared.network.join(slot.id.topic(), slot.inputs.clone()).await;
+        if inner.rooms().is_full() {
+            return Err(RoomError::TooManyRooms { max: MAX_ROOMS });
+        }
+        let Shared { store, network, wakes, .. } = &*inner.shared;
+        let number = store.room(name).await?;
+        let slot = Slot::new(name.clone(), number, inner.stop.child_token(), &network.peer_id(), wakes.clone());
+        let is_long = store.is_long(number).await?;
+        // A history that cannot be read so is for the room's task to deal with.
+        let glance =
+            if wakes.are_many_awake() && !is_long { room::glance(&slot, &inner.shared).await.ok() } else { None };
+        let joined = network.join(slot.id.topic(), slot.inbox()).await;
         slot.joined(joined.map_err(|_| RoomError::Closed)?);
-        inner.starts.send(Order::Start(slot.clone())).await.map_err(|_| RoomError::Closed)?;
-        inner.rooms().push(slot.clone());
-        let room = Room::new(slot, inner.restarts.clone());
-        if !inner.shared.store.is_long(number).await? {
+        let rests = match glance {
+            Some(parked) => slot.rest(parked).await,
+            None => false,
+        };
+        if !rests {
+            slot.start();
+            inner.starts.send(Order::Start(slot.clone())).await.map_err(|_| RoomError::Closed)?;
+        }
+        inner.rooms().add(slot.clone());
+        let room = Room::new(slot.clone(), inner.restarts.clone());
+        if rests {
+            if slot.opened() {
+                inner.shared.events.emit(slot.event());
+            }
+        } else if !is_long {
             // Answers once the history is loaded, so that the room is seen as it is.
             room.fingerprint().await?;
         }
@@ -386,7 +412,7 @@ impl Node {
     /// # }
     /// ```
     pub fn room(&self, name: &RoomName) -> Option<Room> {
-        let slot = self.0.rooms().iter().find(|slot| slot.name == *name)?.clone();
+        let slot = self.0.rooms().get(name)?.clone();
         Some(Room::new(slot, self.0.restarts.clone()))
     }
 
@@ -436,12 +462,14 @@ impl Node {
     pub async fn leave_room(&self, name: &RoomName) -> Result<(), RoomError> {
         let inner = &self.0;
         let _opening = inner.opening.lock().await;
-        let slot = {
-            let mut rooms = inner.rooms();
-            let at = rooms.iter().position(|slot| slot.name == *name).ok_or_else(|| RoomError::Left(name.clone()))?;
-            rooms.remove(at)
-        };
+        let slot = inner.rooms().remove(name).ok_or_else(|| RoomError::Left(name.clone()))?;
+        // A room that was just woken for what was said in it has to get as far as that, and one that sleeps is not woken.
+        if slot.is_awake() {
+            // It may have failed, or crash over it: that is no reason to stay.
+            let _ = Room::new(slot.clone(), inner.restarts.clone()).catch_up().await;
+        }
         slot.stop.cancel();
+        slot.close();
         // The task holds the mailbox until it has ended.
         slot.clear_mailbox().await;
         inner.shared.network.leave(slot.handle()).await;
@@ -563,20 +591,21 @@ impl Node {
     /// # }
     /// ```
     pub fn peers(&self) -> Vec<PeerInfo> {
-        let slots: Vec<Arc<Slot>> = self.0.rooms().clone();
-        let peer_info = |(peer_id, address): (PeerId, Multiaddr)| {
-            let mut info = PeerInfo { peer_id, author: None, address, rooms: Vec::new(), clock_offset_ms: None };
-            for slot in &slots {
-                let status = slot.status.borrow();
-                if let Some(peer) = status.peers.iter().find(|peer| peer.peer == peer_id) {
+        let slots: Vec<Arc<Slot>> = self.0.rooms().iter().cloned().collect();
+        let unknown =
+            |(peer_id, address)| PeerInfo { peer_id, author: None, address, rooms: Vec::new(), clock_offset_ms: None };
+        let mut peers: Vec<PeerInfo> = self.0.shared.network.peers().into_iter().map(unknown).collect();
+        let places: BTreeMap<PeerId, usize> = peers.iter().enumerate().map(|(at, info)| (info.peer_id, at)).collect();
+        for slot in &slots {
+            for peer in &slot.status.borrow().peers {
+                if let Some(info) = places.get(&peer.peer).and_then(|at| peers.get_mut(*at)) {
                     info.author = Some(peer.author);
                     info.clock_offset_ms = info.clock_offset_ms.or(peer.clock_offset_ms);
                     info.rooms.push(slot.name.clone());
                 }
             }
-            info
-        };
-        self.0.shared.network.peers().into_iter().map(peer_info).collect()
+        }
+        peers
     }
 
     /// What the network dropped, refused or found wrong since the start. No message is lost for good by it: anti-entropy
@@ -651,7 +680,7 @@ impl Node {
         if tasks.supervisor.await.is_err() {
             tracing::error!("the supervisor of the rooms crashed");
         }
-        let slots: Vec<Arc<Slot>> = inner.rooms().drain(..).collect();
+        let slots: Vec<Arc<Slot>> = std::mem::take(&mut *inner.rooms()).iter().cloned().collect();
         inner.shared.store.settle().await.ok();
         for slot in slots {
             slot.set_state(RoomState::Left);
@@ -669,7 +698,7 @@ impl Node {
 
 impl Inner {
     /// The lock is held for moments and never while something can fail, so a poisoned one holds whole data.
-    fn rooms(&self) -> MutexGuard<'_, Vec<Arc<Slot>>> {
+    fn rooms(&self) -> MutexGuard<'_, Registry> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -686,6 +715,7 @@ async fn watch_network(
     mut task: JoinHandle<()>,
     mut events: mpsc::Receiver<NetEvent>,
     shared: Arc<Shared>,
+    rooms: Arc<Mutex<Registry>>,
     stop: CancellationToken,
 ) {
     loop {
@@ -707,6 +737,9 @@ async fn watch_network(
             }
             NetEvent::Disconnected { peer, address } => {
                 let author = shared.forget_proof(&peer);
+                let slots: Vec<Arc<Slot>> =
+                    rooms.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+                slots.iter().for_each(|slot| slot.peer_gone(&peer));
                 shared.events.emit(Event::Peer { peer_id: peer, author, connected: false, address });
             }
             NetEvent::Warning { code, message } => shared.events.emit(Event::Warning { code: code.into(), message }),
@@ -715,5 +748,7 @@ async fn watch_network(
     }
 }
 
+#[cfg(test)]
+mod parking_tests;
 #[cfg(test)]
 mod tests;

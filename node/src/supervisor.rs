@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     event::RoomState,
-    restart::{Decision, Intensity},
+    restart::Decision,
     room::{self, RoomFailure, Shared, Slot},
 };
 
@@ -24,19 +24,13 @@ pub(crate) enum Order {
     Start(Arc<Slot>),
 }
 
-/// A room under supervision.
-struct Child {
-    slot: Arc<Slot>,
-    intensity: Intensity,
-}
-
 /// How a room's task ended.
 type Ended = Result<(Id, Result<(), RoomFailure>), JoinError>;
 
 pub(crate) struct Supervisor {
     shared: Arc<Shared>,
     tasks: JoinSet<Result<(), RoomFailure>>,
-    children: HashMap<Id, Child>,
+    children: HashMap<Id, Arc<Slot>>,
 }
 
 impl Supervisor {
@@ -55,11 +49,14 @@ impl Supervisor {
         loop {
             tokio::select! {
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended).await,
-                Some(Order::Start(slot)) = starts.recv() => self.start(Child { slot, intensity: Intensity::default() }, None),
+                Some(Order::Start(slot)) = starts.recv() => self.start(slot, None),
                 Some(slot) = restarts.recv() => self.restart_failed(slot).await,
+                () = self.shared.wakes.heard() => self.wake(),
                 () = stop.cancelled() => break,
             }
         }
+        // What was said in a room that slept is taken up, too.
+        self.wake();
         while let Some(ended) = self.tasks.join_next_with_id().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "a room crashed while it was stopped");
@@ -67,8 +64,15 @@ impl Supervisor {
         }
     }
 
-    fn start(&mut self, child: Child, pause: Option<std::time::Duration>) {
-        let (slot, shared) = (child.slot.clone(), self.shared.clone());
+    /// Gives tasks to the rooms in which something happens.
+    fn wake(&mut self) {
+        for slot in self.shared.wakes.take() {
+            self.start(slot, None);
+        }
+    }
+
+    fn start(&mut self, slot: Arc<Slot>, pause: Option<std::time::Duration>) {
+        let (child, shared) = (slot.clone(), self.shared.clone());
         let task = self.tasks.spawn(async move {
             if let Some(pause) = pause {
                 tokio::time::sleep(pause).await;
@@ -76,32 +80,34 @@ impl Supervisor {
             room::run(slot, shared).await
         });
         self.children.insert(task.id(), child);
+        self.shared.wakes.set_awake(self.children.len());
     }
 
     async fn ended(&mut self, ended: Ended) {
         let (id, failure) = match ended {
             Ok((id, Ok(()))) => {
                 self.children.remove(&id);
+                self.shared.wakes.set_awake(self.children.len());
                 return;
             }
             Ok((id, Err(failure))) => (id, failure.to_string()),
             Err(error) => (error.id(), error.to_string()),
         };
-        let Some(mut child) = self.children.remove(&id) else { return };
-        if child.slot.stop.is_cancelled() {
-            tracing::error!(room = %child.slot.name, failure, "the room crashed while it was stopped");
+        let Some(slot) = self.children.remove(&id) else { return };
+        self.shared.wakes.set_awake(self.children.len());
+        if slot.stop.is_cancelled() {
+            tracing::error!(room = %slot.name, failure, "the room crashed while it was stopped");
             return;
         }
-        match child.intensity.crashed(Instant::now()) {
+        match slot.crashed(Instant::now()) {
             Decision::Restart(pause) => {
-                tracing::warn!(room = %child.slot.name, failure, ?pause, "the room crashed and is started again");
-                child.slot.set_state(RoomState::Restarted);
-                self.shared.events.emit(child.slot.event());
-                self.start(child, Some(pause));
+                tracing::warn!(room = %slot.name, failure, ?pause, "the room crashed and is started again");
+                slot.set_state(RoomState::Restarted);
+                self.shared.events.emit(slot.event());
+                self.start(slot, Some(pause));
             }
             Decision::GiveUp => {
-                tracing::error!(room = %child.slot.name, failure, "the room crashed too often and stays down");
-                let slot = child.slot;
+                tracing::error!(room = %slot.name, failure, "the room crashed too often and stays down");
                 // What was handed to the store before the crash may yet be on disk, and the store itself tells who waits
                 // for it. Only after that is it true of everybody else that nothing was said.
                 self.shared.store.settle().await.ok();
@@ -119,7 +125,7 @@ impl Supervisor {
             return;
         }
         slot.clear_mailbox().await;
-        if let Ok(handle) = self.shared.network.join(slot.id.topic(), slot.inputs.clone()).await {
+        if let Ok(handle) = self.shared.network.join(slot.id.topic(), slot.inbox()).await {
             slot.joined(handle);
             if slot.stop.is_cancelled() {
                 // It was left meanwhile.
@@ -128,6 +134,7 @@ impl Supervisor {
         }
         slot.set_state(RoomState::Restarted);
         self.shared.events.emit(slot.event());
-        self.start(Child { slot, intensity: Intensity::default() }, None);
+        slot.forgive_crashes();
+        self.start(slot, None);
     }
 }

@@ -1,6 +1,6 @@
 //! What a running program takes of the machine, as the kernel tells it.
 
-use std::{fs, process::Command};
+use std::{fs, process::Command, time::Duration};
 
 /// The memory that a process holds, in bytes.
 ///
@@ -11,6 +11,20 @@ pub fn rss(pid: u32) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("the kernel tells a number");
     kib * 1024
+}
+
+/// How long a process has kept processors busy.
+///
+/// # Panics
+/// If there is no such process.
+pub fn cpu(pid: u32) -> Duration {
+    /// Of a second, on Linux everywhere.
+    const TICKS: u64 = 100;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
+    // Behind the program's name, which may be anything in parentheses, the 12th and 13th are its own and the kernel's.
+    let (_, behind) = stat.rsplit_once(')').expect("a process has a name");
+    let ticks = behind.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number"));
+    Duration::from_millis(ticks.sum::<u64>() * 1000 / TICKS)
 }
 
 /// How many files, sockets and the like a process holds.

@@ -8,6 +8,8 @@
 //! | `lan_faults` | cables pulled, power cut, the LAN split, while everybody writes: one history in the end |
 //! | `rooms` | rooms do not notice each other; a crash loses nothing; too many of them leave a room failed |
 //! | `clocks` | a clock that is a year off neither reorders answers nor blocks anybody, nor does one that jumps |
+//! | `many_rooms` | thousands of rooms: little memory, and in all of them all is heard |
+//! | `clocks` | a clock that is a year off neither reorders answers nor blocks anybody |
 //! | `identity` | one key on two computers, a restored backup: both branches are kept, everywhere |
 //! | `input` | what bad input gets: lines, bytes, names |
 //! | `commands` | the commands for scripts: what they print, their exit codes, completions, the README's bot |
@@ -98,6 +100,7 @@ mod lan_itself;
 mod layering;
 mod leaving;
 mod library;
+mod many_rooms;
 mod paths;
 mod profiles;
 mod receipts;

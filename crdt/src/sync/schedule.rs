@@ -49,6 +49,11 @@ impl Asking {
         }
     }
 
+    /// Nothing is asked, and nothing waits to be.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.is_empty() && self.transfer.is_none() && self.hole_asks.is_empty()
+    }
+
     /// The room has changed.
     pub(super) fn changed(&mut self, now: Now, rng: &mut StdRng) {
         if !self.dirty {

@@ -203,6 +203,14 @@ impl Client {
         self.look(Node::rooms, |state| state.rooms.clone())
     }
 
+    /// The open room of that name in brief: of thousands only this one is looked at.
+    pub(crate) fn room_info(&self, name: &RoomName) -> Option<RoomInfo> {
+        self.look(
+            |node| node.room(name).map(|room| room.info()),
+            |state| state.rooms.iter().find(|room| room.name == *name).cloned(),
+        )
+    }
+
     pub(crate) fn peers(&self) -> Vec<PeerInfo> {
         self.look(Node::peers, |state| state.peers.clone())
     }

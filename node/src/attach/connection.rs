@@ -20,8 +20,10 @@ use super::wire::{Answer, Asked, Face, Hello, MAX_QUESTION, Request, State, Told
 const IN_FLIGHT: usize = 256;
 /// How often it is looked whether the state has changed, for those who want to know.
 const LOOK: Duration = Duration::from_millis(100);
-/// How often at most it is told that time goes on and nothing else.
+/// How often at most it is told that time goes on and nothing else; more seldom when there are many times so many rooms, for
+/// they are all told of.
 const TIME_GOES_ON: Duration = Duration::from_secs(1);
+const FEW_ROOMS: usize = 256;
 /// How long, at the end, questions that were taken up may take: some wait for others' disks.
 const ANSWERING: Duration = Duration::from_secs(1);
 /// How many events are written before anything else gets its turn.
@@ -147,19 +149,17 @@ impl Connection<'_> {
             self.events = None;
             return;
         };
-        // A room that has gone is no longer there when that is told.
-        if matches!(first, Event::Room { .. }) {
-            self.look();
-        }
-        self.say(&Told::Event { event: first });
-        for _ in 1..BATCH {
+        let mut events = vec![first];
+        while events.len() < BATCH {
             let next = self.events.as_mut().and_then(|events| tokio::task::unconstrained(events.next()).now_or_never());
             let Some(Some(event)) = next else { break };
-            if matches!(event, Event::Room { .. }) {
-                self.look();
-            }
-            self.say(&Told::Event { event });
+            events.push(event);
         }
+        // A room that has gone is no longer there when that is told. All of them have happened, so one look is enough.
+        if events.iter().any(|event| matches!(event, Event::Room { .. })) {
+            self.look();
+        }
+        events.into_iter().for_each(|event| self.say(&Told::Event { event }));
     }
 
     /// Tells how everything is if that has changed.
@@ -168,7 +168,8 @@ impl Connection<'_> {
             return;
         }
         let state = state(&self.host.node);
-        let recent = self.told.elapsed() < TIME_GOES_ON;
+        let pause = TIME_GOES_ON * u32::try_from(1 + state.rooms.len() / FEW_ROOMS).unwrap_or(u32::MAX);
+        let recent = self.told.elapsed() < pause;
         if state != self.known && !(recent && state.timeless() == self.known.timeless()) {
             self.told = Instant::now();
             self.known = state.clone();

@@ -17,6 +17,9 @@ use crate::cli::clock::Clock;
 use crate::cli::command::Command;
 use crate::cli::text::TextView;
 
+/// How many rooms are looked into for the first time at once: there may be thousands, and looking wakes them.
+const LOOKS: usize = 8;
+
 /// What is to be done.
 #[derive(Debug, PartialEq)]
 pub(super) enum Effect {
@@ -128,17 +131,23 @@ impl App {
     pub(super) fn look(&mut self, infos: Vec<RoomInfo>, peers: usize, now: u64) {
         self.now = now;
         self.peers = peers;
+        // There may be thousands, and they are nearly always in the same order here as there.
+        let mut at = 0;
         for info in infos {
+            if self.rooms.get(at).is_none_or(|room| room.name != info.name) {
+                at = self.rooms.iter().position(|room| room.name == info.name).unwrap_or(self.rooms.len());
+            }
             // Another program that uses the node may have opened it.
-            if self.room_named(&info.name).is_none() {
+            if at == self.rooms.len() {
                 self.open(info.name.clone());
             }
-            if let Some(room) = self.room_named(&info.name) {
+            if let Some(room) = self.rooms.get_mut(at) {
                 room.info = Some(info);
                 for message in room.due() {
                     room.transcript.arrived(&message);
                 }
             }
+            at += 1;
         }
         let focused = self.focused;
         if let Some(room) = self.room_mut()
@@ -164,11 +173,14 @@ impl App {
     /// What is wanted from the store for what is on the screen.
     pub(super) fn want(&mut self) {
         let current = self.current.clone();
+        let looking = |room: &&RoomView| !room.transcript.is_loaded() && room.transcript.is_loading();
+        let mut looks = LOOKS.saturating_sub(self.rooms.iter().filter(looking).count());
         for room in &mut self.rooms {
-            let first = !room.transcript.is_loaded();
-            if Some(&room.name) != current.as_ref() && !first {
+            let (first, is_current) = (!room.transcript.is_loaded(), Some(&room.name) == current.as_ref());
+            if !is_current && (!first || looks == 0 || room.transcript.is_loading()) {
                 continue;
             }
+            looks = looks.saturating_sub(usize::from(first));
             let horizon = room.horizon();
             if let Some((number, load)) = room.transcript.wanted() {
                 if first {

@@ -89,7 +89,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App) {
     let topic = if area.height >= WITH_TOPIC { cut_top(&mut left, 1) } else { Rect::ZERO };
     let mut side = Rect::ZERO;
     if area.width >= WITH_ROOMS {
-        let widest = app.rooms.iter().map(|room| columns(&visible(room.name.as_str()))).max().unwrap_or(0);
+        let shown = app.rooms.iter().skip(first_room(app, left.height.into())).take(left.height.into());
+        let widest = shown.map(|room| columns(&visible(room.name.as_str()))).max().unwrap_or(0);
         let width = (widest + 6).clamp(ROOMS.0, ROOMS.1) as u16;
         side = Rect { width, ..left };
         left = Rect { x: left.x + width + 1, width: left.width - width - 1, ..left };
@@ -222,10 +223,14 @@ fn draw_topic(buffer: &mut Buffer, area: Rect, app: &App, targets: &mut Vec<(Rec
     }
 }
 
-fn draw_rooms(buffer: &mut Buffer, area: Rect, app: &App, targets: &mut Vec<(Rect, Target)>) {
-    // The current one stays in sight.
+/// The first room in a list of so many rows: the current one stays in sight.
+fn first_room(app: &App, rows: usize) -> usize {
     let current = app.rooms.iter().position(|room| Some(&room.name) == app.current.as_ref()).unwrap_or(0);
-    let first = (current + 1).saturating_sub(area.height.into());
+    (current + 1).saturating_sub(rows)
+}
+
+fn draw_rooms(buffer: &mut Buffer, area: Rect, app: &App, targets: &mut Vec<(Rect, Target)>) {
+    let first = first_room(app, area.height.into());
     for ((number, room), y) in app.rooms.iter().enumerate().skip(first).zip(area.top()..area.bottom()) {
         let current = Some(&room.name) == app.current.as_ref();
         let count = match (room.mentions, room.unread) {

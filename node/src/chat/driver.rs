@@ -23,7 +23,7 @@ use crate::attach::{Client, Events, Told};
 use crate::cli::args::Args;
 use crate::cli::clock;
 use crate::cli::command::Command;
-use crate::cli::execute::{self, Context};
+use crate::cli::execute::{self, Context, Outcome};
 use crate::cli::session;
 use crate::cli::signals::Signals;
 
@@ -33,6 +33,9 @@ const BATCH: Duration = Duration::from_millis(3);
 /// How long events gather before more are taken in. While a long history comes in there is always one: to wake up for each
 /// would make the chat one of those that want the processor all the time, and then it has to wait for it with every key.
 const GATHER: Duration = Duration::from_millis(8);
+/// Of how many rooms all are looked at for each frame, and how often all of more are.
+const FEW_ROOMS: usize = 256;
+const LOOK: Duration = Duration::from_secs(1);
 /// How long after a frame the next one comes if nobody has pressed a key.
 const FRAME: Duration = Duration::from_millis(33);
 /// How many messages may be on their way to the disk.
@@ -74,6 +77,9 @@ pub(super) struct Chat {
     events_due: Instant,
     frame_due: Option<Instant>,
     drawn: Instant,
+    /// When all rooms were last looked at, and how many peers there were.
+    looked: Instant,
+    peers: usize,
 }
 
 /// Something that was typed.
@@ -137,6 +143,8 @@ impl Chat {
             events_due: now,
             frame_due: Some(now),
             drawn: now,
+            looked: now,
+            peers: 0,
         }
     }
 
@@ -146,12 +154,21 @@ impl Chat {
     }
 
     /// Opens the rooms, chats, and leaves.
-    pub(super) async fn run(mut self, rooms: Vec<RoomName>) -> std::io::Result<()> {
+    pub(super) async fn run(mut self, mut rooms: Vec<RoomName>) -> std::io::Result<()> {
         for warning in self.node.warnings().to_vec() {
             self.app.notice(&warning, true);
         }
+        // The first one is looked at, and not waited for until all of them are open: there may be thousands.
+        let others = rooms.split_off(rooms.len().min(1));
         let opening = session::open(self.node.clone(), rooms).map(|outcome| Some(Done::Ran { from: None, outcome }));
         self.doing.push(opening.boxed());
+        if !others.is_empty() {
+            let opening = session::open(self.node.clone(), others).map(|outcome| {
+                let outcome = Outcome { current: None, failure: None, ..outcome };
+                Some(Done::Ran { from: None, outcome })
+            });
+            self.doing.push(opening.boxed());
+        }
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut result = Ok(());
@@ -278,8 +295,20 @@ impl Chat {
         if let Some(lines) = &self.bare {
             return self.screen.show_bare(lines);
         }
-        self.app.look(self.node.rooms(), self.node.peers().len(), clock::now_millis());
+        self.look();
         self.screen.draw(|frame| draw::draw(frame, &mut self.app))
+    }
+
+    /// Sees how everything is. Of very many rooms only the one on the screen is looked at for each frame.
+    fn look(&mut self) {
+        let now = clock::now_millis();
+        if self.app.rooms.len() <= FEW_ROOMS || self.looked.elapsed() >= LOOK {
+            self.looked = Instant::now();
+            self.peers = self.node.peers().len();
+            return self.app.look(self.node.rooms(), self.peers, now);
+        }
+        let current = self.app.current.as_ref().and_then(|name| self.node.room_info(name));
+        self.app.look(current.into_iter().collect(), self.peers, now);
     }
 
     fn take(&mut self, done: Done) {

@@ -209,6 +209,11 @@ impl Transcript {
         self.stale = true;
     }
 
+    /// Whether something that was wanted is on its way.
+    pub(super) fn is_loading(&self) -> bool {
+        self.loading.is_some()
+    }
+
     /// What should be loaded now, with a number to give back with it. Nothing while something is on its way.
     pub(super) fn wanted(&mut self) -> Option<(u64, Load)> {
         if self.loading.is_some() {

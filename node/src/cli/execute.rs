@@ -133,7 +133,7 @@ impl Context {
 }
 
 async fn join(context: &Context, name: RoomName, outcome: &mut Outcome) -> Result<(), Problem> {
-    if let Some(info) = context.node.rooms().into_iter().find(|info| info.name == name) {
+    if let Some(info) = context.node.room_info(&name) {
         outcome.reports.push(Report::Switched(info));
         outcome.current = Some(name);
         return Ok(());

@@ -71,6 +71,11 @@ impl Task {
                 }
             }
             BehaviourEvent::Gossip(gossipsub::Event::SlowPeer { peer_id, .. }) => debug!(peer = %peer_id, "slow"),
+            BehaviourEvent::Gossip(gossipsub::Event::Subscribed { topic, .. }) => {
+                if let Some(topic) = room_topic(&topic) {
+                    self.rooms.met(&topic);
+                }
+            }
             BehaviourEvent::Gossip(_) => {}
             BehaviourEvent::Sync(event) => self.on_sync(event),
             BehaviourEvent::Probe(event) => self.on_probe(event),
@@ -137,13 +142,16 @@ impl Task {
                 for merged in unsent {
                     self.give_up(peer, merged.parts, RequestError::Unsent);
                 }
+                // Before rooms are told, for one that is just woken sees for itself who is there.
+                if ready {
+                    self.peers_changed();
+                }
                 // Rooms may know it from what it asked before it said what it speaks; of a stranger they know nothing.
                 if self.rooms.entered.gone(&peer) || ready {
                     self.rooms.deliver_all(|| NetInput::PeerDown { peer });
                 }
                 if ready {
                     self.out.event(NetEvent::Disconnected { peer, address });
-                    self.peers_changed();
                 }
             }
         }
@@ -168,11 +176,11 @@ impl Task {
             return;
         }
         let address = known.address();
+        self.peers_changed();
         self.rooms.deliver_all(|| NetInput::PeerUp { peer });
         if let Some(address) = address {
             self.out.event(NetEvent::Connected { peer, address });
         }
-        self.peers_changed();
     }
 
     fn peers_changed(&self) {
@@ -197,7 +205,7 @@ impl Task {
         } else {
             if let Some(handle) = room_topic(&message.topic).and_then(|topic| self.rooms.of_topic(&topic)) {
                 let input = NetInput::Gossip { from, ticket: ticket.clone(), frame: message.data };
-                if self.rooms.offer(handle, from, input) {
+                if self.rooms.offer_gossip(handle, from, input) {
                     return;
                 }
                 self.out.counting.gossip_dropped.add();

@@ -49,10 +49,7 @@ impl Task {
 
     /// Leaves everything and waits a moment for the others to hear of it.
     pub(super) async fn part(mut self) {
-        let topics: Vec<_> = self.rooms.topics().copied().collect();
-        for topic in topics {
-            self.swarm.behaviour_mut().gossip.unsubscribe(&topic);
-        }
+        // That topics are left need not be told: the end of a connection says it of all of them.
         let peers: Vec<PeerId> = self.peers.all().copied().collect();
         for peer in peers {
             // Fails if it has gone by itself.

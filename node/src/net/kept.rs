@@ -9,13 +9,13 @@ use std::{
 
 use distchat_crdt::Topic;
 use libp2p::{Multiaddr, core::transport::ListenerId, identity::Keypair, multiaddr::Protocol};
-use tokio::sync::mpsc;
 use tracing::error;
 
 use super::{
     NetConfig, NetError, NetEvent, NetInput,
     dial::MAX_WANTED,
     entered::Entered,
+    inbox::Inbox,
     start,
     swarm::{Inputs, Outputs, Task},
 };
@@ -35,7 +35,8 @@ pub(super) struct Kept {
 
 #[derive(Default)]
 struct Changing {
-    rooms: BTreeMap<u32, (Topic, mpsc::Sender<NetInput>)>,
+    rooms: BTreeMap<u32, (Topic, Inbox)>,
+    topics: BTreeMap<Topic, u32>,
     /// Addresses that a person gave since the start.
     wanted: Vec<Multiaddr>,
     /// Where the task listens, with the ports that the system chose.
@@ -83,15 +84,22 @@ impl Kept {
     }
 
     /// A room has been joined.
-    pub(super) fn joined(&self, handle: u32, topic: Topic, inbox: mpsc::Sender<NetInput>) {
+    pub(super) fn joined(&self, handle: u32, topic: Topic, inbox: Inbox) {
         let mut changing = self.changing();
-        changing.rooms.retain(|_, (other, _)| *other != topic);
+        if let Some(before) = changing.topics.insert(topic, handle) {
+            changing.rooms.remove(&before);
+        }
         changing.rooms.insert(handle, (topic, inbox));
     }
 
     /// A room has been left.
     pub(super) fn left(&self, handle: u32) {
-        self.changing().rooms.remove(&handle);
+        let mut changing = self.changing();
+        if let Some((topic, _)) = changing.rooms.remove(&handle)
+            && changing.topics.get(&topic) == Some(&handle)
+        {
+            changing.topics.remove(&topic);
+        }
     }
 
     /// A person wants this address.

@@ -15,7 +15,8 @@
 //!   crash, [`farewell`] how it ends;
 //! * [`behaviour`], [`transport`], [`codec`], [`gossip`], [`discovery`] are the protocols and how they are set up;
 //! * [`renewal`] decides when mDNS is set up anew;
-//! * [`route`] decides which room gets what, and [`fair`] in which order; [`peers`] knows who is connected;
+//! * [`route`] decides which room gets what, and [`fair`] in which order; [`inbox`] is where it goes and what wakes the room;
+//!   [`peers`] knows who is connected;
 //! * [`allowance`] and [`budget`] are what a peer's answers may cost, and [`gossip`] has what members may say by it;
 //! * [`dial`] decides whom to dial and when, [`address`] what can be dialled at all;
 //! * [`rundir`] is where nodes of one machine meet; [`mod@offline`] stands in where there is to be no network;
@@ -37,6 +38,7 @@ mod fair;
 mod farewell;
 mod foreign;
 mod gossip;
+mod inbox;
 mod kept;
 mod leaving;
 mod offline;
@@ -68,7 +70,8 @@ pub(crate) use budget::Offence;
 pub use counters::Counters;
 pub use error::ConnectError;
 pub(crate) use error::{Closed, NetError, RequestError};
-pub(crate) use gossip::GossipTicket;
+pub(crate) use gossip::{GossipTicket, MAX_TOPICS};
+pub(crate) use inbox::{Doorbell, Inbox};
 pub(crate) use offline::offline;
 pub(crate) use rundir::look as neighbours;
 pub(crate) use start::start;
@@ -171,7 +174,7 @@ enum Command {
     },
     Join {
         topic: Topic,
-        inbox: mpsc::Sender<NetInput>,
+        inbox: Inbox,
         joined: oneshot::Sender<u32>,
     },
     Leave {
@@ -234,12 +237,12 @@ impl Network {
         result.await.map_err(|_| ConnectError::Closed)?
     }
 
-    /// Takes part in a topic. The inbox hears of every connected peer at once. Returns the handle by which peers call
+    /// Takes part in a topic. The inbox hears of every connected peer at once, unless the room is parked. Returns the handle by which peers call
     /// this room in what they ask of it.
     ///
     /// # Errors
     /// If the network part has ended.
-    pub(crate) async fn join(&self, topic: Topic, inbox: mpsc::Sender<NetInput>) -> Result<u32, Closed> {
+    pub(crate) async fn join(&self, topic: Topic, inbox: Inbox) -> Result<u32, Closed> {
         let (joined, handle) = oneshot::channel();
         self.commands.send(Command::Join { topic, inbox, joined }).await.map_err(|_| Closed)?;
         handle.await.map_err(|_| Closed)

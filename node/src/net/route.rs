@@ -3,9 +3,12 @@
 //! The swarm task never waits for a room. What may not get lost stands in the room's backlog until the inbox has space, in
 //! front of everything else; what may waits behind it in a queue for each peer, so that nobody's crowd stands in another's way
 //! (see [`Fair`]).
+//!
+//! A parked room is not told of peers: when it wakes it sees for itself who is there. When somebody comes who seems to be in
+//! it, the two may hold different messages, so it is *due*, and woken as soon as its turn comes.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -16,14 +19,18 @@ use distchat_crdt::{
 use futures::{StreamExt, stream::FuturesOrdered};
 use libp2p::PeerId;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc::error::TrySendError, oneshot},
     time::timeout_at,
 };
 
-use super::{NetInput, entered::Entered, error::RequestError, fair::Fair};
+use super::{NetInput, entered::Entered, error::RequestError, fair::Fair, inbox::Inbox};
 
 /// How long a room may think about a request.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many rooms are woken at a time because they are due, and how many of them may be awake before it is done one by one.
+const WOKEN_AT_ONCE: usize = 16;
+const MAX_AWAKE: usize = 1024;
 
 /// The rooms of this process.
 #[derive(Debug, Default)]
@@ -32,8 +39,11 @@ pub(super) struct Rooms {
     rooms: BTreeMap<u32, Room>,
     topics: BTreeMap<Topic, u32>,
     last: u32,
-    /// Something may wait for some room.
-    waiting: bool,
+    /// Those for which something may wait.
+    waiting: BTreeSet<u32>,
+    /// Those that are due, and those of them that are known to lack something.
+    due: BTreeSet<u32>,
+    urgent: BTreeSet<u32>,
     /// How many frames of gossip had to make way for others since this was asked last.
     displaced: u64,
 }
@@ -41,7 +51,7 @@ pub(super) struct Rooms {
 #[derive(Debug)]
 struct Room {
     topic: Topic,
-    inbox: mpsc::Sender<NetInput>,
+    inbox: Inbox,
     backlog: VecDeque<NetInput>,
     fair: Fair<PeerId, NetInput>,
 }
@@ -53,12 +63,7 @@ impl Rooms {
 
     /// Takes in a room and tells it of the peers that are there. A topic has one room: an earlier one of the same topic
     /// is what is left of a crash, and goes.
-    pub(super) fn join(
-        &mut self,
-        topic: Topic,
-        inbox: mpsc::Sender<NetInput>,
-        peers: impl Iterator<Item = PeerId>,
-    ) -> u32 {
+    pub(super) fn join(&mut self, topic: Topic, inbox: Inbox, peers: impl Iterator<Item = PeerId>) -> u32 {
         if let Some(before) = self.topics.get(&topic) {
             self.rooms.remove(before);
             self.entered.left(*before);
@@ -78,7 +83,7 @@ impl Rooms {
     }
 
     /// Takes a room in again under the handle that it had: the task has crashed, the room has not.
-    pub(super) fn rejoin(&mut self, handle: u32, topic: Topic, inbox: mpsc::Sender<NetInput>) {
+    pub(super) fn rejoin(&mut self, handle: u32, topic: Topic, inbox: Inbox) {
         self.last = self.last.max(handle);
         self.topics.insert(topic, handle);
         self.rooms.insert(handle, Room { topic, inbox, backlog: VecDeque::new(), fair: Fair::default() });
@@ -87,6 +92,9 @@ impl Rooms {
     /// Lets a room go. Returns its topic if no other room has it now.
     pub(super) fn leave(&mut self, handle: u32) -> Option<Topic> {
         let room = self.rooms.remove(&handle)?;
+        for noted in [&mut self.waiting, &mut self.due, &mut self.urgent] {
+            noted.remove(&handle);
+        }
         self.entered.left(handle);
         (self.topics.get(&room.topic) == Some(&handle)).then(|| {
             self.topics.remove(&room.topic);
@@ -99,17 +107,16 @@ impl Rooms {
         self.rooms.iter().filter(|(_, room)| room.inbox.is_closed()).map(|(handle, _)| *handle).collect()
     }
 
-    pub(super) fn topics(&self) -> impl Iterator<Item = &Topic> {
-        self.topics.keys()
-    }
-
     pub(super) fn of_topic(&self, topic: &Topic) -> Option<u32> {
         self.topics.get(topic).copied()
     }
 
-    /// Gives a room something that must not get lost.
+    /// Gives a room something that must not get lost. That somebody came or went does not wake it.
     pub(super) fn deliver(&mut self, handle: u32, input: NetInput) {
         let Some(room) = self.rooms.get_mut(&handle) else { return };
+        if matches!(input, NetInput::PeerUp { .. } | NetInput::PeerDown { .. }) && !room.inbox.bell().is_awake() {
+            return;
+        }
         // A peer that came and went before the room could hear of it has not been there.
         if let NetInput::PeerDown { peer } = &input {
             let last = room.backlog.iter().rposition(|waiting| waiting.is_about(peer));
@@ -123,7 +130,9 @@ impl Rooms {
             room.fair.retain(peer, |waiting| !matches!(waiting, NetInput::Request { .. }));
         }
         room.backlog.push_back(input);
-        self.waiting |= !room.flush();
+        if !room.flush() {
+            self.waiting.insert(handle);
+        }
     }
 
     /// The same for all rooms.
@@ -147,7 +156,9 @@ impl Rooms {
             Some(NetInput::Request { peer: asker, .. }) if asker != peer => {}
             lost => taken = lost.is_none(),
         }
-        self.waiting |= !room.flush();
+        if !room.flush() {
+            self.waiting.insert(handle);
+        }
         taken
     }
 
@@ -156,14 +167,55 @@ impl Rooms {
         std::mem::take(&mut self.displaced)
     }
 
+    /// Gives a room a frame of gossip, which may get lost. For that of somebody who has not entered it a parked room is not
+    /// woken at once, or strangers could wake them all; it is due, first of all.
+    pub(super) fn offer_gossip(&mut self, handle: u32, from: PeerId, input: NetInput) -> bool {
+        let asleep = self.rooms.get(&handle).is_some_and(|room| !room.inbox.bell().is_awake());
+        if asleep && !self.entered.has(&from, handle) {
+            self.urgent.insert(handle);
+            return false;
+        }
+        self.offer(handle, from, input)
+    }
+
     /// Tries again what rooms had no space for.
     pub(super) fn flush(&mut self) {
-        self.waiting = self.rooms.values_mut().fold(false, |left, room| left | !room.flush());
+        let rooms = &mut self.rooms;
+        self.waiting.retain(|handle| rooms.get_mut(handle).is_some_and(|room| !room.flush()));
     }
 
     /// Whether something waits for space.
     pub(super) fn waiting(&self) -> bool {
-        self.waiting
+        !self.waiting.is_empty()
+    }
+
+    /// Somebody takes part in that topic who did not before.
+    pub(super) fn met(&mut self, topic: &Topic) {
+        if let Some(handle) = self.of_topic(topic) {
+            self.due.insert(handle);
+        }
+    }
+
+    /// Whether rooms are to be woken.
+    pub(super) fn are_due(&self) -> bool {
+        !self.due.is_empty() || !self.urgent.is_empty()
+    }
+
+    /// Wakes some of those that are due.
+    pub(super) fn wake_due(&mut self) {
+        let awake = self.rooms.values().filter(|room| room.inbox.bell().is_awake()).count();
+        let mut left = if awake < MAX_AWAKE { WOKEN_AT_ONCE } else { 1 };
+        let mut opening = Vec::new();
+        while left > 0
+            && let Some(handle) = self.urgent.pop_first().or_else(|| self.due.pop_first())
+        {
+            let Some(room) = self.rooms.get(&handle).filter(|room| !room.inbox.bell().is_awake()) else { continue };
+            left -= 1;
+            if !room.inbox.bell().ring() {
+                opening.push(handle);
+            }
+        }
+        self.due.extend(opening);
     }
 
     /// Hands a request to the room or rooms that it concerns. The answer may be about that long.
@@ -200,6 +252,10 @@ impl Rooms {
         if !may || !self.rooms.contains_key(&handle) {
             return Slot::Refused(Refusal::Unknown);
         }
+        let answered = self.rooms.get(&handle).and_then(|room| room.inbox.bell().answer(&peer, &request));
+        if let Some(response) = answered {
+            return Slot::Answered(response);
+        }
         let (reply, answer) = oneshot::channel();
         if self.offer(handle, peer, NetInput::Request { peer, request, room_for, reply }) {
             Slot::Waiting(answer)
@@ -213,14 +269,14 @@ impl Room {
     /// Empties the backlog and then the queues as far as it goes. False if something is left.
     fn flush(&mut self) -> bool {
         while !self.backlog.is_empty() || !self.fair.is_empty() {
-            match self.inbox.try_reserve() {
-                Ok(space) => {
+            match self.inbox.place() {
+                Ok(place) => {
                     if let Some(input) = self.backlog.pop_front().or_else(|| self.fair.pop()) {
-                        space.send(input);
+                        place.put(input);
                     }
                 }
-                Err(mpsc::error::TrySendError::Full(())) => return false,
-                Err(mpsc::error::TrySendError::Closed(())) => {
+                Err(TrySendError::Full(())) => return false,
+                Err(TrySendError::Closed(())) => {
                     self.backlog.clear();
                     self.fair.clear();
                 }
@@ -249,6 +305,7 @@ pub(super) enum Asked {
 #[derive(Debug)]
 pub(super) enum Slot {
     Waiting(oneshot::Receiver<Response>),
+    Answered(Response),
     Refused(Refusal),
 }
 
@@ -257,6 +314,7 @@ impl Slot {
     async fn answer(self, until: tokio::time::Instant) -> Response {
         match self {
             Self::Refused(refusal) => Response::Refused(refusal),
+            Self::Answered(response) => response,
             Self::Waiting(answer) => match timeout_at(until, answer).await {
                 Ok(Ok(response)) => response,
                 Ok(Err(_)) | Err(_) => Response::Refused(Refusal::Busy),

@@ -3,7 +3,10 @@ use distchat_crdt::{
     sync::{Have, RoomHello},
 };
 
+use tokio::sync::mpsc;
+
 use super::*;
+use crate::{boxed, net::inbox::tests::inbox};
 
 const AUTHOR: AuthorId = AuthorId([1; 32]);
 /// As much as any answer may have.
@@ -26,8 +29,8 @@ fn greeting(clock: u64, counts: &[u64]) -> Response {
     Response::Hello(Greeting { clock, rooms: List::cut(rooms) })
 }
 
-fn joined(rooms: &mut Rooms, topic: u8, space: usize) -> (u32, mpsc::Receiver<NetInput>) {
-    let (inbox, inputs) = mpsc::channel(space);
+fn joined(rooms: &mut Rooms, topic: u8, space: usize) -> (u32, boxed::Receiver<NetInput>) {
+    let (inbox, inputs) = inbox(space);
     (rooms.join(Topic([topic; 32]), inbox, std::iter::empty()), inputs)
 }
 

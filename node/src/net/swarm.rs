@@ -52,6 +52,9 @@ const TICK: Duration = Duration::from_secs(1);
 const LOG_COUNTERS: u64 = 60;
 /// How soon a room without space is tried again.
 const RETRY: Duration = Duration::from_millis(2);
+/// How often rooms are woken that are due.
+const WAKE: Duration = Duration::from_millis(50);
+
 /// The task's state.
 pub(super) struct Task {
     pub(super) swarm: Swarm<Behaviour>,
@@ -132,6 +135,8 @@ impl Task {
         let mut logged = Counters::default();
         let mut retry = interval(RETRY);
         retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut wake = interval(WAKE);
+        wake.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.dial_due();
             let dial_at = self.dialer.deadline();
@@ -152,6 +157,7 @@ impl Task {
                 Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.send_answer(answer),
                 Some(done) = self.probed.next() => self.answer_probe(done),
                 _ = retry.tick(), if self.rooms.waiting() => self.rooms.flush(),
+                _ = wake.tick(), if self.rooms.are_due() => self.rooms.wake_due(),
                 Some(told) = inputs.told.recv() => self.on_told(told),
                 () = sleep_until(dial_at.unwrap_or_else(Instant::now).into()), if dial_at.is_some() => {}
                 _ = tick.tick() => {
@@ -186,6 +192,9 @@ impl Task {
                     self.swarm.behaviour_mut().gossip.subscribe(&topic);
                     let handle = self.rooms.join(topic, inbox.clone(), self.peers.ready().map(|(peer, _)| peer));
                     self.kept.joined(handle, topic, inbox);
+                    if self.swarm.behaviour().gossip.is_shared(&topic) {
+                        self.rooms.met(&topic);
+                    }
                     let _ = joined.send(handle);
                 }
                 Command::Leave { handle } => self.leave(handle),

@@ -156,6 +156,11 @@ pub(super) struct Imports {
 }
 
 impl Imports {
+    /// Whether nobody waits for any.
+    pub(super) fn are_none(&self) -> bool {
+        self.asked.is_empty() && self.committing.is_none() && self.known.is_empty()
+    }
+
     /// Who waits for that commit, which is about to be handed to the store. The store tells them itself, so that what is on
     /// disk is told as new even if the task crashes meanwhile.
     pub(super) fn take(&mut self, commit: u64) -> Option<(Imported, Reply<Imported>)> {

@@ -1,5 +1,6 @@
 //! Rooms as their users hold them.
 
+mod bell;
 mod carry;
 mod members;
 mod opening;
@@ -19,7 +20,9 @@ use crate::{
     event::{FingerprintInfo, Form, Member, Message, Reaction, Receipt, RoomInfo, RoomState, RoomTopic},
     store::Lines,
 };
+pub(crate) use bell::Wakes;
 pub use carry::{ExportPage, MAX_CARRY_PAGE};
+pub(crate) use opening::glance;
 pub(crate) use slot::{Command, Slot};
 pub(crate) use task::{RoomFailure, Shared, run};
 pub(crate) use view::{MAX_NICK, shown};
@@ -272,7 +275,7 @@ impl Room {
         let nick = check_nick(nick)?.to_owned();
         self.call(|reply| Command::Nick { nick: nick.clone(), reply }).await?;
         // What is said next bears it already. Should the room fail meanwhile, it goes by that name all the same.
-        let _ = self.call(|reply| Command::CatchUp { reply }).await;
+        let _ = self.catch_up().await;
         Ok(())
     }
 
@@ -491,6 +494,10 @@ impl Room {
     /// # Errors
     /// If the room has failed or was left.
     pub async fn delivered(&self) -> Result<bool, RoomError> {
+        // A room that sleeps is not woken for what is known of it.
+        if self.usable().is_ok() && self.slot.bell().sleeps_delivered() {
+            return Ok(true);
+        }
         self.call(|reply| Command::Delivered { reply }).await
     }
 
@@ -669,6 +676,11 @@ impl Room {
     /// ```
     pub fn info(&self) -> RoomInfo {
         self.slot.info()
+    }
+
+    /// Waits until the room's task has taken up all that was asked before.
+    pub(crate) async fn catch_up(&self) -> Result<(), RoomError> {
+        self.call(|reply| Command::CatchUp { reply }).await
     }
 
     fn usable(&self) -> Result<(), RoomError> {

@@ -2,17 +2,36 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use distchat_crdt::{Key, clock::Clocks};
+use distchat_crdt::{Key, Room, clock::Clocks};
 
 use super::{
+    bell::{Parked, Resumed},
     slot::{Command, Mailbox, Slot},
     task::{RoomFailure, Shared, Task},
     view::View,
 };
-use crate::error::RoomError;
+use crate::{
+    error::RoomError,
+    store::{Loaded, StoreError},
+};
 
 /// How many commands are put aside until the room is loaded. Further ones stay in the mailbox.
 const ASIDE: usize = 256;
+
+/// Looks at what is stored of a room that is to sleep until something happens in it.
+pub(crate) async fn glance(slot: &Slot, shared: &Shared) -> Result<Parked, StoreError> {
+    let own = shared.signer.author();
+    let view = View::new(own, shared.store.nicks(slot.number).await?, Key::MIN);
+    let Loaded { index, snapshot, .. } = shared.store.load(slot.number, own).await?;
+    let room = Room::restore_indexed(slot.id, own, shared.verifier.clone(), index, snapshot);
+    slot.status.send_modify(|status| {
+        status.messages = room.index().len();
+        status.fingerprint = room.fingerprint();
+        status.missing = room.missing();
+        status.own_nick = shared.own_nick(slot, &view).map(str::to_owned);
+    });
+    Ok(Parked::of(&room, slot.said_so_far().is_empty(), Resumed::default()))
+}
 
 /// Loads the room. Meanwhile its newest messages are read from the store for whoever asks; all other commands are given
 /// back, in their order, for the task that comes of it.

@@ -106,6 +106,7 @@ impl Task {
         is_own: bool,
     ) -> Result<(), RoomFailure> {
         let now = self.shared.now();
+        self.used = Some(tokio::time::Instant::now());
         let commit = Arc::new(commit);
         let waiting: Vec<Waiting> = waiting.drain(..commit.messages.len().min(waiting.len())).collect();
         let said = commit.clone();

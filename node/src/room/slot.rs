@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
@@ -13,14 +13,23 @@ use distchat_crdt::{
     sync::{Imported, MAX_RECEIPTS, SyncState},
 };
 use libp2p::PeerId;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{carry::ExportPage, task::wall_ms};
+use super::{
+    bell::{Bell, Parked, Wakes},
+    carry::ExportPage,
+    task::wall_ms,
+};
 use crate::{
+    boxed,
     error::RoomError,
     event::{self, FingerprintInfo, RoomInfo, RoomState},
-    net::NetInput,
+    net::{Doorbell, Inbox, NetInput},
+    restart::{Decision, Intensity},
     store::{Frontier, Lines, RoomNo},
 };
 
@@ -38,12 +47,13 @@ pub(crate) struct Slot {
     pub(crate) id: RoomId,
     /// The room's number in the store.
     pub(crate) number: RoomNo,
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<Box<Command>>,
     /// Whose turn it is to give a command.
     turn: tokio::sync::Mutex<()>,
     /// Whose turn it is to import: one page at a time is in memory.
     pub(super) importing: tokio::sync::Mutex<()>,
-    pub(crate) inputs: mpsc::Sender<NetInput>,
+    inputs: mpsc::Sender<Box<NetInput>>,
+    bell: Arc<Bell>,
     /// The receiving ends. The task holds the lock while it runs; what it has not taken when it crashes, the next one
     /// takes.
     pub(crate) mailbox: tokio::sync::Mutex<Mailbox>,
@@ -55,6 +65,8 @@ pub(crate) struct Slot {
     pub(crate) receipts: watch::Sender<u64>,
     /// Ends the task for good.
     pub(crate) stop: CancellationToken,
+    /// How often its task has crashed lately: also while it slept in between.
+    intensity: Mutex<Intensity>,
     /// What the network calls the room; another number each time it joins.
     handle: AtomicU32,
     /// Whether it is on disk by what name the own author goes since the node started.
@@ -65,8 +77,8 @@ pub(crate) struct Slot {
 }
 
 pub(crate) struct Mailbox {
-    pub(crate) commands: mpsc::Receiver<Command>,
-    pub(crate) inputs: mpsc::Receiver<NetInput>,
+    pub(crate) commands: boxed::Receiver<Command>,
+    pub(crate) inputs: boxed::Receiver<NetInput>,
 }
 
 /// What a restarted task needs to know of the one before it.
@@ -128,10 +140,35 @@ pub(crate) enum Command {
     Crash,
 }
 
+impl Mailbox {
+    /// Whether nothing waits in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.commands.is_empty() && self.inputs.is_empty()
+    }
+}
+
 impl Slot {
-    pub(crate) fn new(name: RoomName, number: RoomNo, stop: CancellationToken) -> Self {
-        let (commands, command_receiver) = mpsc::channel(COMMANDS);
-        let (inputs, input_receiver) = mpsc::channel(INPUTS);
+    /// A room that is being opened. `me` is what the node is called on the network.
+    pub(crate) fn new(
+        name: RoomName,
+        number: RoomNo,
+        stop: CancellationToken,
+        me: &PeerId,
+        wakes: Arc<Wakes>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|slot| Self::ringing(name, number, stop, me, wakes, slot.clone()))
+    }
+
+    fn ringing(
+        name: RoomName,
+        number: RoomNo,
+        stop: CancellationToken,
+        me: &PeerId,
+        wakes: Arc<Wakes>,
+        slot: Weak<Self>,
+    ) -> Self {
+        let (commands, command_receiver) = boxed::channel(COMMANDS);
+        let (inputs, input_receiver) = boxed::channel(INPUTS);
         let status = Status {
             messages: 0,
             fingerprint: Fingerprint([0; 32]),
@@ -141,8 +178,10 @@ impl Slot {
             own_nick: None,
             peers: Vec::new(),
         };
+        let id = RoomId::of(&name);
         Self {
-            id: RoomId::of(&name),
+            id,
+            bell: Arc::new(Bell::new(me, id, slot, wakes)),
             name,
             number,
             commands,
@@ -154,6 +193,7 @@ impl Slot {
             state: watch::Sender::new(RoomState::Open),
             receipts: watch::Sender::new(0),
             stop,
+            intensity: Mutex::default(),
             handle: AtomicU32::new(0),
             introduced: AtomicBool::new(false),
             opened: AtomicBool::new(false),
@@ -170,9 +210,65 @@ impl Slot {
         // are about to be woken. And tokio's cooperative budget may turn away a first poll.
         tokio::task::unconstrained(async {
             let _turn = self.turn.lock().await;
-            self.commands.send(command).await.map_err(|_| RoomError::Closed)
+            self.commands.send(Box::new(command)).await.map_err(|_| RoomError::Closed)?;
+            self.bell.ring();
+            Ok(())
         })
         .await
+    }
+
+    /// Where the network puts what it has for the room.
+    pub(crate) fn inbox(&self) -> Inbox {
+        Inbox::new(self.inputs.clone(), self.bell.clone())
+    }
+
+    /// What tells the room that there is something for it.
+    pub(super) fn bell(&self) -> &Bell {
+        &self.bell
+    }
+
+    /// The room is about to get its first task.
+    pub(crate) fn start(&self) {
+        self.bell.awake();
+    }
+
+    /// Whether it has a task, or is about to get one.
+    pub(crate) fn is_awake(&self) -> bool {
+        self.bell.is_awake()
+    }
+
+    /// The room is left: nothing that is put into its mailbox from now on has any effect.
+    pub(crate) fn close(&self) {
+        self.bell.close();
+    }
+
+    /// Lets a room that has no task yet sleep until something happens in it. False if something has.
+    pub(crate) async fn rest(&self, parked: Parked) -> bool {
+        self.bell.park(&*self.mailbox.lock().await, parked)
+    }
+
+    /// A peer is gone. An awake room hears of it itself.
+    pub(crate) fn peer_gone(&self, peer: &PeerId) {
+        if !self.bell.is_awake() {
+            self.status.send_if_modified(|status| {
+                let before = status.peers.len();
+                status.peers.retain(|known| known.peer != *peer);
+                if status.peers.is_empty() {
+                    status.sync = SyncState::Alone;
+                }
+                status.peers.len() != before
+            });
+        }
+    }
+
+    /// The task has crashed; what to do about it.
+    pub(crate) fn crashed(&self, now: Instant) -> Decision {
+        self.intensity.lock().unwrap_or_else(PoisonError::into_inner).crashed(now)
+    }
+
+    /// The task is started by hand, with a clean record.
+    pub(crate) fn forgive_crashes(&self) {
+        *self.intensity.lock().unwrap_or_else(PoisonError::into_inner) = Intensity::default();
     }
 
     /// What the network calls the room now.

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use distchat_crdt::{
@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use super::{
+    bell::{Parked, Resumed, Wakes},
     carry::{ExportPage, Imports},
     opening,
     perform::Waiting,
@@ -35,6 +36,11 @@ use crate::{
 /// How many inputs are handled before people and peers are told of what came of them.
 const AT_ONCE: usize = 256;
 
+/// How long a room stays awake after something was said in it, and after somebody has only looked into it, or another peer was
+/// found to hold the same.
+const PARKED_AFTER: Duration = if cfg!(test) { Duration::from_millis(3) } else { Duration::from_secs(60) };
+const PARKED_AFTER_LOOK: Duration = if cfg!(test) { Duration::from_millis(2) } else { Duration::from_secs(3) };
+
 /// What all rooms of a node share.
 pub(crate) struct Shared {
     pub(crate) store: Store,
@@ -42,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) events: EventHub,
     pub(crate) signer: Arc<dyn Signer>,
     pub(crate) verifier: Arc<dyn Verifier>,
+    /// The rooms that are to be woken.
+    pub(crate) wakes: Arc<Wakes>,
     /// The moment that monotonic time is counted from.
     pub(crate) epoch: Instant,
     /// How far the clock was off when the user was last told.
@@ -62,6 +70,12 @@ impl Shared {
     /// A peer is gone; who its author was.
     pub(crate) fn forget_proof(&self, peer: &libp2p::PeerId) -> Option<AuthorId> {
         self.proven.lock().unwrap_or_else(PoisonError::into_inner).remove(peer)
+    }
+
+    /// The name that the own author goes by in a room, or will once it says something.
+    pub(super) fn own_nick<'a>(&'a self, slot: &Slot, view: &'a View) -> Option<&'a str> {
+        let told = self.nick.as_deref().filter(|_| !slot.is_introduced());
+        told.or(view.own_nick()).or(self.default_nick.as_deref())
     }
 
     pub(crate) fn now(&self) -> Now {
@@ -117,13 +131,21 @@ pub(super) struct Task {
     /// can read the transcript that it stands for.
     pub(super) settling: VecDeque<(u64, FingerprintInfo, Reply<FingerprintInfo>)>,
     pub(super) imports: Imports,
+    /// When something was last said here, and when anything last happened.
+    pub(super) used: Option<Instant>,
+    heard: Instant,
+    /// When somebody last wanted to know who has what was said here.
+    watched: Option<Instant>,
 }
 
-/// Runs the room until it is stopped. On a panic or an error nothing is lost: whatever was acknowledged is in the store,
+/// Runs the room until it is stopped, or parked because nothing happens in it. On a panic or an error nothing is lost: whatever was acknowledged is in the store,
 /// and what waits in the mailbox stays there.
 pub(crate) async fn run(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<(), RoomFailure> {
     let mut mailbox = slot.mailbox.lock().await;
     let mailbox = &mut *mailbox;
+    if slot.bell().is_closed() {
+        return Ok(());
+    }
     let (mut task, early) = opening::open(slot.clone(), shared, mailbox).await?;
     let mut written = task.written.subscribe();
     task.tell_unannounced().await?;
@@ -141,6 +163,7 @@ pub(crate) async fn run(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<(), Room
     task.show_status();
     loop {
         let deadline = task.replica.next_deadline().map(|at| task.shared.epoch + at);
+        let rests_at = task.rests_at();
         tokio::select! {
             () = slot.stop.cancelled() => break,
             changed = written.changed() => {
@@ -153,6 +176,9 @@ pub(crate) async fn run(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<(), Room
             Some(command) = mailbox.commands.recv() => task.command(command).await?,
             Some(input) = mailbox.inputs.recv() => task.input(input).await?,
             () = sleep_until(deadline) => task.handle(Input::Tick).await?,
+            () = sleep_until(rests_at) => if task.park(mailbox) {
+                return Ok(());
+            },
         }
         task.drain(mailbox).await?;
         task.show_status();
@@ -187,10 +213,15 @@ impl Task {
             seed: rand::random(),
             said: slot.said_so_far(),
         };
-        let replica = Replica::new(room, config, shared.now());
+        let mut replica = Replica::new(room, config, shared.now());
+        let Resumed { mut clocks, synced, frontier: resumed } = slot.bell().resumed().unwrap_or_default();
+        let there: BTreeSet<Peer> = shared.network.peers().iter().map(|(peer, _)| peer_of(peer)).collect();
+        clocks.keep(|peer| there.contains(peer));
+        replica.remember_clocks(clocks);
         let horizon = Key::last_of(replica.clock(shared.now()).horizon);
         view.newest_shown = replica.room().index().last_to(&horizon).unwrap_or(Key::MIN);
-        let frontier = Frontier { key: frontier.unwrap_or(view.newest_shown), unfinished: frontier.is_some() };
+        let stored = Frontier { key: frontier.unwrap_or(view.newest_shown), unfinished: frontier.is_some() };
+        let frontier = resumed.unwrap_or(stored);
         Self {
             slot,
             shared,
@@ -202,14 +233,37 @@ impl Task {
             next_ticket: 0,
             reads: FuturesUnordered::new(),
             written: watch::Sender::new(Written::default()),
-            synced: BTreeMap::new(),
+            synced: synced.into_iter().filter(|(peer, _)| there.contains(peer)).collect(),
             forks_told,
             to_say: Vec::new(),
             introducing: false,
             last_commit: 0,
             settling: VecDeque::new(),
             imports: Imports::default(),
+            used: None,
+            heard: Instant::now(),
+            watched: None,
         }
+    }
+
+    /// When the room is to be parked, unless something happens before.
+    fn rests_at(&self) -> Option<Instant> {
+        let nobody_waits = self.answers.is_empty()
+            && self.reads.is_empty()
+            && self.to_say.is_empty()
+            && self.settling.is_empty()
+            && self.imports.are_none();
+        let rests = nobody_waits && self.shared.wakes.are_many_awake() && self.replica.is_settled();
+        let used = self.used.map(|used| used + PARKED_AFTER);
+        let watched = self.watched.filter(|_| !self.replica.delivered()).map(|watched| watched + PARKED_AFTER);
+        rests.then(|| (self.heard + PARKED_AFTER_LOOK).max(used.max(watched).unwrap_or(self.heard)))
+    }
+
+    /// Lets the room sleep until something is put into its mailbox. False if something is in it.
+    fn park(&self, mailbox: &Mailbox) -> bool {
+        let clocks = self.replica.clocks().clone();
+        let resumed = Resumed { clocks, synced: self.synced.clone(), frontier: Some(self.frontier) };
+        self.slot.bell().park(mailbox, Parked::of(self.replica.room(), self.replica.delivered(), resumed))
     }
 
     /// Handles what else is waiting, so that people and the store get it in one go.
@@ -254,6 +308,7 @@ impl Task {
     }
 
     async fn input(&mut self, input: NetInput) -> Result<(), RoomFailure> {
+        self.heard = Instant::now();
         let input = match input {
             NetInput::PeerUp { peer } => Input::PeerUp(peer_of(&peer)),
             NetInput::PeerDown { peer } => {
@@ -283,6 +338,7 @@ impl Task {
     }
 
     pub(super) async fn command(&mut self, command: Command) -> Result<(), RoomFailure> {
+        self.heard = Instant::now();
         match command {
             Command::Say { kind, body, reply } => {
                 self.introduce();
@@ -339,6 +395,7 @@ impl Task {
                 reply.send(Ok(())).ok();
             }
             Command::Delivered { reply } => {
+                self.watched = Some(Instant::now());
                 self.handle(Input::WatchReceipts { of: Vec::new() }).await?;
                 reply.send(Ok(self.replica.delivered())).ok();
             }
@@ -376,8 +433,7 @@ impl Task {
 
     /// The name that the own author goes by, or will once it says something.
     pub(super) fn own_nick(&self) -> Option<&str> {
-        let told = self.shared.nick.as_deref().filter(|_| !self.slot.is_introduced());
-        told.or(self.view.own_nick()).or(self.shared.default_nick.as_deref())
+        self.shared.own_nick(&self.slot, &self.view)
     }
 
     /// Before its first text here, an author says by what name it goes, if that is not known yet.

@@ -1,7 +1,9 @@
 //! `distchat rooms`: the rooms there are.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
-use distchat_node::RoomName;
+use distchat_node::{RoomInfo, RoomName};
 
 use super::Desk;
 use crate::cli::Failure;
@@ -21,15 +23,15 @@ impl Rooms {
     pub(super) async fn run(&self, desk: &mut Desk) -> Result<(), Failure> {
         desk.look_around().await;
         let open = desk.client.rooms();
-        let state = |name: &RoomName| open.iter().find(|info| info.name == *name);
+        let open: BTreeMap<&RoomName, &RoomInfo> = open.iter().map(|info| (&info.name, info)).collect();
         let mut rows: Vec<Row> = desk
             .client
             .stored_rooms()
             .await?
             .into_iter()
             .map(|stored| Row {
-                messages: state(&stored.name).map_or(stored.messages, |info| info.messages),
-                state: state(&stored.name).map(|info| info.state),
+                messages: open.get(&stored.name).map_or(stored.messages, |info| info.messages),
+                state: open.get(&stored.name).map(|info| info.state),
                 name: Some(stored.name),
                 topic: None,
                 peers: 0,

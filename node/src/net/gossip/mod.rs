@@ -9,26 +9,30 @@ use distchat_crdt::{
 use libp2p::{
     PeerId,
     gossipsub::{
-        Behaviour, Config, ConfigBuilder, IdentTopic, MaxCountSubscriptionFilter, Message, MessageAcceptance,
-        MessageAuthenticity, MessageId, TopicHash, ValidationMode,
+        Behaviour, Config, ConfigBuilder, IdentTopic, Message, MessageAcceptance, MessageAuthenticity, MessageId,
+        TopicHash, ValidationMode,
     },
 };
 use ring::digest;
 
 mod pace;
 mod paced;
+mod portions;
 mod shares;
 mod topics;
 
 pub(super) use paced::Gossip;
 
-/// How many topics a peer may subscribe to.
-pub(super) const MAX_TOPICS: usize = 1024;
-/// The longest gossipsub frame. The decoder compares it with all that has been read, which may be one message and the
-/// beginning of the next; with no more than a message's length here, two long ones in a row would end the stream.
-const MAX_TRANSMIT: usize = 2 * MAX_GOSSIP;
-/// The longest control part of a frame. The first one to a new peer names every topic, 70 bytes each.
-const MAX_CONTROL: usize = 96 * 1024;
+/// How many topics a node may subscribe to. gossipsub names them all to a new peer, in one frame and nowhere else: a peer that
+/// refused that frame would hear nothing of any room.
+pub(crate) const MAX_TOPICS: usize = 12 * 1024;
+/// How many bytes of that frame a topic takes.
+const TOPIC_BYTES: usize = 74;
+/// The longest control part of a frame.
+const MAX_CONTROL: usize = MAX_TOPICS * TOPIC_BYTES;
+/// The longest gossipsub frame. The decoder compares it with all that has been read, which may be one frame and the
+/// beginning of the next; with no more than a frame's length here, two long ones in a row would end the stream.
+const MAX_TRANSMIT: usize = MAX_CONTROL + MAX_GOSSIP;
 /// How many frames one of gossipsub's may bear. Its own bear one each.
 const MAX_FRAMES: usize = 16;
 /// How many message ids are told at once. 22 bytes each must stay below [`MAX_CONTROL`].
@@ -38,7 +42,7 @@ const QUEUE: usize = 256;
 /// Length of a message id.
 const ID_LEN: usize = 20;
 
-type Gossipsub = Behaviour<topics::Own, MaxCountSubscriptionFilter<topics::Rooms>>;
+type Gossipsub = Behaviour<topics::Own, topics::Noted>;
 
 /// What a room needs to give its verdict on a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,14 +73,9 @@ pub(super) fn room_topic(hash: &TopicHash) -> Option<Topic> {
     Topic::from_hex(hash.as_str())
 }
 
-fn gossipsub(own: topics::Own) -> Result<Gossipsub, String> {
-    let filter = MaxCountSubscriptionFilter {
-        filter: topics::Rooms,
-        max_subscribed_topics: MAX_TOPICS,
-        max_subscriptions_per_request: MAX_TOPICS,
-    };
+fn gossipsub(own: topics::Own, noted: topics::Noted) -> Result<Gossipsub, String> {
     let config = config().map_err(|e| e.to_string())?;
-    Behaviour::new_with_subscription_filter_and_transform(MessageAuthenticity::Anonymous, config, filter, own)
+    Behaviour::new_with_subscription_filter_and_transform(MessageAuthenticity::Anonymous, config, noted, own)
         .map_err(str::to_owned)
 }
 
@@ -141,7 +140,8 @@ mod tests {
 
     #[test]
     fn the_settings_are_accepted() {
-        assert!(gossipsub(topics::Own::default()).is_ok());
-        const { assert!(MAX_TOPICS * 80 < MAX_CONTROL && MAX_IDS * 24 + 100 < MAX_CONTROL && MAX_CONTROL < MAX_TRANSMIT) };
+        let own = topics::Own::default();
+        assert!(gossipsub(own.clone(), topics::Noted::new(own)).is_ok());
+        const { assert!(MAX_IDS * 24 + 100 < MAX_CONTROL && 2 * MAX_GOSSIP < MAX_TRANSMIT && MAX_TRANSMIT <= 1024 * 1024) };
     }
 }

@@ -25,6 +25,7 @@ use tracing::debug;
 use super::{
     GossipTicket, Gossipsub, acceptance, gossip_topic, gossipsub,
     pace::{COST, Pace, Strangers, USELESS},
+    portions::{Portions, size},
     room_topic,
     shares::{Shares, author_of},
     topics,
@@ -38,6 +39,8 @@ use super::{
 pub(in crate::net) struct Gossip {
     inner: Gossipsub,
     own: topics::Own,
+    noted: topics::Noted,
+    portions: Portions,
     strangers: Strangers,
     shares: Shares,
     paces: BTreeMap<ConnectionId, (PeerId, Arc<Pace>)>,
@@ -49,9 +52,12 @@ impl Gossip {
     /// If gossipsub does not like its settings.
     pub(in crate::net) fn new() -> Result<Self, String> {
         let own = topics::Own::default();
+        let noted = topics::Noted::new(own.clone());
         Ok(Self {
-            inner: gossipsub(own.clone())?,
+            inner: gossipsub(own.clone(), noted.clone())?,
             own,
+            noted,
+            portions: Portions::default(),
             strangers: Strangers::new(Instant::now()),
             shares: Shares::new(Instant::now()),
             paces: BTreeMap::new(),
@@ -126,6 +132,11 @@ impl Gossip {
         self.shares.are_here(authors);
     }
 
+    /// Whether peers are known that take part in a topic of this node's.
+    pub(in crate::net) fn is_shared(&self, topic: &Topic) -> bool {
+        self.inner.mesh_peers(&gossip_topic(topic).hash()).next().is_some()
+    }
+
     /// Connected peers and the topics that they take part in, as far as these may be rooms.
     pub(in crate::net) fn subscribers(&self) -> impl Iterator<Item = (&PeerId, Topic)> {
         self.inner
@@ -165,6 +176,9 @@ impl Gossip {
 }
 
 type Handler = THandler<Gossipsub>;
+
+/// What gossipsub's handlers bring.
+pub(super) type FromHandler = THandlerOutEvent<Gossipsub>;
 
 impl NetworkBehaviour for Gossip {
     type ConnectionHandler = PacedHandler;
@@ -216,8 +230,10 @@ impl NetworkBehaviour for Gossip {
         match &event {
             FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, connection_id, remaining_established, .. }) => {
                 self.paces.remove(connection_id);
+                self.portions.closed(*connection_id);
                 if *remaining_established == 0 {
                     self.members.remove(peer_id);
+                    self.noted.gone(peer_id);
                 }
             }
             // A behaviour behind this one has denied it, so it will never be closed.
@@ -229,15 +245,23 @@ impl NetworkBehaviour for Gossip {
     }
 
     fn on_connection_handler_event(&mut self, peer: PeerId, id: ConnectionId, event: THandlerOutEvent<Self>) {
-        self.own.take_bytes();
-        self.inner.on_connection_handler_event(peer, id, event);
-        let bytes = self.own.take_bytes();
         if let Some((_, pace)) = self.paces.get(&id) {
+            let bytes = if let FromHandler::Message { rpc, .. } = &event { size(rpc) } else { 0 };
             pace.spend(Instant::now(), bytes);
+        }
+        if let Some(event) = self.portions.take(peer, id, event) {
+            self.noted.read(peer);
+            self.inner.on_connection_handler_event(peer, id, event);
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<gossipsub::Event, THandlerInEvent<Self>>> {
+        if let Some((peer, id, event)) = self.portions.next() {
+            self.noted.read(peer);
+            self.inner.on_connection_handler_event(peer, id, event);
+            // For the next one, when everything else has had its turn.
+            cx.waker().wake_by_ref();
+        }
         self.inner.poll(cx)
     }
 }

@@ -7,7 +7,10 @@ use libp2p::{Multiaddr, PeerId};
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::net::{NetConfig, NetEvent, NetInput, Network, start};
+use crate::{
+    boxed,
+    net::{NetConfig, NetEvent, NetInput, Network, inbox::tests::inbox, start},
+};
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -68,7 +71,7 @@ impl Node {
     }
 
     pub(super) async fn join_with(&self, n: u8, space: usize) -> Room {
-        let (inbox, inputs) = mpsc::channel(space);
+        let (inbox, inputs) = inbox(space);
         let handle = self.net.join(topic(n), inbox).await.unwrap();
         Room { handle, inputs }
     }
@@ -94,7 +97,7 @@ impl Node {
 
 pub(super) struct Room {
     pub(super) handle: u32,
-    pub(super) inputs: mpsc::Receiver<NetInput>,
+    pub(super) inputs: boxed::Receiver<NetInput>,
 }
 
 impl Room {

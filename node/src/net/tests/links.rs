@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::help::{Node, quiet, soon, until};
 use crate::{
-    net::{ConnectError, NetConfig, NetEvent, NetInput, start},
+    net::{ConnectError, NetConfig, NetEvent, NetInput, inbox::tests::inbox, start},
     restart::MAX_RESTARTS,
 };
 
@@ -129,7 +129,7 @@ async fn the_end_comes_quickly_and_is_noticed() {
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     soon("the loss", room.down()).await;
     assert_eq!(net.connect(b.address()).await, Err(ConnectError::Closed));
-    assert!(net.join(super::help::topic(1), mpsc::channel(1).0).await.is_err());
+    assert!(net.join(super::help::topic(1), inbox(1).0).await.is_err());
     net.request(
         1,
         b.id(),

@@ -3,4 +3,5 @@
 mod help;
 mod links;
 mod strangers;
+mod topics;
 mod traffic;
