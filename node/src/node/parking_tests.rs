@@ -85,8 +85,10 @@ async fn what_is_said_while_rooms_fall_asleep_is_heard() {
         }
         for (both, said) in rooms.iter().zip(&said) {
             for room in both {
-                let texts =
-                    async || room.messages(1000).await.unwrap().into_iter().map(|message| message.text).collect();
+                let texts = async || {
+                    let messages = room.messages(1000).await.unwrap();
+                    messages.into_iter().map(|message| message.text).collect::<BTreeSet<String>>()
+                };
                 timeout(PATIENCE, async {
                     while *said != texts().await {
                         sleep(Duration::from_millis(20)).await;
