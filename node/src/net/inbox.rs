@@ -45,11 +45,8 @@ impl Inbox {
     }
 
     /// Puts something in, if there is a place for it.
-    pub(crate) fn try_send(&self, input: NetInput) -> Result<(), TrySendError<NetInput>> {
-        let sent = self.sender.try_send(Box::new(input)).map_err(|error| match error {
-            TrySendError::Full(input) => TrySendError::Full(*input),
-            TrySendError::Closed(input) => TrySendError::Closed(*input),
-        });
+    pub(crate) fn try_send(&self, input: Box<NetInput>) -> Result<(), TrySendError<Box<NetInput>>> {
+        let sent = self.sender.try_send(input);
         // In this order: a room that is just being parked either sees what is in its inbox, or hears the bell.
         if sent.is_ok() {
             self.bell.ring();

@@ -139,7 +139,7 @@ impl Rooms {
 
     /// Gives a room something that may get lost. False if it has no space for it, or is not there.
     pub(super) fn offer(&mut self, handle: u32, input: NetInput) -> bool {
-        self.rooms.get_mut(&handle).is_some_and(|room| room.flush() && room.inbox.try_send(input).is_ok())
+        self.rooms.get_mut(&handle).is_some_and(|room| room.flush() && room.inbox.try_send(Box::new(input)).is_ok())
     }
 
     /// Gives a room a frame of gossip, which may get lost. For that of somebody who has not entered it a parked room is not
@@ -245,10 +245,10 @@ impl Room {
     /// Empties the backlog as far as it goes. False if something is left.
     fn flush(&mut self) -> bool {
         while let Some(input) = self.backlog.pop_front() {
-            match self.inbox.try_send(input) {
+            match self.inbox.try_send(Box::new(input)) {
                 Ok(()) => {}
                 Err(TrySendError::Full(input)) => {
-                    self.backlog.push_front(input);
+                    self.backlog.push_front(*input);
                     return false;
                 }
                 Err(TrySendError::Closed(_)) => self.backlog.clear(),

@@ -61,6 +61,7 @@ async fn a_room_that_sleeps_is_shown_as_it_was_and_wakes_when_it_is_used() {
     node.shutdown().await;
 }
 
+#[expect(clippy::print_stdout, reason = "a random test says how to repeat it")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_said_while_rooms_fall_asleep_is_heard() {
     let seed: u64 = rand::random();

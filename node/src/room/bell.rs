@@ -281,7 +281,7 @@ mod tests {
     /// Puts so many inputs into the inbox. One that is full is tried again.
     fn give(inbox: &Inbox, count: usize) {
         for _ in 0..count {
-            while inbox.try_send(NetInput::PeerUp { peer: PeerId::random() }).is_err() {
+            while inbox.try_send(Box::new(NetInput::PeerUp { peer: PeerId::random() })).is_err() {
                 thread::yield_now();
             }
         }
