@@ -61,6 +61,7 @@ async fn a_room_that_sleeps_is_shown_as_it_was_and_wakes_when_it_is_used() {
     node.shutdown().await;
 }
 
+#[expect(clippy::print_stdout, reason = "a random test says how to repeat it")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_said_while_rooms_fall_asleep_is_heard() {
     let seed: u64 = rand::random();
@@ -85,8 +86,10 @@ async fn what_is_said_while_rooms_fall_asleep_is_heard() {
         }
         for (both, said) in rooms.iter().zip(&said) {
             for room in both {
-                let texts =
-                    async || room.messages(1000).await.unwrap().into_iter().map(|message| message.text).collect();
+                let texts = async || {
+                    let messages = room.messages(1000).await.unwrap();
+                    messages.into_iter().map(|message| message.text).collect::<BTreeSet<String>>()
+                };
                 timeout(PATIENCE, async {
                     while *said != texts().await {
                         sleep(Duration::from_millis(20)).await;
