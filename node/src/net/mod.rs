@@ -13,10 +13,11 @@
 //! * [`swarm`] is the task, [`events`] what it does with what libp2p tells it, [`requests`] how it
 //!   passes on questions and answers, [`mod@start`] how it comes to be, [`kept`] how it comes to be again after a
 //!   crash, [`farewell`] how it ends;
-//! * [`behaviour`], [`transport`], [`codec`], [`gossip`], [`discovery`] are the protocols and how they are set up;
-//! * [`renewal`] decides when mDNS is set up anew;
+//! * [`behaviour`], [`transport`], [`codec`], [`gossip`] are the protocols and how they are set up;
+//! * [`mdns`] finds others on the LAN;
 //! * [`route`] decides which room gets what, [`peers`] knows who is connected, [`budget`] what a peer may cost;
-//! * [`dial`] decides whom to dial and when, [`address`] what can be dialled at all;
+//! * [`dial`] decides whom to dial and when, [`address`] what can be dialled at all,
+//!   [`ends`] ends what leads nowhere any more;
 //! * [`rundir`] is where nodes of one machine meet; [`mod@offline`] stands in where there is to be no network;
 //! * [`probe`] finds out what is between two nodes, [`probed`] is how the task helps others to.
 
@@ -27,7 +28,7 @@ mod budget;
 mod codec;
 mod counters;
 mod dial;
-mod discovery;
+mod ends;
 mod entered;
 mod error;
 mod events;
@@ -36,11 +37,11 @@ mod foreign;
 mod gossip;
 mod kept;
 mod leaving;
+mod mdns;
 mod offline;
 mod peers;
 pub mod probe;
 mod probed;
-mod renewal;
 mod requests;
 mod route;
 mod rundir;
