@@ -6,6 +6,7 @@
 //! | `lan_itself` | the virtual LAN does what the others believe of it |
 //! | `lan_chat` | two who meet without being told of each other: on a LAN, on a computer without one, by address |
 //! | `lan_faults` | cables pulled, power cut, the LAN split, while everybody writes: one history in the end |
+//! | `network_changes` | cables out and in, other addresses, more interfaces, a long sleep: together again in seconds |
 //! | `rooms` | rooms do not notice each other; a crash loses nothing; too many of them leave a room failed |
 //! | `clocks` | a clock that is a year off neither reorders answers nor blocks anybody |
 //! | `identity` | one key on two computers, a restored backup: both branches are kept, everywhere |
@@ -13,6 +14,7 @@
 //! | `commands` | the commands for scripts: what they print, their exit codes, completions, the README's bot |
 //! | `daemon` | one node for several programs, and what becomes of them when it ends |
 //! | `hostile` | what the tests of hostile peers have in common; each of those below shows one kind of them |
+//! | `hostile_discovery` | mDNS full of forged hosts and peers, and somebody who has nothing to do with it |
 //! | `hostile_flood` | strangers who send and open as much as they can |
 //! | `hostile_frames` | frames that are no frames, and streams that drip |
 //! | `hostile_strangers` | browsers, other versions, names that are meant to do harm |
@@ -67,6 +69,7 @@ mod daemon;
 mod doctor;
 mod documented;
 mod hostile;
+mod hostile_discovery;
 mod hostile_flood;
 mod hostile_frames;
 mod hostile_strangers;
@@ -78,6 +81,7 @@ mod lan_itself;
 mod layering;
 mod leaving;
 mod library;
+mod network_changes;
 mod receipts;
 mod refusals;
 mod rooms;

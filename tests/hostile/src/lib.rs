@@ -8,11 +8,13 @@
 
 mod connection;
 mod dialler;
+mod discovery;
 mod gossip;
 mod identity;
 mod member;
 mod varint;
 
 pub use connection::{Connection, Stream};
+pub use discovery::Forger;
 pub use gossip::Rpc;
 pub use member::Member;
