@@ -139,10 +139,10 @@ impl Lan {
     /// Gives a host another address in place of the one it has, as a router does that has been restarted.
     pub fn move_to(&self, host: usize, address: &str) {
         let old = self.address(host);
-        // With its last address an interface loses its routes.
+        // With its last address an interface loses its routes; and a second one on the network would go with the first.
         self.ip(
             host,
-            &format!("addr add {address}/24 dev eth0\naddr del {old}/24 dev eth0\nroute replace default dev eth0"),
+            &format!("addr del {old}/24 dev eth0\naddr add {address}/24 dev eth0\nroute replace default dev eth0"),
         );
     }
 

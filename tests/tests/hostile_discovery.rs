@@ -28,7 +28,14 @@ fn ip(lan: &Lan, host: usize) -> Ipv4Addr {
 
 /// Peers that do not exist, on a host.
 fn forged(host: Ipv4Addr, ports: impl Iterator<Item = u16>) -> Vec<(PeerId, Multiaddr)> {
-    ports.map(|port| (PeerId::random(), format!("/ip4/{host}/tcp/{port}").parse().unwrap())).collect()
+    let peer = || {
+        // What the id of a peer with an Ed25519 key looks like.
+        let mut bytes = [0; 38];
+        bytes[..6].copy_from_slice(&[0, 36, 8, 1, 18, 32]);
+        bytes[6..].copy_from_slice(&PeerId::random().to_bytes()[2..34]);
+        PeerId::from_bytes(&bytes).unwrap()
+    };
+    ports.map(|port| (peer(), format!("/ip4/{host}/tcp/{port}").parse().unwrap())).collect()
 }
 
 #[test]
