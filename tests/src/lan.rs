@@ -25,6 +25,8 @@ const PREFIX: &str = "dct";
 /// Where `ip netns` keeps the namespaces by name.
 const NAMESPACES: &str = "/run/netns";
 const NETWORK: &str = "10.77.0";
+/// Where hosts are that have a second cable.
+const SECOND_NETWORK: &str = "10.78.0";
 /// Where hosts try whether packets pass; nobody else uses it.
 const SETTLING_PORT: u16 = 7_007;
 /// The one nftables table in a host: what is in it is a fault.
@@ -132,6 +134,25 @@ impl Lan {
     /// Plugs a host's cable in again; packets pass a second or so later.
     pub fn join(&self, host: usize) {
         ip(Some(&self.bridge()), &format!("link set {} up\n", cable(host)));
+    }
+
+    /// Gives a host another address in place of the one it has, as a router does that has been restarted.
+    pub fn move_to(&self, host: usize, address: &str) {
+        let old = self.address(host);
+        // With its last address an interface loses its routes; and a second one on the network would go with the first.
+        self.ip(
+            host,
+            &format!("addr del {old}/24 dev eth0\naddr add {address}/24 dev eth0\nroute replace default dev eth0"),
+        );
+    }
+
+    /// Joins two hosts by a cable of their own, so that each gets one more interface, on a network that nobody else is on.
+    pub fn wire(&self, one: usize, other: usize) {
+        let (name, far) = (self.name(one), self.name(other));
+        ip(None, &format!("link add eth1 netns {name} type veth peer name eth1 netns {far}\n"));
+        for host in [one, other] {
+            self.ip(host, &format!("addr add {SECOND_NETWORK}.{}/24 dev eth1\nlink set eth1 up", host + 1));
+        }
     }
 
     /// From now on a host loses that part of the packets it receives, at random.

@@ -6,6 +6,7 @@
 //! | `lan_itself` | the virtual LAN does what the others believe of it |
 //! | `lan_chat` | two who meet without being told of each other: on a LAN, on a computer without one, by address |
 //! | `lan_faults` | cables pulled, power cut, the LAN split, while everybody writes: one history in the end |
+//! | `network_changes` | cables out and in, other addresses, more interfaces, a long sleep: together again in seconds |
 //! | `rooms` | rooms do not notice each other; a crash loses nothing; too many of them leave a room failed |
 //! | `clocks` | a clock that is a year off neither reorders answers nor blocks anybody, nor does one that jumps |
 //! | `many_rooms` | thousands of rooms: little memory, and in all of them all is heard |
@@ -15,6 +16,7 @@
 //! | `commands` | the commands for scripts: what they print, their exit codes, completions, the README's bot |
 //! | `daemon` | one node for several programs, and what becomes of them when it ends |
 //! | `hostile` | what the tests of hostile peers have in common; each of those below shows one kind of them |
+//! | `hostile_discovery` | mDNS full of forged hosts and peers, and somebody who has nothing to do with it |
 //! | `hostile_flood` | strangers who send and open as much as they can |
 //! | `hostile_frames` | frames that are no frames, and streams that drip |
 //! | `hostile_liars` | members who lie: endless trees, bad signatures, refs to nothing, forks, forgeries |
@@ -81,6 +83,7 @@ mod documented;
 mod hostile;
 mod hostile_amplifier;
 mod hostile_clocks;
+mod hostile_discovery;
 mod hostile_flood;
 mod hostile_flood;
 mod hostile_frames;
@@ -101,6 +104,7 @@ mod layering;
 mod leaving;
 mod library;
 mod many_rooms;
+mod network_changes;
 mod paths;
 mod profiles;
 mod receipts;

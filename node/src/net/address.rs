@@ -1,6 +1,6 @@
 //! Addresses: which of them can be dialled, and from where.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
@@ -49,6 +49,14 @@ pub(super) fn ip(address: &Multiaddr) -> Option<IpAddr> {
     match address.iter().next()? {
         Protocol::Ip4(ip) => Some(IpAddr::V4(ip)),
         Protocol::Ip6(ip) => Some(IpAddr::V6(ip)),
+        _ => None,
+    }
+}
+
+/// The TCP socket that it is of.
+pub(super) fn tcp(address: &Multiaddr) -> Option<SocketAddr> {
+    match address.iter().nth(1)? {
+        Protocol::Tcp(port) => Some((ip(address)?, port).into()),
         _ => None,
     }
 }

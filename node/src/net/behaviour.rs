@@ -16,7 +16,6 @@ use super::{
     admission::Admission,
     codec::{self, Codec},
     counters::Counting,
-    discovery::Discovery,
     entered::Entered,
     gossip::Gossip,
     probe::{self, ProbeCodec},
@@ -43,7 +42,6 @@ pub(super) struct Behaviour {
     admission: Admission,
     limits: connection_limits::Behaviour,
     pub(super) refused: allow_block_list::Behaviour<BlockedPeers>,
-    pub(super) discovery: Discovery,
     pub(super) gossip: Gossip,
     pub(super) sync: request_response::Behaviour<Codec>,
     pub(super) probe: request_response::Behaviour<ProbeCodec>,
@@ -52,12 +50,7 @@ pub(super) struct Behaviour {
 }
 
 impl Behaviour {
-    pub(super) fn new(
-        keypair: &Keypair,
-        mdns: bool,
-        entered: Entered,
-        counting: Arc<Counting>,
-    ) -> Result<Self, String> {
+    pub(super) fn new(keypair: &Keypair, entered: Entered, counting: Arc<Counting>) -> Result<Self, String> {
         let limits = ConnectionLimits::default()
             .with_max_pending_incoming(Some(64))
             .with_max_pending_outgoing(Some(32))
@@ -75,7 +68,6 @@ impl Behaviour {
             admission: Admission::new(entered, counting, rand::random()),
             limits: connection_limits::Behaviour::new(limits),
             refused: allow_block_list::Behaviour::default(),
-            discovery: Discovery::new(keypair.public().to_peer_id(), mdns),
             gossip: Gossip::new()?,
             sync: request_response::Behaviour::with_codec(
                 Codec::default(),

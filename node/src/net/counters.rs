@@ -89,8 +89,14 @@ counters! {
     known_dropped,
     /// Events for people that nobody took in time.
     events_dropped,
-    /// Times that the mDNS service was set up anew.
+    /// Times that sockets of mDNS were opened anew.
     mdns_renewed,
+    /// Packets of mDNS that were not looked at: too many at once, or not from the network by which they came.
+    mdns_ignored,
+    /// Own packets of mDNS that could not be sent.
+    mdns_unsent,
+    /// Finds of mDNS that could not be queued. What is still there is told again.
+    mdns_dropped,
 }
 
 #[cfg(test)]

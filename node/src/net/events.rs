@@ -4,14 +4,14 @@ use std::{io, time::Instant};
 
 use distchat_crdt::sync::{MAX_GOSSIP, SYNC_PROTOCOL, Verdict};
 use libp2p::{
-    Multiaddr, PeerId, TransportError, gossipsub, identify, mdns, ping,
+    Multiaddr, PeerId, TransportError, gossipsub, identify, ping,
     swarm::{ConnectionId, DialError, SwarmEvent},
 };
 use tracing::debug;
 
 use super::{
     NetEvent, NetInput,
-    address::dialable,
+    address::{dialable, ip, tcp},
     allowance::Allowance,
     behaviour::BehaviourEvent,
     budget::Offence,
@@ -47,6 +47,10 @@ impl Task {
             }
             SwarmEvent::ExpiredListenAddr { listener_id, address } => {
                 self.listening.retain(|known| *known != (listener_id, address.clone()));
+                let remaining = self.listening.iter().any(|(_, other)| ip(other) == ip(&address));
+                if let Some(gone) = ip(&address).filter(|_| !remaining) {
+                    self.ends.cut_from(gone);
+                }
                 self.listeners_changed();
             }
             SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
@@ -95,17 +99,6 @@ impl Task {
                     debug!(%peer, %error, "no answer to a ping");
                 }
             }
-            BehaviourEvent::Discovery(mdns::Event::Discovered(list)) => {
-                let now = Instant::now();
-                for (peer, address) in &list {
-                    self.dialer.seen(now, *peer, address);
-                }
-            }
-            BehaviourEvent::Discovery(mdns::Event::Expired(list)) => {
-                for (peer, address) in &list {
-                    self.dialer.unseen(peer, address);
-                }
-            }
             BehaviourEvent::Admission(never) | BehaviourEvent::Limits(never) | BehaviourEvent::Refused(never) => {
                 match never {}
             }
@@ -119,14 +112,17 @@ impl Task {
         }
         // On the dialling side it ends in the peer id, which says nothing new.
         let address = dialable(&address).map_or(address, |dialable| dialable.address);
+        for left in self.peers.left(now, &peer, &address).filter_map(|address| tcp(&address)) {
+            self.ends.cut_to(left);
+        }
         let origin = Origin::of(&address);
-        if self.peers.opened(now, peer, connection, address) {
+        if self.peers.opened(now, peer, connection, address.clone()) {
             let start = self.funds.start(now, origin);
             if let Some(known) = self.peers.get(&peer) {
                 known.allowance = Allowance::new(now, start);
             }
         }
-        self.dialer.connected(now, peer);
+        self.dialer.connected(now, peer, &address);
     }
 
     fn closed(&mut self, peer: PeerId, connection: ConnectionId) {
@@ -164,7 +160,7 @@ impl Task {
             debug!(%peer, agent, "another kind of program");
             self.out.counting.foreign.add();
             let place = self.peers.get(&peer).and_then(|known| known.address());
-            let place = place.as_ref().and_then(super::address::ip).map_or("?".to_owned(), |ip| ip.to_string());
+            let place = place.as_ref().and_then(ip).map_or("?".to_owned(), |ip| ip.to_string());
             if let Some(words) = self.foreign.told(Instant::now(), &place, agent, &info.protocols) {
                 self.out.warn("other-version", words);
             }
@@ -193,7 +189,6 @@ impl Task {
         self.out.listeners.send_replace(addresses.filter_map(|address| address.with_p2p(me).ok()).collect());
         if self.started {
             self.out.event(NetEvent::ListenersChanged);
-            self.renewal.changed(Instant::now());
         }
     }
 
@@ -240,6 +235,8 @@ fn dial_failure(dial: &Dial, error: &DialError) -> Failure {
         DialError::LocalPeerId { .. } => Failure::Myself,
         DialError::WrongPeerId { .. } => Failure::OtherPeer,
         DialError::DialPeerConditionFalse(_) => Failure::Unneeded,
+        // By this node itself: there are too many already.
+        DialError::Denied { .. } if matches!(dial.target, Target::Found(_)) => Failure::Unneeded,
         // The swarm leaves out addresses that it listens on itself.
         DialError::NoAddresses => match dial.target {
             Target::Wanted(_) => Failure::Myself,

@@ -13,12 +13,13 @@
 //! * [`swarm`] is the task, [`events`] what it does with what libp2p tells it, [`requests`] how it
 //!   passes on questions and answers, [`mod@start`] how it comes to be, [`kept`] how it comes to be again after a
 //!   crash, [`farewell`] how it ends;
-//! * [`behaviour`], [`transport`], [`codec`], [`gossip`], [`discovery`] are the protocols and how they are set up;
-//! * [`renewal`] decides when mDNS is set up anew;
+//! * [`behaviour`], [`transport`], [`codec`], [`gossip`] are the protocols and how they are set up;
+//! * [`mdns`] finds others on the LAN;
 //! * [`route`] decides which room gets what, and [`fair`] in which order; [`inbox`] is where it goes and what wakes the room;
 //!   [`peers`] knows who is connected;
 //! * [`allowance`] and [`budget`] are what a peer's answers may cost, and [`gossip`] has what members may say by it;
-//! * [`dial`] decides whom to dial and when, [`address`] what can be dialled at all;
+//! * [`dial`] decides whom to dial and when, [`address`] what can be dialled at all,
+//!   [`ends`] ends what leads nowhere any more;
 //! * [`rundir`] is where nodes of one machine meet; [`mod@offline`] stands in where there is to be no network;
 //! * [`probe`] finds out what is between two nodes, [`probed`] is how the task helps others to.
 
@@ -30,7 +31,7 @@ mod budget;
 mod codec;
 mod counters;
 mod dial;
-mod discovery;
+mod ends;
 mod entered;
 mod error;
 mod events;
@@ -41,12 +42,12 @@ mod gossip;
 mod inbox;
 mod kept;
 mod leaving;
+mod mdns;
 mod offline;
 mod origin;
 mod peers;
 pub mod probe;
 mod probed;
-mod renewal;
 mod requests;
 mod route;
 mod rundir;

@@ -7,7 +7,7 @@ use std::{
 
 use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 
-use super::{allowance::Allowance, budget::Bucket, route::Merged};
+use super::{address::ip, allowance::Allowance, budget::Bucket, route::Merged};
 
 /// How long a peer may take to say what it speaks.
 const INTRODUCTION: Duration = Duration::from_secs(10);
@@ -103,6 +103,15 @@ impl Peers {
         first
     }
 
+    /// Where a peer was that now has come from this address: two settle on one connection at once, so who opens another one
+    /// later, and from another host, is there no longer, or not able to hear it.
+    pub(super) fn left(&self, now: Instant, id: &PeerId, address: &Multiaddr) -> impl Iterator<Item = Multiaddr> {
+        let settled = |connection: &&Connection| now.saturating_duration_since(connection.since) >= SETTLED;
+        let connections = self.0.get(id).into_iter().flat_map(|peer| peer.connections.values());
+        let left = connections.filter(settled).filter(|connection| ip(&connection.address) != ip(address));
+        left.map(|connection| connection.address.clone()).collect::<Vec<_>>().into_iter()
+    }
+
     /// Notes the end of a connection.
     pub(super) fn closed(&mut self, now: Instant, id: &PeerId, connection: ConnectionId) -> End {
         let Some(peer) = self.0.get_mut(id) else { return End::Remains };
@@ -184,6 +193,17 @@ mod tests {
         peers.opened(later, peer, connection(3), address());
         assert_eq!(peers.closed(later + SETTLED, &peer, connection(3)), End::Remains, "the older one is still there");
         assert_eq!(peers.closed(later + SETTLED, &peer, connection(1)), End::Reset);
+    }
+
+    #[test]
+    fn who_comes_from_elsewhere_has_left_where_it_was() {
+        let (mut peers, now, peer) = (Peers::default(), Instant::now(), PeerId::random());
+        let elsewhere: Multiaddr = "/ip4/10.0.0.2/tcp/1".parse().unwrap();
+        peers.opened(now, peer, connection(1), address());
+        assert_eq!(peers.left(now, &peer, &elsewhere).count(), 0, "both are just coming");
+        assert_eq!(peers.left(now + SETTLED, &peer, &elsewhere).collect::<Vec<_>>(), [address()]);
+        assert_eq!(peers.left(now + SETTLED, &peer, &address()).count(), 0, "from the same host");
+        assert_eq!(peers.left(now + SETTLED, &PeerId::random(), &elsewhere).count(), 0, "somebody else");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream::FuturesUnordered};
+use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
 use libp2p::{Multiaddr, Swarm, core::transport::ListenerId, identity::Keypair, multiaddr::Protocol};
 use tokio::{
     net::{TcpListener, UdpSocket},
@@ -21,14 +21,15 @@ use super::{
     budget::Offences,
     counters::Counting,
     dial::Dialer,
+    ends::Ends,
     entered::Entered,
     error::{io_cause, listen_error},
     foreign::Foreign,
     kept::{self, Kept},
     leaving::Leaving,
+    mdns,
     peers::Peers,
     probed::Probed,
-    renewal::Renewal,
     route::Rooms,
     rundir,
     swarm::{Inputs, Outputs, Task},
@@ -44,6 +45,8 @@ const COMMANDS: usize = 256;
 const GOSSIP: usize = 1024;
 /// How many listings of the run directory may wait.
 const LISTINGS: usize = 4;
+/// How often mDNS may have found somebody before it is taken note of. What it finds has a pace.
+const FINDS: usize = 16;
 
 /// Starts listening and the task.
 ///
@@ -72,15 +75,23 @@ pub(crate) async fn start(
     let (commands_in, commands) = mpsc::channel(COMMANDS);
     let (gossip_in, gossip) = mpsc::channel(GOSSIP);
     let (told_in, told) = mpsc::channel(LISTINGS);
+    let (found_in, found) = mpsc::channel(FINDS);
     let dir = run_dir.map(|dir| rundir::run(dir, me, listeners.clone(), told_in, shutdown.clone()));
-    let running = kept::keep(kept, task, Inputs { commands, gossip, told, shutdown });
-    let handle = tokio::spawn(async move {
-        // In one task with the swarm, so that whoever awaits its end knows that the files are gone.
-        match dir {
-            Some(dir) => futures::join!(running, tokio::spawn(dir)).0,
-            None => running.await,
-        }
+    let mdns = kept.mdns().then(|| {
+        mdns::run(mdns::Surroundings {
+            me,
+            listeners: listeners.clone(),
+            peers: peers.clone(),
+            found: found_in,
+            events: kept.out().events.clone(),
+            counting: Arc::clone(&counting),
+            shutdown: shutdown.clone(),
+        })
     });
+    let running = kept::keep(kept, task, Inputs { commands, gossip, told, found, shutdown });
+    let beside = join_all(dir.map(tokio::spawn).into_iter().chain(mdns.map(tokio::spawn)));
+    // In one task with the swarm, so that whoever awaits its end knows that the files are gone and nothing listens.
+    let handle = tokio::spawn(async move { futures::join!(running, beside).0 });
     Ok((Network { me, commands: commands_in, gossip: gossip_in, listeners, peers, counting, entered }, handle))
 }
 
@@ -89,11 +100,11 @@ pub(crate) async fn start(
 /// # Errors
 /// As for [`start`].
 pub(super) async fn task(kept: &Arc<Kept>, addresses: Vec<Multiaddr>) -> Result<Box<Task>, NetError> {
-    let (keypair, mdns) = (kept.keypair(), kept.mdns());
+    let keypair = kept.keypair();
+    let ends = Ends::default();
     let me = keypair.public().to_peer_id();
-    let transport = transport::build(keypair).map_err(NetError::Setup)?;
-    let behaviour =
-        Behaviour::new(keypair, mdns, kept.entered(), kept.out().counting.clone()).map_err(NetError::Setup)?;
+    let transport = transport::build(keypair, ends.clone()).map_err(NetError::Setup)?;
+    let behaviour = Behaviour::new(keypair, kept.entered(), kept.out().counting.clone()).map_err(NetError::Setup)?;
     let settings = libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE);
     let mut task = Box::new(Task {
         swarm: Swarm::new(transport, behaviour, me, settings),
@@ -110,8 +121,7 @@ pub(super) async fn task(kept: &Arc<Kept>, addresses: Vec<Multiaddr>) -> Result<
         foreign: Foreign::default(),
         probed: Probed::default(),
         listening: Vec::new(),
-        renewal: Renewal::new(mdns),
-        mdns_told: false,
+        ends,
         started: false,
         published: None,
         kept: kept.clone(),
@@ -121,9 +131,6 @@ pub(super) async fn task(kept: &Arc<Kept>, addresses: Vec<Multiaddr>) -> Result<
     let waiting = listen(&mut task, &addresses).await?;
     first_addresses(&mut task, waiting.clone()).await;
     kept.listening(&addresses, &waiting, &task.listening);
-    if mdns {
-        task.renew_mdns();
-    }
     Ok(task)
 }
 

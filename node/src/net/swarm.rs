@@ -32,13 +32,14 @@ use super::{
     behaviour::Behaviour,
     budget::{Offence, Offences, REFUSED},
     counters::{Counters, Counting},
-    dial::{Dial, Dialer, Target},
+    dial::{Dial, Dialer, Source, Target},
+    ends::Ends,
     foreign::Foreign,
     kept::Kept,
     leaving::Leaving,
+    mdns::Found,
     peers::Peers,
     probed::Probed,
-    renewal::Renewal,
     requests::Answer,
     route::{Part, Rooms},
     rundir::Told,
@@ -77,9 +78,7 @@ pub(super) struct Task {
     pub(super) foreign: Foreign,
     pub(super) probed: Probed,
     pub(super) listening: Vec<(ListenerId, Multiaddr)>,
-    pub(super) renewal: Renewal,
-    /// A person has been told that mDNS does not work.
-    pub(super) mdns_told: bool,
+    pub(super) ends: Ends,
     /// The first addresses are known. Others are news.
     pub(super) started: bool,
     /// When something was last published here.
@@ -102,6 +101,7 @@ pub(super) struct Inputs {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) gossip: mpsc::Receiver<GossipCommand>,
     pub(super) told: mpsc::Receiver<Told>,
+    pub(super) found: mpsc::Receiver<Vec<Found>>,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -139,7 +139,7 @@ impl Task {
         wake.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.dial_due();
-            let dial_at = self.dialer.deadline();
+            let dial_at = self.dialer.deadline(Instant::now());
             tokio::select! {
                 () = inputs.shutdown.cancelled() => break,
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
@@ -159,6 +159,11 @@ impl Task {
                 _ = retry.tick(), if self.rooms.waiting() => self.rooms.flush(),
                 _ = wake.tick(), if self.rooms.are_due() => self.rooms.wake_due(),
                 Some(told) = inputs.told.recv() => self.on_told(told),
+                Some(found) = inputs.found.recv() => {
+                    for Found { peer, address } in found {
+                        self.dialer.seen(Instant::now(), Source::Network, peer, &address);
+                    }
+                }
                 () = sleep_until(dial_at.unwrap_or_else(Instant::now).into()), if dial_at.is_some() => {}
                 _ = tick.tick() => {
                     self.look_after(Instant::now());
@@ -307,7 +312,7 @@ impl Task {
                     for address in &addresses {
                         let ours = super::address::ip(address).is_some_and(|ip| own.contains(&ip));
                         if is_loopback(address) || (!loopback && ours) {
-                            self.dialer.seen(now, peer, address);
+                            self.dialer.seen(now, Source::Machine, peer, address);
                         }
                     }
                 }
@@ -348,29 +353,9 @@ impl Task {
         for handle in self.rooms.abandoned() {
             self.leave(handle);
         }
-        let discovery = &self.swarm.behaviour().discovery;
-        self.dialer.forget(now, |peer| discovery.knows(peer));
+        self.dialer.forget(now);
         for _ in 0..self.dialer.take_dropped() {
             self.out.counting.known_dropped.add();
-        }
-        let alone = self.peers.ready().next().is_none();
-        let ailing = discovery.ailing();
-        if self.renewal.due(now, alone, ailing) {
-            self.out.counting.mdns_renewed.add();
-            self.renew_mdns();
-        }
-    }
-
-    /// Sets mDNS up anew.
-    pub(super) fn renew_mdns(&mut self) {
-        let renewed = self.swarm.behaviour_mut().discovery.renew();
-        if let Err(error) = renewed
-            && !std::mem::replace(&mut self.mdns_told, true)
-        {
-            let message = format!(
-                "others on this network are not found by themselves, give their addresses with --connect: {error}"
-            );
-            self.out.warn("mdns-off", message);
         }
     }
 }

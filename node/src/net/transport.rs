@@ -20,7 +20,12 @@ use libp2p::{
 };
 #[cfg(target_os = "linux")]
 use socket2::{SockRef, TcpKeepalive};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, Sleep, sleep},
+};
+
+use super::ends::{Ends, Lifeline};
 
 /// How long setting up a connection may take.
 const SETUP: Duration = Duration::from_secs(5);
@@ -39,14 +44,15 @@ const SILENCE: Duration = Duration::from_secs(3 * PING_INTERVAL.as_secs());
 /// How many streams a connection has at most.
 const MAX_STREAMS: usize = 256;
 
-pub(super) fn build(keypair: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, String> {
+pub(super) fn build(keypair: &Keypair, ends: Ends) -> Result<Boxed<(PeerId, StreamMuxerBox)>, String> {
     let mut yamux = yamux::Config::default();
     yamux.set_max_num_streams(MAX_STREAMS);
     let noise = noise::Config::new(keypair).map_err(|e| e.to_string())?;
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
-        .map(|stream, _| {
+        .map(move |stream, _| {
             watch_over(&stream.0);
-            Impatient::new(stream, SILENCE, PATIENCE)
+            let lifeline = lifeline(&ends, &stream.0);
+            Impatient::new(stream, SILENCE, PATIENCE, lifeline)
         })
         .upgrade(upgrade::Version::V1Lazy)
         .authenticate(noise)
@@ -64,9 +70,14 @@ pub(super) fn build(keypair: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>
     Ok(either.boxed())
 }
 
+/// A stream that has no addresses any more is about to fail anyway.
+fn lifeline(ends: &Ends, stream: &TcpStream) -> Option<Lifeline> {
+    Some(ends.note(stream.local_addr().ok()?.ip(), stream.peer_addr().ok()?))
+}
+
 /// Has the system notice when the other host is gone, whether or not there is something to send.
 #[cfg(target_os = "linux")]
-fn watch_over(stream: &tokio::net::TcpStream) {
+fn watch_over(stream: &TcpStream) {
     let (idle, retries, interval) = PROBES;
     let keepalive = TcpKeepalive::new().with_time(idle).with_retries(retries).with_interval(interval);
     let socket = SockRef::from(stream);
@@ -78,9 +89,9 @@ fn watch_over(stream: &tokio::net::TcpStream) {
 
 /// Elsewhere pings do it.
 #[cfg(not(target_os = "linux"))]
-fn watch_over(_: &tokio::net::TcpStream) {}
+fn watch_over(_: &TcpStream) {}
 
-/// A stream that fails if nothing comes from it for so long, or if it takes nothing for so long.
+/// A stream that fails if nothing comes from it for so long, or if it takes nothing for so long, or if its lifeline is cut.
 ///
 /// A TCP connection to a host that has gone is kept by the system for a quarter of an hour. Closing it in good order does
 /// not help: as long as there is something left to send that waits as well, and until then the peer counts as connected.
@@ -94,18 +105,26 @@ struct Impatient<S> {
     silence: Pin<Box<Sleep>>,
     /// Runs while it takes nothing.
     stall: Option<Pin<Box<Sleep>>>,
+    lifeline: Option<Lifeline>,
 }
 
 impl<S> Impatient<S> {
-    fn new(stream: S, silence_limit: Duration, stall_limit: Duration) -> Self {
+    fn new(stream: S, silence_limit: Duration, stall_limit: Duration, lifeline: Option<Lifeline>) -> Self {
         let silence = Box::pin(sleep(silence_limit));
-        Self { stream, silence_limit, stall_limit, heard: Instant::now(), silence, stall: None }
+        Self { stream, silence_limit, stall_limit, heard: Instant::now(), silence, stall: None, lifeline }
+    }
+
+    fn is_cut(&mut self, cx: &mut Context<'_>) -> bool {
+        self.lifeline.as_mut().is_some_and(|lifeline| lifeline.poll_cut(cx).is_ready())
     }
 
     fn after_read<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if result.is_ready() {
             self.heard = Instant::now();
             return result;
+        }
+        if self.is_cut(cx) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         // The clock is not wound up at every read, only looked at when it has run down.
         loop {
@@ -208,7 +227,7 @@ mod tests {
 
     fn stream(takes: usize, gives: usize) -> Impatient<Narrow> {
         let limit = Duration::from_millis(20);
-        Impatient::new(Narrow(takes, gives), limit, limit)
+        Impatient::new(Narrow(takes, gives), limit, limit, None)
     }
 
     #[tokio::test]
@@ -218,6 +237,16 @@ mod tests {
         narrow.flush().await.unwrap();
         assert_eq!(narrow.write_all(&[0; 1]).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert_eq!(stream(0, 0).close().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_cut_fails() {
+        let (ends, limit, here) = (Ends::default(), Duration::from_secs(60), std::net::IpAddr::from([10, 0, 0, 1]));
+        let lifeline = ends.note(here, (here, 1).into());
+        let mut narrow = Impatient::new(Narrow(0, 0), limit, limit, Some(lifeline));
+        let mut byte = [0; 1];
+        let (read, ()) = futures::join!(narrow.read(&mut byte), async { ends.cut_from(here) });
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
     }
 
     #[tokio::test]

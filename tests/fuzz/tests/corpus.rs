@@ -26,4 +26,4 @@ macro_rules! replayed {
         }
     )+};
 }
-replayed!(bundle, frame, line, message, replica, screen, socket, store);
+replayed!(bundle, frame, line, mdns, message, replica, screen, socket, store);

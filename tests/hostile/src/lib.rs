@@ -9,6 +9,7 @@
 
 mod connection;
 mod dialler;
+mod discovery;
 mod gossip;
 mod identity;
 mod member;
@@ -16,6 +17,7 @@ mod serving;
 mod varint;
 
 pub use connection::{Connection, Stream};
+pub use discovery::Forger;
 pub use gossip::Rpc;
 pub use member::Member;
 pub use serving::{Answers, page, quiet};

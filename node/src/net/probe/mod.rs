@@ -17,7 +17,7 @@
 //!
 //! The multicast packets are questions of RFC 6762 to 224.0.0.251, port 5353, about a name below `_distchat-probe._udp.local`,
 //! sent from the interface's address and a port that the system chooses, with a time to live of 1: the same as what the mDNS of
-//! libp2p sends, so that whatever treats those in some way treats these in the same. Nobody answers them.
+//! libp2p sends, which older nodes use, so that whatever treats those in some way treats these in the same. Nobody answers them.
 //!
 //! # What a helper cannot be made to do
 //! It keeps no socket open and no state between two requests but the count of them. It answers on the connection only, so to
@@ -61,6 +61,7 @@ mod wire;
 pub(super) use codec::{ProbeCodec, protocol};
 pub use distchat_crdt::sync::SYNC_PROTOCOL;
 pub use multicast::{CALLS, Link, PERIOD, call, links, listen, nonce_of, packet, route};
+pub(super) use multicast::{GROUP, PORT, working_links};
 pub use prober::{AskError, Met, Prober, Unmet};
 pub(super) use rate::Rates;
 pub use wire::{Answer, Heard, Outcome, PROBE_PROTOCOL, Refusal, Request, Via, Who};

@@ -10,8 +10,8 @@ use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
 /// Where mDNS is spoken.
-const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
-const PORT: u16 = 5353;
+pub(in crate::net) const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
+pub(in crate::net) const PORT: u16 = 5353;
 /// How many packets a call has, for one may be lost, and the pause between them.
 pub const CALLS: usize = 4;
 /// How long a call takes, its last packet's way included.
@@ -81,14 +81,22 @@ impl Link {
 /// # Errors
 /// If the system does not tell.
 pub fn links() -> io::Result<Vec<Link>> {
-    let all = if_addrs::get_if_addrs()?;
-    let links = all.into_iter().filter_map(|interface| match interface.addr {
+    Ok(if_addrs::get_if_addrs()?.into_iter().filter_map(link).collect())
+}
+
+/// Those of them that packets can pass: a cable that is pulled takes its links with it. Blocks for a moment.
+pub(in crate::net) fn working_links() -> io::Result<Vec<Link>> {
+    let working = if_addrs::get_if_addrs()?.into_iter().filter(if_addrs::Interface::is_oper_up);
+    Ok(working.filter_map(link).collect())
+}
+
+fn link(interface: if_addrs::Interface) -> Option<Link> {
+    match interface.addr {
         if_addrs::IfAddr::V4(v4) => {
             Some(Link { name: interface.name, index: interface.index, address: v4.ip, prefix: v4.prefixlen })
         }
         if_addrs::IfAddr::V6(_) => None,
-    });
-    Ok(links.collect())
+    }
 }
 
 /// The own address from which packets to that address leave. Sends nothing.

@@ -21,7 +21,7 @@ use super::{
     codec::{ProbeCodec, protocol},
     wire::{Answer, PROBE_PROTOCOL, Request},
 };
-use crate::net::{address, transport};
+use crate::net::{address, ends::Ends, transport};
 
 /// What it calls itself.
 const PROTOCOL_VERSION: &str = "/distchat/1";
@@ -186,7 +186,7 @@ impl Prober {
     /// If the keys cannot be made.
     pub fn new() -> io::Result<Self> {
         let keypair = Keypair::generate_ed25519();
-        let transport = transport::build(&keypair).map_err(io::Error::other)?;
+        let transport = transport::build(&keypair, Ends::default()).map_err(io::Error::other)?;
         let identify = identify::Config::new(PROTOCOL_VERSION.to_owned(), keypair.public())
             .with_agent_version(concat!("distchat-doctor/", env!("CARGO_PKG_VERSION")).to_owned())
             .with_cache_size(0);

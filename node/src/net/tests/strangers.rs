@@ -13,7 +13,7 @@ use libp2p::{
 };
 
 use super::help::{Node, quiet, soon, until};
-use crate::net::{NetInput, RequestError, codec, transport};
+use crate::net::{NetInput, RequestError, codec, ends::Ends, transport};
 
 /// Sends and answers whatever bytes it is told to.
 #[derive(Clone, Default)]
@@ -77,7 +77,7 @@ fn stranger(protocol: StreamProtocol) -> Swarm<Strange> {
     };
     let config =
         libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(super::super::behaviour::IDLE);
-    Swarm::new(transport::build(&keypair).unwrap(), behaviour, keypair.public().to_peer_id(), config)
+    Swarm::new(transport::build(&keypair, Ends::default()).unwrap(), behaviour, keypair.public().to_peer_id(), config)
 }
 
 /// Dials and waits until the node has said what it speaks.

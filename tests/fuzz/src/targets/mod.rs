@@ -3,6 +3,7 @@
 mod bundle;
 mod frame;
 mod line;
+mod mdns;
 mod message;
 mod replica;
 mod screen;
@@ -13,10 +14,11 @@ mod store;
 pub type Target = fn(&[u8]);
 
 /// All of them, by the names of their folders in `corpus/`.
-const TARGETS: [(&str, Target); 8] = [
+const TARGETS: [(&str, Target); 9] = [
     ("bundle", bundle::run),
     ("frame", frame::run),
     ("line", line::run),
+    ("mdns", mdns::run),
     ("message", message::run),
     ("replica", replica::run),
     ("screen", screen::run),
