@@ -65,6 +65,7 @@ mod entering;
 mod importing;
 mod io;
 mod offers;
+mod pausing;
 mod peer;
 mod proof;
 mod receipts;
