@@ -1,7 +1,7 @@
 //! The log while the chat has the terminal: a file in the profile's directory.
 
 use std::fs::{File, OpenOptions};
-use std::io::BufWriter;
+use std::io::{self, Write};
 use std::path::Path;
 
 use crate::cli::output::Pipe;
@@ -24,7 +24,7 @@ impl LogFile {
         if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > MOST) {
             std::fs::rename(&path, directory.join("distchat.log.old"))?;
         }
-        let pipe = Pipe::start("log", QUEUE, BufWriter::new(append(&path)?))?;
+        let pipe = Pipe::start("log", QUEUE, Appending { file: append(&path)?, lost: 0 })?;
         Ok(Self { pipe, dropped: 0 })
     }
 
@@ -50,6 +50,32 @@ impl LogFile {
     }
 }
 
+/// What goes on when the disk has failed, and says how much is missing.
+struct Appending<W> {
+    file: W,
+    lost: u64,
+}
+
+impl<W: Write> Write for Appending<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut text = Vec::new();
+        if self.lost > 0 {
+            writeln!(text, "* {} bytes are missing here, as the disk could not take them", self.lost)?;
+        }
+        text.extend_from_slice(bytes);
+        // Part of it may be there; then the line after that begins in its middle.
+        match self.file.write_all(&text) {
+            Ok(()) => self.lost = 0,
+            Err(_) => self.lost += bytes.len() as u64,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn append(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
@@ -61,6 +87,31 @@ fn append(path: &Path) -> std::io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn after_a_failure_the_log_goes_on() {
+        /// A disk with place for so many bytes.
+        struct Small(Vec<u8>, usize);
+        impl Write for Small {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                if self.0.len() + bytes.len() > self.1 {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                self.0.write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut log = Appending { file: Small(Vec::new(), 8), lost: 0 };
+        for line in ["one\n", "three\n", "five\n"] {
+            log.write_all(line.as_bytes()).unwrap();
+        }
+        log.file.1 = 1000;
+        log.write_all(b"seven\n").unwrap();
+        let expect = "one\n* 11 bytes are missing here, as the disk could not take them\nseven\n";
+        assert_eq!(String::from_utf8(log.file.0).unwrap(), expect);
+    }
 
     #[tokio::test]
     async fn a_long_log_is_put_aside() {
