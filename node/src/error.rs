@@ -145,6 +145,14 @@ pub enum RoomError {
     /// The room's task crashed too often.
     #[error("room `{0}` has failed: `/restart {0}` starts it again, nothing that it held is lost")]
     Failed(RoomName),
+    /// The room takes nothing in for now.
+    #[error("room `{room}` takes nothing in for now: {why}")]
+    Paused {
+        /// Which room.
+        room: RoomName,
+        /// Why, and what to do.
+        why: String,
+    },
     /// The room was left.
     #[error("room `{0}` is not open: join it first")]
     Left(RoomName),
@@ -187,6 +195,7 @@ impl RoomError {
             Self::Nick(_) => "bad-nick",
             Self::PageTooLong { .. } => "page-too-long",
             Self::Failed(_) => "room-failed",
+            Self::Paused { .. } => "room-paused",
             Self::Left(_) => "room-not-open",
             Self::Crashed(_) => "room-crashed",
             Self::NoReceipt => "no-receipt",

@@ -36,6 +36,7 @@
 //! writes down where and who a peer is. They are re-exported here, so whoever embeds the library need not depend on libp2p.
 
 mod config;
+mod disk;
 mod error;
 mod event;
 pub mod inspect;

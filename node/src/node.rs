@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, DEFAULT_PROFILE, default_run_dir},
+    disk,
     error::{RoomError, SearchError, StartError, StartErrorKind},
     event::{Event, EventHub, Events, PeerInfo, RoomInfo, RoomState},
     net::{self, ConnectError, Counters, NetConfig, NetEvent},
@@ -73,6 +74,7 @@ struct Inner {
 struct Tasks {
     supervisor: JoinHandle<()>,
     network: JoinHandle<()>,
+    disk: JoinHandle<()>,
 }
 
 impl std::fmt::Debug for Node {
@@ -152,6 +154,7 @@ impl Node {
             proven: Mutex::new(BTreeMap::new()),
             nick: config.nick.map(|nick| nick.trim().to_owned()),
             default_nick,
+            room_limit: config.room_limit,
         });
         let stop = CancellationToken::new();
         let (starts, start_receiver) = mpsc::channel(QUEUE);
@@ -165,6 +168,7 @@ impl Node {
                 shared.clone(),
                 stop_network.clone(),
             )),
+            disk: tokio::spawn(disk::watch(shared.clone(), stop.clone())),
         };
         Ok(Self(Arc::new(Inner {
             profile: profile.name().to_owned(),
@@ -650,6 +654,9 @@ impl Node {
         inner.stop.cancel();
         if tasks.supervisor.await.is_err() {
             tracing::error!("the supervisor of the rooms crashed");
+        }
+        if tasks.disk.await.is_err() {
+            tracing::error!("the watch over the disk crashed");
         }
         let slots: Vec<Arc<Slot>> = inner.rooms().drain(..).collect();
         inner.shared.store.settle().await.ok();

@@ -3,7 +3,7 @@
 //! Each room runs in a task of its own. One that panics, or fails, is started again from the store, while the others
 //! do not notice; one that does so too often stays down, visibly, until somebody starts it by hand.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -13,9 +13,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    disk::Patience,
     event::RoomState,
     restart::{Decision, Intensity},
     room::{self, RoomFailure, Shared, Slot},
+    store::StoreError,
 };
 
 /// What the supervisor is told.
@@ -28,6 +30,21 @@ pub(crate) enum Order {
 struct Child {
     slot: Arc<Slot>,
     intensity: Intensity,
+    patience: Patience,
+}
+
+impl Child {
+    fn new(slot: Arc<Slot>) -> Self {
+        Self { slot, intensity: Intensity::default(), patience: Patience::default() }
+    }
+}
+
+/// What happens before a room's task runs.
+enum Before {
+    Nothing,
+    Pause(Duration),
+    /// Whoever asks something of the room is told that it could not be loaded.
+    StandIn(StoreError, Duration),
 }
 
 /// How a room's task ended.
@@ -55,7 +72,7 @@ impl Supervisor {
         loop {
             tokio::select! {
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended).await,
-                Some(Order::Start(slot)) = starts.recv() => self.start(Child { slot, intensity: Intensity::default() }, None),
+                Some(Order::Start(slot)) = starts.recv() => self.start(Child::new(slot), Before::Nothing),
                 Some(slot) = restarts.recv() => self.restart_failed(slot).await,
                 () = stop.cancelled() => break,
             }
@@ -67,11 +84,13 @@ impl Supervisor {
         }
     }
 
-    fn start(&mut self, child: Child, pause: Option<std::time::Duration>) {
+    fn start(&mut self, child: Child, before: Before) {
         let (slot, shared) = (child.slot.clone(), self.shared.clone());
         let task = self.tasks.spawn(async move {
-            if let Some(pause) = pause {
-                tokio::time::sleep(pause).await;
+            match before {
+                Before::Nothing => {}
+                Before::Pause(pause) => tokio::time::sleep(pause).await,
+                Before::StandIn(error, pause) => room::stand_in(&slot, &shared, &error, pause).await,
             }
             room::run(slot, shared).await
         });
@@ -84,6 +103,7 @@ impl Supervisor {
                 self.children.remove(&id);
                 return;
             }
+            Ok((id, Err(failure))) if failure.is_of_disk() => return self.failed_by_disk(id, failure),
             Ok((id, Err(failure))) => (id, failure.to_string()),
             Err(error) => (error.id(), error.to_string()),
         };
@@ -97,7 +117,7 @@ impl Supervisor {
                 tracing::warn!(room = %child.slot.name, failure, ?pause, "the room crashed and is started again");
                 child.slot.set_state(RoomState::Restarted);
                 self.shared.events.emit(child.slot.event());
-                self.start(child, Some(pause));
+                self.start(child, Before::Pause(pause));
             }
             Decision::GiveUp => {
                 tracing::error!(room = %child.slot.name, failure, "the room crashed too often and stays down");
@@ -111,6 +131,23 @@ impl Supervisor {
                 self.shared.events.emit(slot.event());
             }
         }
+    }
+
+    /// The disk has failed a room, which is no crash: it is loaded again, and takes nothing in until the disk works.
+    fn failed_by_disk(&mut self, id: Id, failure: RoomFailure) {
+        let Some(mut child) = self.children.remove(&id) else { return };
+        tracing::warn!(room = %child.slot.name, %failure, "the disk has failed the room");
+        if child.slot.stop.is_cancelled() {
+            return;
+        }
+        if child.slot.set_paused(true) {
+            self.shared.events.emit(child.slot.event());
+        }
+        let before = match failure {
+            RoomFailure::Store(_) => Before::Nothing,
+            RoomFailure::Loading(error) => Before::StandIn(error, child.patience.failed(Instant::now())),
+        };
+        self.start(child, before);
     }
 
     /// Starts a failed room again, with a clean record.
@@ -128,6 +165,6 @@ impl Supervisor {
         }
         slot.set_state(RoomState::Restarted);
         self.shared.events.emit(slot.event());
-        self.start(Child { slot, intensity: Intensity::default() }, None);
+        self.start(Child::new(slot), Before::Nothing);
     }
 }

@@ -3,6 +3,7 @@
 mod carry;
 mod members;
 mod opening;
+mod pausing;
 mod perform;
 pub(crate) mod short;
 mod slot;
@@ -20,6 +21,7 @@ use crate::{
     store::Lines,
 };
 pub use carry::{ExportPage, MAX_CARRY_PAGE};
+pub(crate) use pausing::stand_in;
 pub(crate) use slot::{Command, Slot};
 pub(crate) use task::{RoomFailure, Shared, run};
 pub(crate) use view::{MAX_NICK, shown};
@@ -104,8 +106,8 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// If the text is empty or longer than [`MAX_BODY`] bytes, if the room has failed or was left, or if it could not be
-    /// stored. Then nothing was said.
+    /// If the text is empty or longer than [`MAX_BODY`] bytes, if the room has failed, is paused or was left, or if it could
+    /// not be stored. Then nothing was said.
     pub async fn broadcast(&self, text: &str) -> Result<Message, RoomError> {
         self.say_line(text, Form::Text).await
     }
@@ -673,7 +675,7 @@ impl Room {
 
     fn usable(&self) -> Result<(), RoomError> {
         match *self.slot.state.borrow() {
-            RoomState::Open | RoomState::Restarted => Ok(()),
+            RoomState::Open | RoomState::Restarted | RoomState::Paused => Ok(()),
             RoomState::Failed => Err(RoomError::Failed(self.slot.name.clone())),
             RoomState::Left => Err(RoomError::Left(self.slot.name.clone())),
         }

@@ -66,9 +66,10 @@ pub(super) fn apply<'a>(conn: &Connection, jobs: impl Iterator<Item = &'a Commit
     merged.rows.sort_by_key(|row| (row.room, row.message.key()));
 
     let mut insert = conn.prepare_cached("INSERT OR IGNORE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+    let mut grown: BTreeMap<(RoomNo, AuthorId), usize> = BTreeMap::new();
     for Row { room, message, own, arrived_ms, late } in &merged.rows {
         let Key { time, id } = message.key();
-        insert.execute(params![
+        let inserted = insert.execute(params![
             room.0,
             time.0.cast_signed(),
             id.0,
@@ -80,6 +81,7 @@ pub(super) fn apply<'a>(conn: &Connection, jobs: impl Iterator<Item = &'a Commit
             message.bytes(),
             late,
         ])?;
+        *grown.entry((*room, message.author())).or_default() += inserted * message.bytes().len();
     }
 
     for rows in merged.rows.chunk_by(|a, b| a.room == b.room) {
@@ -113,9 +115,15 @@ pub(super) fn apply<'a>(conn: &Connection, jobs: impl Iterator<Item = &'a Commit
         }
     }
 
-    let mut replace = conn.prepare_cached("INSERT OR REPLACE INTO author VALUES (?, ?, ?, ?, ?)")?;
+    let mut replace = conn.prepare_cached(
+        "INSERT INTO author (room, author, forked, count, ranges, bytes) VALUES (?, ?, ?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET forked = excluded.forked, count = excluded.count, ranges = excluded.ranges,
+            bytes = bytes + excluded.bytes",
+    )?;
     for ((room, author), log) in &merged.authors {
-        replace.execute(params![room.0, author.0, log.is_forked(), log.count().cast_signed(), ranges::encode(log)])?;
+        let bytes = grown.get(&(*room, *author)).copied().unwrap_or(0) as i64;
+        let ranges = ranges::encode(log);
+        replace.execute(params![room.0, author.0, log.is_forked(), log.count().cast_signed(), ranges, bytes])?;
     }
     Ok(())
 }
