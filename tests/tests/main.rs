@@ -6,6 +6,7 @@
 //! | `lan_itself` | the virtual LAN does what the others believe of it |
 //! | `lan_chat` | two who meet without being told of each other: on a LAN, on a computer without one, by address |
 //! | `lan_faults` | cables pulled, power cut, the LAN split, while everybody writes: one history in the end |
+//! | `room_limit` | a room that holds as much as it may |
 //! | `rooms` | rooms do not notice each other; a crash loses nothing; too many of them leave a room failed |
 //! | `clocks` | a clock that is a year off neither reorders answers nor blocks anybody |
 //! | `identity` | one key on two computers, a restored backup: both branches are kept, everywhere |
@@ -33,6 +34,8 @@
 //! | `chat_screen_leaving` | the ways to leave, and where the log is |
 //! | `chat_screen_options` | colours, the mouse, the bell |
 //! | `refusals` | what keeps the program from starting, what it says then, and its exit code |
+//! | `failing_disk` | full disks, and disks that fail at any operation: what is told, kept, served, and gone on with |
+//! | `power_loss` | what is on the disk after a power cut at any moment |
 //! | `leaving` | the end of input, signals, and what is safe when the program has ended |
 //! | `library` | what those who embed the library may rely on |
 //! | `carry` | rooms carried in files, whatever becomes of those |
@@ -66,6 +69,7 @@ mod configuring;
 mod daemon;
 mod doctor;
 mod documented;
+mod failing_disk;
 mod hostile;
 mod hostile_flood;
 mod hostile_frames;
@@ -78,8 +82,10 @@ mod lan_itself;
 mod layering;
 mod leaving;
 mod library;
+mod power_loss;
 mod receipts;
 mod refusals;
+mod room_limit;
 mod rooms;
 mod terminal;
 mod verifying;
