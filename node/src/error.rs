@@ -145,7 +145,8 @@ pub enum RoomError {
     /// The room's task crashed too often.
     #[error("room `{0}` has failed: `/restart {0}` starts it again, nothing that it held is lost")]
     Failed(RoomName),
-    /// The room takes nothing in for now.
+    /// The room takes nothing in for now. What it refused is not there when it goes on; only a process that is killed before
+    /// that, by a disk that fails to say what it has kept, may find it there after all.
     #[error("room `{room}` takes nothing in for now: {why}")]
     Paused {
         /// Which room.

@@ -200,11 +200,13 @@ async fn check_room(case: &Case, script: &Script, own: &AuthorId, room: &distcha
 /// Judges what comes, on as many threads as there are processors.
 fn judge_all(script: &Script, lots: u64, mut wanted: impl FnMut() -> bool) -> u64 {
     let (sender, cases) = std::sync::mpsc::sync_channel::<Case>(4);
-    let cases = Mutex::new(cases);
+    // It goes with the last judge, so that nobody is waited for who has failed.
+    let cases = Arc::new(Mutex::new(cases));
     let mut count = 0;
     thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| {
+            let cases = cases.clone();
+            scope.spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 loop {
                     let case = cases.lock().unwrap().recv();
@@ -213,9 +215,9 @@ fn judge_all(script: &Script, lots: u64, mut wanted: impl FnMut() -> bool) -> u6
                 }
             });
         }
+        drop(cases);
         each_case(script, lots, &mut wanted, &mut |case| {
             count += 1;
-            // A judge that is gone has failed, and says so.
             sender.send(case).ok();
         });
         drop(sender);
@@ -241,8 +243,8 @@ fn whatever_was_shown_outlasts_a_power_cut() {
     );
     let mut random = Random(seed);
     eprintln!("seed {seed}: some of {all} states");
-    let judged = judge_all(&script, 3, || random.below(all) < 200);
-    assert!(judged > 100, "{judged} of {all}");
+    let judged = judge_all(&script, 3, || random.below(all) < 120);
+    assert!(judged > 60, "{judged} of {all}");
 }
 
 #[test]

@@ -21,9 +21,6 @@ const ANSWER_TIME: Duration = Duration::from_secs(20);
 /// How long a peer that led nowhere or lied is left alone.
 const LATER: Duration = Duration::from_secs(60);
 
-/// How long a peer that has no time for what it is offered is left alone at most.
-const MAX_FULL_WAIT: Duration = Duration::from_secs(30);
-
 /// How many bytes of what a peer owes are forgiven in a millisecond: in a minute about as many as it may owe.
 const FORGIVEN_A_MILLISECOND: usize = 26;
 
@@ -45,8 +42,6 @@ pub(super) struct PeerState {
     pub(super) avoid_until: Duration,
     /// How often in a row it led nowhere.
     pub(super) nowhere: u32,
-    /// How often in a row it had no time for what it was offered.
-    pub(super) full: u32,
     /// It was of no help with a transfer: it is not asked again before this.
     pub(super) no_help_until: Duration,
     /// How many messages it said to hold.
@@ -167,15 +162,13 @@ impl Replica {
             (Asked::Fetch(wants, held), Some(Response::Page(page))) => self.paged(peer, wants, held, &page),
             (Asked::Piece(piece, held), Some(Response::Page(page))) => self.took_piece(peer, piece, held, &page),
             (Asked::Offer(offered), Some(Response::Offered(taken))) => {
-                if let Some(state) = self.peers.get_mut(peer) {
-                    state.full = 0;
-                }
                 self.with_session(peer, |session, _| session.gave(now, offered, taken))
             }
-            (Asked::Offer(_), Some(Response::Refused(Refusal::Busy))) => {
-                self.is_full(peer);
-                return self.pump();
-            }
+            // What it has may be had all the same.
+            (Asked::Offer(_), Some(Response::Refused(Refusal::Busy))) => self.with_session(peer, |session, _| {
+                session.offers.refused();
+                Ok(())
+            }),
             (_, None | Some(Response::Refused(Refusal::Busy))) => {
                 self.put_off(peer);
                 return self.pump();
@@ -200,17 +193,6 @@ impl Replica {
         self.meet_later(peer, SOON);
         if self.asking.transfer.is_none() && !waiting.is_empty() {
             self.pass_turn(std::slice::from_ref(peer), waiting);
-        }
-    }
-
-    /// A peer had no time for what it was offered. If that goes on its store may be full, and it is left alone for longer and
-    /// longer: an offer is a page. Once it goes on it greets everybody itself.
-    fn is_full(&mut self, peer: &Peer) {
-        self.put_off(peer);
-        if let Some(state) = self.peers.get_mut(peer) {
-            let wait = (SOON * (1 << state.full.min(6))).min(MAX_FULL_WAIT);
-            state.full = state.full.saturating_add(1);
-            state.avoid_until = state.avoid_until.max(self.now.mono + wait);
         }
     }
 

@@ -87,8 +87,11 @@ impl Task {
 /// A number of bytes as people write it.
 fn in_units(bytes: u64) -> String {
     let units = ["bytes", "KiB", "MiB", "GiB"];
-    let steps =
-        (0..3).take_while(|step| bytes >> (10 * step) >= 1 << 10 && (bytes >> (10 * step)) % (1 << 10) == 0).count();
+    let whole = |step: &u32| {
+        let counted = bytes >> (10 * step);
+        counted > 0 && counted.is_multiple_of(1 << 10)
+    };
+    let steps = (0..3).take_while(whole).count();
     format!("{} {}", bytes >> (10 * steps), units.get(steps).unwrap_or(&"bytes"))
 }
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::ErrorCode as Code;
+use rusqlite::ErrorCode;
 use thiserror::Error;
 
 /// Why the store could not do what it was asked.
@@ -110,12 +110,12 @@ impl From<rusqlite::Error> for StoreError {
         let place = Place::default();
         let detail = error.to_string();
         match error.sqlite_error_code() {
-            Some(Code::DatabaseCorrupt | Code::NotADatabase) => Self::Damaged { place, detail },
-            Some(Code::DiskFull) => Self::Full { place },
-            Some(Code::DatabaseBusy | Code::DatabaseLocked) => Self::Busy { place },
-            Some(Code::CannotOpen | Code::PermissionDenied | Code::ReadOnly | Code::SystemIoFailure) => {
-                Self::Unusable { place, detail }
-            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged { place, detail },
+            Some(ErrorCode::DiskFull) => Self::Full { place },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { place },
+            Some(
+                ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure,
+            ) => Self::Unusable { place, detail },
             Some(_) => Self::Failed { place, detail },
             // Not from SQLite but from reading a row: a value of another type or size than this program writes.
             None => Self::Damaged { place, detail },

@@ -221,7 +221,7 @@ async fn without_space_what_was_taken_in_is_found() {
     check_whole(&store).await;
     store.indexer().sql("PRAGMA max_page_count = 1").await;
     let room = store.room(&name("one")).await.unwrap();
-    let many: String = (0..3000).map(|n| format!(" other{n}")).collect();
+    let many: String = (0..1200).map(|n| format!(" other{n}")).collect();
     for _ in 0..2 {
         save(&store, room, vec![text(0, 5000, &format!("new word{many}"))]).await.unwrap();
         let found = find(&store, "word", usize::MAX).await;
