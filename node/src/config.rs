@@ -47,7 +47,15 @@ pub struct Config {
     pub connect: Vec<Multiaddr>,
     /// Whether to find nodes on the LAN by multicast DNS (RFC 6762).
     pub mdns: bool,
+    /// How many bytes of messages this node keeps of a room. Of one that holds as many nothing new is taken in, and it is
+    /// [`crate::RoomState::Paused`]: what is there stays, and a node with a larger limit goes on. What was on its way when
+    /// the limit was reached may exceed it, by a few MiB; keys and the index of words come on top and take about as much
+    /// again. Others are none the wiser: they keep what they can.
+    pub room_limit: u64,
 }
+
+/// How many bytes of messages a room may have if nothing is said: some four million lines of people talking.
+const ROOM_LIMIT: u64 = 1 << 30;
 
 /// The name of the profile if none is given.
 pub(crate) const DEFAULT_PROFILE: &str = "default";
@@ -102,6 +110,7 @@ impl Default for Config {
             listen: Vec::new(),
             connect: Vec::new(),
             mdns: true,
+            room_limit: ROOM_LIMIT,
         }
     }
 }

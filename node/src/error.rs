@@ -156,6 +156,15 @@ pub enum RoomError {
     /// The room's task crashed too often.
     #[error("room `{0}` has failed: `/restart {0}` starts it again, nothing that it held is lost")]
     Failed(RoomName),
+    /// The room takes nothing in for now. What it refused is not there when it goes on; only a process that is killed before
+    /// that, by a disk that fails to say what it has kept, may find it there after all.
+    #[error("room `{room}` takes nothing in for now: {why}")]
+    Paused {
+        /// Which room.
+        room: RoomName,
+        /// Why, and what to do.
+        why: String,
+    },
     /// The room was left.
     #[error("room `{0}` is not open: join it first")]
     Left(RoomName),
@@ -199,6 +208,7 @@ impl RoomError {
             Self::PageTooLong { .. } => "page-too-long",
             Self::TooManyRooms { .. } => "too-many-rooms",
             Self::Failed(_) => "room-failed",
+            Self::Paused { .. } => "room-paused",
             Self::Left(_) => "room-not-open",
             Self::Crashed(_) => "room-crashed",
             Self::NoReceipt => "no-receipt",

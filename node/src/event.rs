@@ -175,6 +175,10 @@ pub enum RoomState {
     Open,
     /// It runs again after a crash. Nothing was lost.
     Restarted,
+    /// It takes nothing in for now: the disk takes no writes, or the room holds as much as it may
+    /// ([`crate::Config::room_limit`]). What is there can be read and is served to peers. When the disk works again it goes
+    /// on by itself.
+    Paused,
     /// It crashed too often and waits for [`crate::Room::restart`].
     Failed,
     /// It was left. Its history stays.

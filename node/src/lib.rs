@@ -37,6 +37,7 @@
 
 mod boxed;
 mod config;
+mod disk;
 mod error;
 mod event;
 pub mod inspect;

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, DEFAULT_PROFILE, default_run_dir},
+    disk,
     error::{RoomError, SearchError, StartError, StartErrorKind},
     event::{Event, EventHub, Events, PeerInfo, RoomInfo, RoomState},
     net::{self, ConnectError, Counters, NetConfig, NetEvent},
@@ -75,6 +76,7 @@ struct Inner {
 struct Tasks {
     supervisor: JoinHandle<()>,
     network: JoinHandle<()>,
+    disk: JoinHandle<()>,
 }
 
 impl std::fmt::Debug for Node {
@@ -155,6 +157,7 @@ impl Node {
             proven: Mutex::new(BTreeMap::new()),
             nick: config.nick.map(|nick| nick.trim().to_owned()),
             default_nick,
+            room_limit: config.room_limit,
         });
         let (stop, rooms) = (CancellationToken::new(), Arc::new(Mutex::new(Registry::default())));
         let (starts, start_receiver) = mpsc::channel(QUEUE);
@@ -169,6 +172,7 @@ impl Node {
                 rooms.clone(),
                 stop_network.clone(),
             )),
+            disk: tokio::spawn(disk::watch(shared.clone(), stop.clone())),
         };
         Ok(Self(Arc::new(Inner {
             profile: profile.name().to_owned(),
@@ -679,6 +683,9 @@ impl Node {
         inner.stop.cancel();
         if tasks.supervisor.await.is_err() {
             tracing::error!("the supervisor of the rooms crashed");
+        }
+        if tasks.disk.await.is_err() {
+            tracing::error!("the watch over the disk crashed");
         }
         let slots: Vec<Arc<Slot>> = std::mem::take(&mut *inner.rooms()).iter().cloned().collect();
         inner.shared.store.settle().await.ok();

@@ -3,7 +3,7 @@
 //! Each room runs in a task of its own. One that panics, or fails, is started again from the store, while the others
 //! do not notice; one that does so too often stays down, visibly, until somebody starts it by hand.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -16,12 +16,21 @@ use crate::{
     event::RoomState,
     restart::Decision,
     room::{self, RoomFailure, Shared, Slot},
+    store::StoreError,
 };
 
 /// What the supervisor is told.
 pub(crate) enum Order {
     /// Run this room.
     Start(Arc<Slot>),
+}
+
+/// What happens before a room's task runs.
+enum Before {
+    Nothing,
+    Pause(Duration),
+    /// Whoever asks something of the room is told that it could not be loaded.
+    StandIn(StoreError, Duration),
 }
 
 /// How a room's task ended.
@@ -49,7 +58,7 @@ impl Supervisor {
         loop {
             tokio::select! {
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended).await,
-                Some(Order::Start(slot)) = starts.recv() => self.start(slot, None),
+                Some(Order::Start(slot)) = starts.recv() => self.start(slot, Before::Nothing),
                 Some(slot) = restarts.recv() => self.restart_failed(slot).await,
                 () = self.shared.wakes.heard() => self.wake(),
                 () = stop.cancelled() => break,
@@ -67,15 +76,17 @@ impl Supervisor {
     /// Gives tasks to the rooms in which something happens.
     fn wake(&mut self) {
         for slot in self.shared.wakes.take() {
-            self.start(slot, None);
+            self.start(slot, Before::Nothing);
         }
     }
 
-    fn start(&mut self, slot: Arc<Slot>, pause: Option<std::time::Duration>) {
+    fn start(&mut self, slot: Arc<Slot>, before: Before) {
         let (child, shared) = (slot.clone(), self.shared.clone());
         let task = self.tasks.spawn(async move {
-            if let Some(pause) = pause {
-                tokio::time::sleep(pause).await;
+            match before {
+                Before::Nothing => {}
+                Before::Pause(pause) => tokio::time::sleep(pause).await,
+                Before::StandIn(error, pause) => room::stand_in(&slot, &shared, &error, pause).await,
             }
             room::run(slot, shared).await
         });
@@ -90,6 +101,7 @@ impl Supervisor {
                 self.shared.wakes.set_awake(self.children.len());
                 return;
             }
+            Ok((id, Err(failure))) if failure.is_of_disk() => return self.failed_by_disk(id, failure),
             Ok((id, Err(failure))) => (id, failure.to_string()),
             Err(error) => (error.id(), error.to_string()),
         };
@@ -104,7 +116,7 @@ impl Supervisor {
                 tracing::warn!(room = %slot.name, failure, ?pause, "the room crashed and is started again");
                 slot.set_state(RoomState::Restarted);
                 self.shared.events.emit(slot.event());
-                self.start(slot, Some(pause));
+                self.start(slot, Before::Pause(pause));
             }
             Decision::GiveUp => {
                 tracing::error!(room = %slot.name, failure, "the room crashed too often and stays down");
@@ -117,6 +129,24 @@ impl Supervisor {
                 self.shared.events.emit(slot.event());
             }
         }
+    }
+
+    /// The disk has failed a room, which is no crash: it is loaded again, and takes nothing in until the disk works.
+    fn failed_by_disk(&mut self, id: Id, failure: RoomFailure) {
+        let Some(slot) = self.children.remove(&id) else { return };
+        self.shared.wakes.set_awake(self.children.len());
+        tracing::warn!(room = %slot.name, %failure, "the disk has failed the room");
+        if slot.stop.is_cancelled() {
+            return;
+        }
+        if slot.set_paused(true) {
+            self.shared.events.emit(slot.event());
+        }
+        let before = match failure {
+            RoomFailure::Store(_) => Before::Nothing,
+            RoomFailure::Loading(error) => Before::StandIn(error, slot.failed_by_disk(Instant::now())),
+        };
+        self.start(slot, before);
     }
 
     /// Starts a failed room again, with a clean record.
@@ -135,6 +165,6 @@ impl Supervisor {
         slot.set_state(RoomState::Restarted);
         self.shared.events.emit(slot.event());
         slot.forgive_crashes();
-        self.start(slot, None);
+        self.start(slot, Before::Nothing);
     }
 }

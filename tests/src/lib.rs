@@ -10,6 +10,7 @@
 //! * [`escapes`] and [`tame`] look at every byte that a program says to its terminal;
 //! * [`picture`] makes a picture of a screen;
 //! * [`Lan`] is a network of machines whose cables can be pulled, [`Link`] a line that can be stopped half-way;
+//! * [`SmallDisk`] is a disk that can be filled, [`faults`] has one that fails, and what a power cut leaves of it;
 //! * [`converge`] waits until several chats show one and the same history;
 //! * [`transcript`] has lines that people really typed;
 //! * [`skip`] decides what happens where this machine cannot run a test.
@@ -31,9 +32,11 @@
 pub mod binary;
 pub mod clock;
 pub mod converge;
+mod disk;
 mod emulator;
 pub mod escapes;
 mod event;
+pub mod faults;
 pub mod gauge;
 pub mod keys;
 mod lan;
@@ -50,6 +53,7 @@ pub mod tame;
 mod terminal;
 pub mod transcript;
 
+pub use disk::SmallDisk;
 pub use event::{Fingerprint, Message, is, is_message, is_room};
 pub use keys::{Key, Modifier, Mouse};
 pub use lan::Lan;

@@ -2,7 +2,7 @@
 
 use std::{io::Write, sync::OnceLock, thread};
 
-use crate::{Lan, clock};
+use crate::{Lan, Machine, SmallDisk, clock, faults};
 
 /// A LAN of `hosts` machines, or nothing where network namespaces are not to be had.
 pub fn lan_or_skip(hosts: usize) -> Option<Lan> {
@@ -17,6 +17,17 @@ pub fn loopback_or_skip() -> Option<Lan> {
 /// Whether programs can be given another clock; see [`crate::clock`].
 pub fn clocks_or_skip() -> bool {
     allowed(&clock::available())
+}
+
+/// A disk of so many bytes, or nothing where none can be mounted.
+pub fn small_disk_or_skip(bytes: u64) -> Option<SmallDisk> {
+    let disk = SmallDisk::mount(bytes);
+    allowed(&disk.as_ref().map(|_| ()).map_err(String::clone)).then(|| disk.ok()).flatten()
+}
+
+/// A disk of that machine that fails as it is told, or nothing where none can be made.
+pub fn faulty_disk_or_skip(machine: &Machine) -> Option<faults::FaultyDisk> {
+    allowed(&faults::available()).then(|| faults::FaultyDisk::new(machine))
 }
 
 /// Whether this process may make network namespaces and filter packets in them, and if not, why.

@@ -7,6 +7,7 @@
 //! | `lan_chat` | two who meet without being told of each other: on a LAN, on a computer without one, by address |
 //! | `lan_faults` | cables pulled, power cut, the LAN split, while everybody writes: one history in the end |
 //! | `network_changes` | cables out and in, other addresses, more interfaces, a long sleep: together again in seconds |
+//! | `room_limit` | a room that holds as much as it may |
 //! | `rooms` | rooms do not notice each other; a crash loses nothing; too many of them leave a room failed |
 //! | `clocks` | a clock that is a year off neither reorders answers nor blocks anybody, nor does one that jumps |
 //! | `many_rooms` | thousands of rooms: little memory, and in all of them all is heard |
@@ -47,6 +48,8 @@
 //! | `paths` | no room's name becomes a file's |
 //! | `kills` | programs killed at random moments |
 //! | `security` | what SECURITY.md claims is held by tests that exist |
+//! | `failing_disk` | full disks, and disks that fail at any operation: what is told, kept, served, and gone on with |
+//! | `power_loss` | what is on the disk after a power cut at any moment |
 //! | `leaving` | the end of input, signals, and what is safe when the program has ended |
 //! | `library` | what those who embed the library may rely on |
 //! | `carry` | rooms carried in files, whatever becomes of those |
@@ -80,6 +83,7 @@ mod configuring;
 mod daemon;
 mod doctor;
 mod documented;
+mod failing_disk;
 mod hostile;
 mod hostile_amplifier;
 mod hostile_clocks;
@@ -106,9 +110,11 @@ mod library;
 mod many_rooms;
 mod network_changes;
 mod paths;
+mod power_loss;
 mod profiles;
 mod receipts;
 mod refusals;
+mod room_limit;
 mod rooms;
 mod security;
 mod terminal;

@@ -152,6 +152,11 @@ impl Replica {
                 let credible = self.gave(peer, taken);
                 self.with_session(peer, |session, _| session.gave(now, offered, taken, credible))
             }
+            // What it has may be had all the same.
+            (Asked::Offer(_), Some(Response::Refused(Refusal::Busy))) => self.with_session(peer, |session, _| {
+                session.offers.refused();
+                Ok(())
+            }),
             (_, None | Some(Response::Refused(Refusal::Busy))) => {
                 self.put_off(peer);
                 return self.pump();

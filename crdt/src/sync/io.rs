@@ -90,6 +90,10 @@ pub enum Input {
         /// Of which, besides those that were said since the start. The first [`super::MAX_LOOKED_UP`] of them that are here.
         of: Vec<Key>,
     },
+    /// Whether to take nothing in for now, because the store cannot: frames are ignored, offers answered as by one that has no
+    /// time, and nothing is asked for; what is there is served. On going on every peer is greeted. What people say or import
+    /// meanwhile is for the driver to refuse.
+    Pause(bool),
     /// Time has passed.
     Tick,
 }

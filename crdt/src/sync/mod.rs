@@ -66,6 +66,7 @@ mod importing;
 mod io;
 mod leaving;
 mod offers;
+mod pausing;
 mod peer;
 mod proof;
 mod receipts;

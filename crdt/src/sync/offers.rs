@@ -24,7 +24,7 @@ pub(super) struct Offers {
     in_flight: usize,
     /// How many messages the peer took, for they were new to it.
     pub(super) taken: u64,
-    /// It has most of what it is offered by now: somebody else brings it, or it says so. Nothing more is offered.
+    /// It has most of what it is offered by now, for somebody else brings it, or it takes nothing in. Nothing more is offered.
     pub(super) unwanted: bool,
 }
 
@@ -73,6 +73,13 @@ impl Offers {
         for key in keys.iter().rev().filter(|_| !self.unwanted) {
             self.ranges.push_front(OfferRange { from: *key, below: key.next() });
         }
+    }
+
+    /// The peer has no time for what it was offered, or no place: nothing more is offered.
+    pub(super) fn refused(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.unwanted = true;
+        self.ranges.clear();
     }
 
     /// Of so much that was offered the peer took so many messages; how much that is. If that cannot be believed it is

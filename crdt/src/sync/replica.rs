@@ -101,6 +101,8 @@ pub struct Replica {
     /// Reads that wait until the commit of this number is on disk. There are no more than there are in `reading`.
     pub(super) unread: Vec<(u64, Output)>,
     pub(super) receipts: Receipts,
+    /// Nothing is taken in.
+    pub(super) paused: bool,
     next_number: u64,
     uncommitted: VecDeque<Uncommitted>,
     pub(super) uncommitted_bytes: usize,
@@ -155,6 +157,7 @@ impl Replica {
             out: Vec::new(),
             peers: BTreeMap::new(),
             asking: Asking::new(now, &mut rng),
+            paused: false,
             // Answers to what a replica asked that ran here before must not be taken for answers to this one's questions.
             next_number: rng.random::<u64>() >> 1,
             rng,
@@ -196,6 +199,7 @@ impl Replica {
             Input::Read { id, bodies } => self.read(id, bodies),
             Input::Committed { through } => self.committed(through),
             Input::WatchReceipts { of } => self.watch_receipts(&of),
+            Input::Pause(paused) => self.pause(paused),
             Input::Tick => self.tick(),
         }
         std::mem::take(&mut self.out)
@@ -429,6 +433,10 @@ impl Replica {
     }
 
     fn frame(&mut self, peer: Peer, ticket: Ticket, bytes: &[u8]) {
+        if self.paused {
+            self.out.push(Output::Verdict { ticket, verdict: Verdict::Ignore });
+            return;
+        }
         let messages =
             if bytes.len() > MAX_GOSSIP { Err(DecodeError::Limit("a frame")) } else { Message::decode_all(bytes) };
         let verdict = match messages {

@@ -108,6 +108,9 @@ impl Replica {
         };
         let handle = state.entered.as_ref().filter(|_| !state.forgot).map(|entered| entered.handle);
         let Some(handle) = handle else { return self.enter(peer) };
+        if self.paused {
+            return;
+        }
         let meeting = std::mem::take(&mut state.meeting);
         let owed = state.take_bill(self.now.mono);
         let mut session = Session::new(handle, nonce, upper, owed, self.now.mono);

@@ -139,7 +139,7 @@ impl Replica {
     }
 
     fn asked_offer(&mut self, peer: &Peer, ticket: Ticket, messages: Vec<Message>) {
-        if self.uncommitted_bytes > self.most_offered() {
+        if self.paused || self.uncommitted_bytes > self.most_offered() {
             return self.answer(ticket, Response::Refused(Refusal::Busy));
         }
         if messages.iter().any(|message| message.room() != self.room_id()) {

@@ -2,6 +2,7 @@
 //!
 //! - `exchange`: replicas that talk to each other until they are equal, and what that costs
 //! - `importing`: what somebody brings in a file is let in as if a peer had sent it
+//! - `pausing`: a replica that takes nothing in for a while
 //! - `receipts`: on whose disks messages are
 //! - `vectors`: the test vectors and limits that PROTOCOL.md states
 //! - `laws`: what holds of every room, message and frame, by property tests
@@ -23,6 +24,7 @@ mod importing;
 mod laws;
 mod liars;
 mod oracle;
+mod pausing;
 mod receipts;
 mod relaying;
 mod schedules;

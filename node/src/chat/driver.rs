@@ -15,7 +15,7 @@ use super::app::{App, Effect, Say};
 use super::done::Done;
 use super::keyboard::Keyboard;
 use super::log::LogFile;
-use super::memory::Memory;
+use super::memory::{Kept, Memory};
 use super::notify::{Desktop, Notify};
 use super::screen::Screen;
 use super::{draw, effects};
@@ -58,6 +58,7 @@ pub(super) struct Chat {
     log: Option<LogFile>,
     /// What is remembered on disk.
     memory: Memory,
+    kept: Kept,
     notify: Notify,
     desktop: Desktop,
     /// What was typed and is not seen to yet.
@@ -127,6 +128,7 @@ impl Chat {
             signals,
             logs: None,
             log: None,
+            kept: Kept::new(memory.clone()),
             memory,
             notify: args.notify,
             desktop: Desktop::default(),
@@ -464,13 +466,14 @@ impl Chat {
     fn remember(&mut self) -> Option<BoxFuture<'static, Option<Done>>> {
         let directory = self.node.directory()?.to_owned();
         let memory = self.app.memory();
-        if *memory == self.memory {
+        if *memory == self.memory && !self.kept.is_behind() {
             return None;
         }
         self.remembered = Instant::now();
         let memory = memory.clone();
-        let before = std::mem::replace(&mut self.memory, memory.clone());
-        let written = tokio::task::spawn_blocking(move || memory.write(&before, &directory));
+        self.memory.clone_from(&memory);
+        let kept = self.kept.clone();
+        let written = tokio::task::spawn_blocking(move || kept.write(&memory, &directory));
         Some(written.map(|written| written.ok()?.err().map(Done::Failed)).boxed())
     }
 }

@@ -84,10 +84,22 @@ impl App {
 
     fn room_event(&mut self, name: RoomName, state: RoomState) {
         match state {
-            RoomState::Open => self.open(name),
+            RoomState::Open => {
+                let was_paused = self
+                    .room_named(&name)
+                    .is_some_and(|room| room.info.as_ref().is_some_and(|info| info.state == RoomState::Paused));
+                if was_paused {
+                    self.notice(&format!("{name} takes messages in again"), false);
+                }
+                self.open(name);
+            }
             RoomState::Restarted => {
                 self.open(name.clone());
                 self.notice(&format!("{name} crashed and was started again; nothing was lost"), false);
+            }
+            RoomState::Paused => {
+                self.open(name.clone());
+                self.notice(&format!("{name} takes nothing in for now; what is there can be read"), true);
             }
             RoomState::Failed => {
                 self.notice(&format!("{name} crashes again and again and has given up; /restart tries anew"), true);

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use distchat_node::{AuthorId, Key};
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,36 @@ pub(super) struct Memory {
     pub(super) typed: Vec<String>,
     /// By the room's name.
     pub(super) rooms: BTreeMap<String, RoomMemory>,
+}
+
+/// What the file has of it, as far as this chat has written. What could not be written is written the next time.
+#[derive(Clone, Debug)]
+pub(super) struct Kept(Arc<Mutex<Memory>>, Arc<AtomicBool>);
+
+impl Kept {
+    pub(super) fn new(memory: Memory) -> Self {
+        Self(Arc::new(Mutex::new(memory)), Arc::default())
+    }
+
+    /// Whether the last writing has failed.
+    pub(super) fn is_behind(&self) -> bool {
+        self.1.load(Ordering::Relaxed)
+    }
+
+    /// Writes down what has changed since. Blocks.
+    ///
+    /// # Errors
+    /// If that fails, and did not the last time: it is told once.
+    pub(super) fn write(&self, memory: &Memory, directory: &Path) -> Result<(), String> {
+        // Held while something can fail, and changed only behind that.
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = memory.write(&kept, directory);
+        if written.is_ok() {
+            kept.clone_from(memory);
+        }
+        let told = self.1.swap(written.is_err(), Ordering::Relaxed);
+        if told { Ok(()) } else { written }
+    }
 }
 
 /// What it remembers of a room.
@@ -74,10 +106,16 @@ impl Memory {
             let memory = Self::read(directory).map_or_else(|_| self.clone(), |kept| self.changed_since(before, kept));
             let mut bytes = Vec::new();
             ciborium::into_writer(&memory, &mut bytes).map_err(|error| std::io::Error::other(error.to_string()))?;
-            let mut file = create_private(&temporary)?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            std::fs::rename(&temporary, &path)
+            let written = create_private(&temporary).and_then(|mut file| {
+                file.write_all(&bytes)?;
+                file.sync_all()?;
+                std::fs::rename(&temporary, &path)
+            });
+            if written.is_err() {
+                // A half of it is of no use, and takes place on a disk that may have none. If it stays, it is written over.
+                let _ = std::fs::remove_file(&temporary);
+            }
+            written
         };
         write().map_err(|error| format!("{} cannot be written: {error}", path.display()))
     }
@@ -145,6 +183,23 @@ mod tests {
         assert!(Memory::read(directory.path()).unwrap_err().contains(FILE));
         memory.write(&Memory::default(), directory.path()).unwrap();
         assert_eq!(Memory::read(directory.path()), Ok(memory));
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_later() {
+        let directory = tempfile::tempdir().unwrap();
+        let typed =
+            |lines: &[&str]| Memory { typed: lines.iter().map(ToString::to_string).collect(), rooms: [].into() };
+        let kept = Kept::new(Memory::default());
+        let blocked = directory.path().join(format!("{FILE}.tmp"));
+        std::fs::create_dir(&blocked).unwrap();
+        assert!(kept.write(&typed(&["one"]), directory.path()).unwrap_err().contains(FILE));
+        assert_eq!(kept.write(&typed(&["one", "two"]), directory.path()), Ok(()), "it is told once");
+        assert!(kept.is_behind());
+        std::fs::remove_dir(&blocked).unwrap();
+        assert_eq!(kept.write(&typed(&["one", "two"]), directory.path()), Ok(()));
+        assert!(!kept.is_behind());
+        assert_eq!(Memory::read(directory.path()), Ok(typed(&["one", "two"])));
     }
 
     #[test]

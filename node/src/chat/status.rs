@@ -48,6 +48,9 @@ fn room_state(room: &RoomView, theme: &super::theme::Theme, say: &mut impl FnMut
     if info.state == RoomState::Failed {
         return say("this room has given up: /restart".to_owned(), theme.error);
     }
+    if info.state == RoomState::Paused {
+        say("paused: nothing is taken in".to_owned(), theme.error);
+    }
     match info.sync {
         SyncState::Alone => say("alone".to_owned(), theme.warning),
         SyncState::Comparing => say(peers(info.peers), plain),

@@ -90,6 +90,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECS", default_value = "3", value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) linger: Duration,
 
+    /// Keep so many bytes of messages of a room, and take nothing in beyond: such as 500M or 2G
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = size)]
+    pub(crate) room_limit: u64,
+
     /// Keep nothing on disk
     #[arg(long)]
     pub(crate) memory: bool,
@@ -201,6 +205,21 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     if (0.0..=86_400.0).contains(&seconds) { Ok(Duration::from_secs_f64(seconds)) } else { Err(wrong()) }
 }
 
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = text.get(digits.len()..).unwrap_or_default();
+    let factor = match unit {
+        "" => Some(1),
+        "K" => Some(1 << 10),
+        "M" => Some(1 << 20),
+        "G" => Some(1 << 30),
+        "T" => Some(1 << 40),
+        _ => None,
+    };
+    let size = digits.parse().ok().zip(factor).and_then(|(number, factor): (u64, u64)| number.checked_mul(factor));
+    size.ok_or_else(|| "give a number of bytes, or one with K, M, G or T behind it, such as 500M".to_owned())
+}
+
 fn filter(text: &str) -> Result<String, String> {
     // The filter itself cannot be cloned, so its text is carried on.
     match EnvFilter::try_new(text) {
@@ -234,6 +253,7 @@ mod tests {
         let args = parsed(&[]).unwrap();
         assert_eq!(args.rooms, [RoomName::parse("lobby").unwrap()]);
         assert_eq!((args.name.as_str(), args.linger, args.nick), ("default", Duration::from_secs(3), None));
+        assert_eq!(args.room_limit, distchat_node::Config::default().room_limit);
         assert!(!args.json && !args.stay && !args.memory && !args.no_mdns);
         assert!(args.connect.is_empty() && args.listen.is_empty() && args.data_dir.is_none());
         assert!(args.verb.is_none() && args.config.is_none() && args.run_dir.is_none());
@@ -243,13 +263,13 @@ mod tests {
     fn every_option_is_understood() {
         let line = "--room General --room rust --room general --name node-1_a.b --nick Zoë --data-dir /tmp/x --json --stay \
                     --connect /ip4/10.0.0.1/tcp/1 --connect /ip4/10.0.0.2/udp/2/quic-v1 --listen /ip4/0.0.0.0/tcp/0 \
-                    --no-mdns --linger 0.5 --memory --log debug --run-dir /tmp/r --config c.toml config";
+                    --no-mdns --linger 0.5 --memory --log debug --run-dir /tmp/r --config c.toml --room-limit 500M config";
         let args = parsed(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
         let rooms: Vec<String> = args.rooms.iter().map(ToString::to_string).collect();
         assert_eq!(rooms, ["general", "rust"]);
         assert_eq!((args.connect.len(), args.listen.len()), (2, 1));
         assert_eq!(args.linger, Duration::from_millis(500));
-        assert_eq!(args.nick.as_deref(), Some("Zoë"));
+        assert_eq!((args.nick.as_deref(), args.room_limit), (Some("Zoë"), 500 << 20));
         assert!(args.json && args.stay && args.no_mdns && args.memory);
         assert_eq!((args.run_dir, args.verb), (Some("/tmp/r".into()), Some(Verb::Config)));
     }
@@ -271,6 +291,9 @@ mod tests {
         refused(&["--linger", "soon"], "seconds");
         refused(&["--linger", "-1"], "--linger");
         refused(&["--linger", "NaN"], "seconds");
+        refused(&["--room-limit", "much"], "500M");
+        refused(&["--room-limit", "1X"], "500M");
+        refused(&["--room-limit", "99999999T"], "500M");
         refused(&["--log", "a=b=c"], "distchat_node=debug");
         refused(&["--jsno"], "--json");
         refused(&["general"], "'general'");

@@ -404,6 +404,7 @@ mod tests {
         for (state, word) in [
             (RoomState::Open, "open"),
             (RoomState::Restarted, "restarted"),
+            (RoomState::Paused, "paused"),
             (RoomState::Failed, "failed"),
             (RoomState::Left, "left"),
         ] {

@@ -307,6 +307,7 @@ fn config(args: &Args) -> Config {
     Config {
         profile: args.name.clone(),
         data_dir: args.data_dir.clone(),
+        room_limit: args.room_limit,
         run_dir: args.run_dir.clone(),
         memory: args.memory,
         nick: args.nick.clone(),

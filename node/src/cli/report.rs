@@ -100,6 +100,7 @@ pub(crate) fn state(state: &RoomState) -> &'static str {
     match state {
         RoomState::Open => "open",
         RoomState::Restarted => "restarted",
+        RoomState::Paused => "paused",
         RoomState::Failed => "failed",
         RoomState::Left => "left",
     }

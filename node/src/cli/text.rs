@@ -236,12 +236,15 @@ impl TextView {
         let messages = count(messages, "message");
         match state {
             RoomState::Open => {
-                self.rooms.insert(room.clone());
-                lines.push(notice(&format!("{room} is open, {messages}")));
+                let what = if self.rooms.insert(room.clone()) { "is open" } else { "takes messages in again" };
+                lines.push(notice(&format!("{room} {what}, {messages}")));
             }
             RoomState::Restarted => {
                 self.rooms.insert(room.clone());
                 lines.push(notice(&format!("{room} was started again, {messages}")));
+            }
+            RoomState::Paused => {
+                lines.push(error(&format!("{room} takes nothing in for now; what is there can be read")));
             }
             RoomState::Failed => {
                 lines.push(error(&format!(

@@ -26,6 +26,8 @@ use crate::private;
 
 /// How often the directory is looked at.
 const POLL: Duration = Duration::from_millis(500);
+/// How long a directory that cannot be used is left alone: others may mend it, or its disk.
+const LEFT_ALONE: Duration = Duration::from_secs(10);
 /// How often what was told is told again.
 const REPEAT: Duration = Duration::from_secs(30);
 /// How many files are looked at.
@@ -47,7 +49,7 @@ pub(super) type Neighbours = BTreeMap<PeerId, Vec<Multiaddr>>;
 pub(super) enum Told {
     /// Who is there.
     Neighbours(Neighbours),
-    /// The directory cannot be used. The node does without.
+    /// The directory cannot be used. The node does without until it can.
     Unusable(String),
 }
 
@@ -80,6 +82,8 @@ async fn watch_dir(
 ) {
     let mut files = Files { dir, me, lock: None, written: Vec::new() };
     let mut last: Option<(Neighbours, Instant)> = None;
+    // Why the directory cannot be used.
+    let mut unusable: Option<String> = None;
     let mut poll = interval(POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -97,6 +101,9 @@ async fn watch_dir(
         files = back;
         let news = match result {
             Ok(now) => {
+                if unusable.take().is_some() {
+                    debug!("the run directory can be used again");
+                }
                 let known = last.as_ref().is_some_and(|(then, at)| *then == now && at.elapsed() < REPEAT);
                 if known {
                     continue;
@@ -105,8 +112,14 @@ async fn watch_dir(
                 Told::Neighbours(now)
             }
             Err(Unusable(why)) => {
-                let _ = told.send(Told::Unusable(why)).await;
-                break;
+                // Whether it still says what it should is not known.
+                files.written.clear();
+                poll.reset_after(LEFT_ALONE);
+                if unusable.as_ref() == Some(&why) {
+                    continue;
+                }
+                unusable = Some(why.clone());
+                Told::Unusable(why)
             }
         };
         tokio::select! {
@@ -173,8 +186,12 @@ impl Files {
         }
         let text: String = addresses.iter().map(|address| format!("{address}\n")).collect();
         let draft = self.path(&self.me, "addr.tmp");
-        create_private(&draft)?.write_all(text.as_bytes())?;
-        fs::rename(&draft, &addr)?;
+        let written = create_private(&draft).and_then(|mut file| file.write_all(text.as_bytes()));
+        if let Err(error) = written.and_then(|()| fs::rename(&draft, &addr)) {
+            // A half of it is of no use. If it stays it is removed when it is stale.
+            let _ = fs::remove_file(&draft);
+            return Err(Unusable(format!("nodes of this machine may not find this one: {} ({error})", addr.display())));
+        }
         self.written = addresses.to_vec();
         Ok(())
     }

@@ -166,3 +166,36 @@ async fn rooms_that_are_not_open_are_searched_too() {
 fn before_all() -> distchat_crdt::Key {
     distchat_crdt::Key::MIN
 }
+
+async fn wait_state(events: &mut Events, wanted: RoomState) {
+    while !matches!(events.next().await.unwrap(), Event::Room { state, .. } if state == wanted) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_whose_disk_is_full_pauses_and_goes_on() {
+    let (node, room) = start("alice").await;
+    let other = node.open_room(&"other".parse().unwrap()).await.unwrap();
+    let said = room.broadcast("before").await.unwrap();
+    let mut events = node.events();
+    let store = node.0.shared.store.clone();
+    store.sql("PRAGMA max_page_count = 1").await;
+    let long = "x".repeat(16_000);
+    for room in [&room, &room, &other] {
+        let error = room.broadcast(&long).await.unwrap_err();
+        assert_eq!(error.code(), "room-paused", "{error}");
+        assert!(error.to_string().contains("free some"), "{error}");
+    }
+    wait_state(&mut events, RoomState::Paused).await;
+    assert_eq!([room.info().state, other.info().state], [RoomState::Paused; 2]);
+    assert_eq!(room.messages(10).await.unwrap(), [said]);
+    assert_eq!(room.import(Vec::new()).await.unwrap_err().code(), "room-paused");
+    assert_eq!(room.export(None, 1000).await.unwrap().messages.len(), 2);
+    room.crash().await.unwrap();
+    assert_eq!(room.broadcast("hello").await.unwrap_err().code(), "room-paused", "a crash changes nothing");
+    store.sql("PRAGMA max_page_count = 4294967294").await;
+    until(|| room.info().state == RoomState::Open && other.info().state == RoomState::Open).await;
+    room.broadcast("after").await.unwrap();
+    let told = texts(&room).await.into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+    assert_eq!(told, ["before", "after"]);
+    node.shutdown().await;
+}

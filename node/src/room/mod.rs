@@ -4,6 +4,7 @@ mod bell;
 mod carry;
 mod members;
 mod opening;
+mod pausing;
 mod perform;
 pub(crate) mod short;
 mod slot;
@@ -23,6 +24,7 @@ use crate::{
 pub(crate) use bell::Wakes;
 pub use carry::{ExportPage, MAX_CARRY_PAGE};
 pub(crate) use opening::glance;
+pub(crate) use pausing::stand_in;
 pub(crate) use slot::{Command, Slot};
 pub(crate) use task::{RoomFailure, Shared, run};
 pub(crate) use view::{MAX_NICK, shown};
@@ -107,8 +109,8 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// If the text is empty or longer than [`MAX_BODY`] bytes, if the room has failed or was left, or if it could not be
-    /// stored. Then nothing was said.
+    /// If the text is empty or longer than [`MAX_BODY`] bytes, if the room has failed, is paused or was left, or if it could
+    /// not be stored. Then nothing was said.
     pub async fn broadcast(&self, text: &str) -> Result<Message, RoomError> {
         self.say_line(text, Form::Text).await
     }
@@ -685,7 +687,7 @@ impl Room {
 
     fn usable(&self) -> Result<(), RoomError> {
         match *self.slot.state.borrow() {
-            RoomState::Open | RoomState::Restarted => Ok(()),
+            RoomState::Open | RoomState::Restarted | RoomState::Paused => Ok(()),
             RoomState::Failed => Err(RoomError::Failed(self.slot.name.clone())),
             RoomState::Left => Err(RoomError::Left(self.slot.name.clone())),
         }

@@ -108,6 +108,7 @@ impl Task {
         let now = self.shared.now();
         self.used = Some(tokio::time::Instant::now());
         let commit = Arc::new(commit);
+        self.size += commit.messages.iter().map(|message| message.bytes().len() as u64).sum::<u64>();
         let waiting: Vec<Waiting> = waiting.drain(..commit.messages.len().min(waiting.len())).collect();
         let said = commit.clone();
         let slot = self.slot.clone();
@@ -128,11 +129,11 @@ impl Task {
             }
             if let Some((imported, reply)) = imported {
                 // Whoever asked may be gone by now.
-                reply.send(result.clone().map(|()| imported).map_err(RoomError::from)).ok();
+                reply.send(result.clone().map(|()| imported).map_err(|error| slot.refused(error))).ok();
             }
             for (waiting, message) in waiting.into_iter().zip(&said.messages) {
                 if let Some(waiting) = waiting {
-                    waiting.send(result.clone().map(|()| message.clone()).map_err(RoomError::from)).ok();
+                    waiting.send(result.clone().map(|()| message.clone()).map_err(|error| slot.refused(error))).ok();
                 }
             }
         };

@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use distchat_crdt::{
@@ -26,6 +27,7 @@ use super::{
 };
 use crate::{
     boxed,
+    disk::Patience,
     error::RoomError,
     event::{self, FingerprintInfo, RoomInfo, RoomState},
     net::{Doorbell, Inbox, NetInput},
@@ -67,6 +69,8 @@ pub(crate) struct Slot {
     pub(crate) stop: CancellationToken,
     /// How often its task has crashed lately: also while it slept in between.
     intensity: Mutex<Intensity>,
+    /// How long to leave a disk alone that has failed to give the history.
+    patience: Mutex<Patience>,
     /// What the network calls the room; another number each time it joins.
     handle: AtomicU32,
     /// Whether it is on disk by what name the own author goes since the node started.
@@ -194,6 +198,7 @@ impl Slot {
             receipts: watch::Sender::new(0),
             stop,
             intensity: Mutex::default(),
+            patience: Mutex::default(),
             handle: AtomicU32::new(0),
             introduced: AtomicBool::new(false),
             opened: AtomicBool::new(false),
@@ -259,6 +264,11 @@ impl Slot {
                 status.peers.len() != before
             });
         }
+    }
+
+    /// The history could not be loaded; how long to wait before the disk is tried again.
+    pub(crate) fn failed_by_disk(&self, now: Instant) -> Duration {
+        self.patience.lock().unwrap_or_else(PoisonError::into_inner).failed(now)
     }
 
     /// The task has crashed; what to do about it.

@@ -59,6 +59,8 @@ pub(crate) struct Shared {
     /// The name to go by: as told at the start, and as it follows from the profile.
     pub(crate) nick: Option<String>,
     pub(crate) default_nick: Option<String>,
+    /// How many bytes of messages a room may hold.
+    pub(crate) room_limit: u64,
 }
 
 impl Shared {
@@ -94,6 +96,22 @@ pub(super) fn wall_ms() -> u64 {
 pub(crate) enum RoomFailure {
     #[error("the history could not be read or written: {0}")]
     Store(#[from] StoreError),
+    #[error("the room could not be loaded: {0}")]
+    Loading(StoreError),
+}
+
+impl RoomFailure {
+    fn while_loading(self) -> Self {
+        match self {
+            Self::Store(error) | Self::Loading(error) => Self::Loading(error),
+        }
+    }
+
+    /// Whether it is the disk that has failed. Nobody crashed, then.
+    pub(crate) fn is_of_disk(&self) -> bool {
+        let (Self::Store(error) | Self::Loading(error)) = self;
+        error.is_of_disk()
+    }
 }
 
 /// How far the store has come with this task's commits.
@@ -136,6 +154,12 @@ pub(super) struct Task {
     heard: Instant,
     /// When somebody last wanted to know who has what was said here.
     watched: Option<Instant>,
+    /// Why the disk takes no writes.
+    pub(super) disk: watch::Receiver<Option<StoreError>>,
+    /// How many bytes of messages the room holds, those on their way to the disk among them.
+    pub(super) size: u64,
+    /// Nothing is taken in.
+    pub(super) paused: bool,
 }
 
 /// Runs the room until it is stopped, or parked because nothing happens in it. On a panic or an error nothing is lost: whatever was acknowledged is in the store,
@@ -146,7 +170,9 @@ pub(crate) async fn run(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<(), Room
     if slot.bell().is_closed() {
         return Ok(());
     }
-    let (mut task, early) = opening::open(slot.clone(), shared, mailbox).await?;
+    let opened = opening::open(slot.clone(), shared, mailbox).await;
+    let (mut task, early) = opened.map_err(RoomFailure::while_loading)?;
+    task.size = task.shared.store.size(slot.number).await.map_err(RoomFailure::Loading)?;
     let mut written = task.written.subscribe();
     task.tell_unannounced().await?;
     for (peer, _) in task.shared.network.peers() {
@@ -156,6 +182,7 @@ pub(crate) async fn run(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<(), Room
     if task.slot.opened() {
         task.shared.events.emit(task.slot.event());
     }
+    task.look_at_pause().await?;
     for command in early {
         task.command(command).await?;
     }
@@ -172,6 +199,7 @@ pub(crate) async fn run(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<(), Room
                     task.written(&written).await?;
                 }
             }
+            _ = task.disk.changed() => {}
             Some(read) = task.reads.next() => task.handle(read).await?,
             Some(command) = mailbox.commands.recv() => task.command(command).await?,
             Some(input) = mailbox.inputs.recv() => task.input(input).await?,
@@ -180,6 +208,7 @@ pub(crate) async fn run(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<(), Room
                 return Ok(());
             },
         }
+        task.look_at_pause().await?;
         task.drain(mailbox).await?;
         task.show_status();
     }
@@ -202,6 +231,7 @@ impl Task {
     /// A task that begins with what the store holds. `view` knows the names.
     pub(super) fn new(slot: Arc<Slot>, shared: Arc<Shared>, loaded: Loaded, mut view: View) -> Self {
         let Loaded { index, snapshot, frontier } = loaded;
+        let disk = shared.store.disk();
         let author = shared.signer.author();
         let room = Room::restore_indexed(slot.id, author, shared.verifier.clone(), index, snapshot);
         let forked = room.authors().iter().filter(|(_, log)| log.is_forked()).map(|(author, _)| *author);
@@ -243,6 +273,9 @@ impl Task {
             used: None,
             heard: Instant::now(),
             watched: None,
+            disk,
+            size: 0,
+            paused: false,
         }
     }
 
@@ -309,6 +342,7 @@ impl Task {
 
     async fn input(&mut self, input: NetInput) -> Result<(), RoomFailure> {
         self.heard = Instant::now();
+        self.look_at_pause().await?;
         let input = match input {
             NetInput::PeerUp { peer } => Input::PeerUp(peer_of(&peer)),
             NetInput::PeerDown { peer } => {
@@ -324,13 +358,13 @@ impl Task {
                 self.replica.limit_answers(&peer_of(&peer), room_for);
                 // Of a stranger's nothing is taken.
                 let entered = || self.replica.peers().any(|(entered, _)| *entered == peer_of(&peer));
-                self.frontier.unfinished |= matches!(request, Request::Offer(_)) && entered();
+                self.frontier.unfinished |= matches!(request, Request::Offer(_)) && !self.paused && entered();
                 let ticket = self.ticket();
                 self.answers.insert(ticket, reply);
                 Input::Asked { peer: peer_of(&peer), ticket, request }
             }
             NetInput::Response { peer, id, response } => {
-                self.frontier.unfinished |= brings_messages(&response);
+                self.frontier.unfinished |= brings_messages(&response) && !self.paused;
                 Input::Answered { peer: peer_of(&peer), id, response: response.ok() }
             }
         };
@@ -339,6 +373,13 @@ impl Task {
 
     pub(super) async fn command(&mut self, command: Command) -> Result<(), RoomFailure> {
         self.heard = Instant::now();
+        self.look_at_pause().await?;
+        if command.adds()
+            && let Some(why) = self.why_paused()
+        {
+            command.refuse(why);
+            return Ok(());
+        }
         match command {
             Command::Say { kind, body, reply } => {
                 self.introduce();
@@ -459,7 +500,7 @@ impl Task {
     }
 
     /// Brings the status that others see up to date.
-    fn show_status(&mut self) {
+    pub(super) fn show_status(&mut self) {
         let now = self.shared.now();
         let room = self.replica.room();
         let root = room.fingerprint();

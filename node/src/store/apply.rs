@@ -80,9 +80,10 @@ pub(super) fn apply<'a>(conn: &Connection, jobs: impl Iterator<Item = &'a Commit
     merged.rows.sort_by_key(|row| (row.room, row.message.key()));
 
     let mut insert = conn.prepare_cached("INSERT OR IGNORE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+    let mut grown: BTreeMap<(RoomNo, AuthorId), usize> = BTreeMap::new();
     for Row { room, message, own, arrived_ms, late } in &merged.rows {
         let Key { time, id } = message.key();
-        insert.execute(params![
+        let inserted = insert.execute(params![
             room.0,
             time.0.cast_signed(),
             id.0,
@@ -94,6 +95,7 @@ pub(super) fn apply<'a>(conn: &Connection, jobs: impl Iterator<Item = &'a Commit
             message.bytes(),
             late,
         ])?;
+        *grown.entry((*room, message.author())).or_default() += inserted * message.bytes().len();
     }
 
     for rows in merged.rows.chunk_by(|a, b| a.room == b.room) {
@@ -129,7 +131,8 @@ pub(super) fn apply<'a>(conn: &Connection, jobs: impl Iterator<Item = &'a Commit
 
     let mut new = merged.new_numbers();
     for ((room, author), log) in &merged.authors {
-        authors::write(conn, *room, author, log, &new.remove(&(*room, *author)).unwrap_or_default())?;
+        let bytes = grown.get(&(*room, *author)).copied().unwrap_or(0);
+        authors::write(conn, *room, author, log, &new.remove(&(*room, *author)).unwrap_or_default(), bytes)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -23,19 +24,25 @@ pub(crate) enum StoreError {
     Damaged { place: Place, detail: String },
     /// The file is there, and the system does not let us at it.
     #[error(
-        "the history {place} cannot be used ({detail}): check that its file and directory belong to you, \
-         can be written, and are on a working disk"
+        "the history {place} cannot be used ({detail}): check that its file and directory belong to you \
+         and can be written, that there is space on the disk, and that the disk works"
     )]
     Unusable { place: Place, detail: String },
     /// No space left.
     #[error("no space is left for the history {place}: free some on that disk")]
     Full { place: Place },
+    /// Another program writes to it, or keeps others from writing.
+    #[error("the history {place} is held by another program: close that one")]
+    Busy { place: Place },
     /// An earlier commit of the room failed, and this one builds on it.
     #[error("an earlier change of this room could not be saved, so this one is not either: load the room again")]
     Stale,
     /// Anything else that SQLite reports.
     #[error("the history {place} could not be used: {detail}")]
     Failed { place: Place, detail: String },
+    /// Something on the store's thread panicked over it.
+    #[error("the history's thread crashed over this: it was not done")]
+    Crashed,
     /// The store was closed, or its thread is gone.
     #[error("the history is closed")]
     Closed,
@@ -71,8 +78,16 @@ impl StoreError {
         Self::Damaged { place: Place::default(), detail: detail.into() }
     }
 
+    /// Whether what is around the history is to blame, and not what was to be written: the same may succeed later.
+    pub(crate) fn is_of_disk(&self) -> bool {
+        matches!(self, Self::Unusable { .. } | Self::Full { .. } | Self::Busy { .. })
+    }
+
     /// An error of the file system.
     pub(super) fn io(path: &Path, error: &std::io::Error) -> Self {
+        if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+            return Self::Full { place: Place(Some(path.to_owned())) };
+        }
         Self::Unusable { place: Place(Some(path.to_owned())), detail: error.to_string() }
     }
 
@@ -81,6 +96,7 @@ impl StoreError {
         if let Self::Damaged { place, .. }
         | Self::Unusable { place, .. }
         | Self::Full { place }
+        | Self::Busy { place }
         | Self::Failed { place, .. } = &mut self
         {
             place.0 = path.map(Path::to_owned);
@@ -96,6 +112,7 @@ impl From<rusqlite::Error> for StoreError {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged { place, detail },
             Some(ErrorCode::DiskFull) => Self::Full { place },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { place },
             Some(
                 ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure,
             ) => Self::Unusable { place, detail },

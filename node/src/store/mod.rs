@@ -7,13 +7,16 @@ mod audit;
 mod authors;
 mod carry;
 mod check;
+mod disk;
 mod error;
+mod guard;
 mod keys;
 mod query;
 mod ranges;
 mod reader;
 mod schema;
 mod search;
+mod size;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -27,7 +30,7 @@ use std::{
 
 use distchat_crdt::{AuthorId, Commit, Key, RoomName, Snapshot, Timestamp, index::Index};
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::{
     error::SearchError,
@@ -130,6 +133,7 @@ struct Inner {
     places: Arc<Semaphore>,
     loading: tokio::sync::Mutex<()>,
     search: search::Search,
+    disk: Arc<disk::Disk>,
     /// The writer's, then the others'.
     threads: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
     path: Option<PathBuf>,
@@ -149,7 +153,8 @@ impl Store {
         let reading = path.map(|path| [(); READERS].map(|()| schema::open_reader(path)));
         let (writer, queue) = mpsc::channel(QUEUE);
         let (search, search_thread) = start_search(path, &writer, pace)?;
-        let work = writer::Writer::new(conn, path, search.clone());
+        let disk = Arc::new(disk::Disk::new(None));
+        let work = writer::Writer::new(conn, path, disk.clone(), search.clone());
         threads.push(thread::Builder::new().name("store-writer".into()).spawn(|| work.run(queue)).map_err(failed)?);
 
         let mut readers = None;
@@ -173,6 +178,7 @@ impl Store {
             places: Arc::new(Semaphore::new(QUEUE_KIB)),
             loading: tokio::sync::Mutex::new(()),
             search,
+            disk,
             threads: threads.into(),
             path: path.map(Path::to_owned),
         })))
@@ -210,9 +216,38 @@ impl Store {
         loaded.ok_or_else(|| StoreError::damaged("there are no keys"))
     }
 
+    /// How many bytes of messages the room holds.
+    pub(crate) async fn size(&self, room: RoomNo) -> Result<u64, StoreError> {
+        let counted = match self.on_reader(move |conn| size::of(conn, room)).await? {
+            size::Size::Known(bytes) => return Ok(bytes),
+            size::Size::Counted(counted) => counted,
+        };
+        // If that cannot be written now, it is counted again the next time.
+        match self.on_writer(move |conn| size::keep(conn, room)).await {
+            Err(error) if !error.is_of_disk() => Err(error),
+            _ => Ok(counted.into_iter().map(|(_, bytes)| bytes).sum()),
+        }
+    }
+
     /// Whether loading the room takes so long that people would notice.
     pub(crate) async fn is_long(&self, room: RoomNo) -> Result<bool, StoreError> {
         self.on_reader(move |conn| keys::are_at_least(conn, room, LONG)).await
+    }
+
+    /// Why the disk takes no writes, whenever that changes.
+    pub(crate) fn disk(&self) -> watch::Receiver<Option<StoreError>> {
+        self.0.disk.subscribe()
+    }
+
+    /// Tries whether the disk takes writes, and if so, says so.
+    pub(crate) async fn try_disk(&self) -> Result<(), StoreError> {
+        let (disk, path) = (self.0.disk.clone(), self.0.path.clone());
+        self.on_writer(move |conn| {
+            disk::try_writing(conn, path.as_deref())?;
+            disk.send_replace(None);
+            Ok(())
+        })
+        .await
     }
 
     /// Queues a commit, and waits for a place if the queue is full. If the future is dropped, or the store is closed,
@@ -366,7 +401,7 @@ impl Store {
         let job = Box::new(move |conn: &Connection| {
             if !sender.is_closed() {
                 // If nobody waits any more, nobody needs to know.
-                let _ = sender.send(work(conn).map_err(|error| error.at(path.as_deref())));
+                let _ = sender.send(guard::guarded(conn, work).map_err(|error| error.at(path.as_deref())));
             }
         });
         (job, answer)

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
-use super::Job;
+use super::{Job, guard::unwound};
 
 /// What a reader is asked to do.
 pub(super) enum Task {
@@ -31,7 +31,7 @@ pub(super) fn run(conn: &Connection, queue: &Queue) {
             task
         };
         match task {
-            Some(Task::Run(job)) => job(conn),
+            Some(Task::Run(job)) => unwound(|| job(conn)),
             Some(Task::Close) => {}
             None => return,
         }

@@ -2,15 +2,22 @@
 //! serves many.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     mem,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::{CommitJob, Job, RoomNo, apply, error::StoreError, search::Search};
+use super::{
+    CommitJob, Job, RoomNo, apply,
+    disk::{self, Disk},
+    error::StoreError,
+    guard::{guarded, unwound},
+    search::Search,
+};
 
 /// A transaction takes no more jobs once it holds that many message bytes. Larger ones gain nothing, and keep the first
 /// job waiting.
@@ -38,7 +45,7 @@ pub(super) struct Queued {
 
 impl Queued {
     fn finish(self, result: Result<(), StoreError>) {
-        (self.job.done)(result);
+        unwound(move || (self.job.done)(result));
     }
 }
 
@@ -46,16 +53,18 @@ impl Queued {
 pub(super) struct Writer {
     conn: Connection,
     path: Option<PathBuf>,
-    /// Rooms of which a commit failed. What they submitted behind it builds on it: written without it, a room would
-    /// come back with messages whose history it never asks for. So they write nothing until they are loaded again.
-    stale: HashSet<RoomNo>,
+    /// Rooms of which a commit failed, and what their later ones are told. What they submitted behind it builds on it:
+    /// written without it, a room would come back with messages whose history it never asks for. So they write nothing until
+    /// they are loaded again.
+    stale: HashMap<RoomNo, StoreError>,
+    disk: Arc<Disk>,
     /// Whom to tell of what is on disk.
     search: Search,
 }
 
 impl Writer {
-    pub(super) fn new(conn: Connection, path: Option<&Path>, search: Search) -> Self {
-        Self { conn, path: path.map(Path::to_owned), stale: HashSet::new(), search }
+    pub(super) fn new(conn: Connection, path: Option<&Path>, disk: Arc<Disk>, search: Search) -> Self {
+        Self { conn, path: path.map(Path::to_owned), stale: HashMap::new(), disk, search }
     }
 
     /// Works until the queue is closed and empty.
@@ -82,7 +91,7 @@ impl Writer {
                                 // If nobody waits any more, nobody needs to know.
                                 let _ = done.send(());
                             }
-                            Task::Run(job) => job(&self.conn),
+                            Task::Run(job) => unwound(|| job(&self.conn)),
                             Task::Close => queue.close(),
                             Task::Commit(_) => {}
                         }
@@ -97,16 +106,29 @@ impl Writer {
 
     fn commit(&mut self, group: Vec<Queued>) {
         let (late, group): (Vec<_>, Vec<_>) =
-            group.into_iter().partition(|queued| self.stale.contains(&queued.job.room));
+            group.into_iter().partition(|queued| self.stale.contains_key(&queued.job.room));
         for queued in late {
-            queued.finish(Err(StoreError::Stale));
+            let why = self.stale.get(&queued.job.room).cloned().unwrap_or(StoreError::Stale);
+            queued.finish(Err(why));
         }
         if group.is_empty() {
             return;
         }
         match self.write(&group) {
             Ok(()) => group.into_iter().for_each(|queued| queued.finish(Ok(()))),
+            // Each by itself would fare no better, and take its time.
+            Err(error) if error.is_of_disk() => self.fail(group, &error),
             Err(error) => self.commit_each(group, error),
+        }
+    }
+
+    fn fail(&mut self, group: Vec<Queued>, error: &StoreError) {
+        tracing::warn!(jobs = group.len(), %error, "the disk has refused a transaction");
+        // Before anybody learns that it has failed, so that whoever does knows why.
+        disk::refused(&self.disk, error);
+        for queued in group {
+            self.stale.insert(queued.job.room, error.clone());
+            queued.finish(Err(error.clone()));
         }
     }
 
@@ -116,27 +138,31 @@ impl Writer {
         let alone = group.len() == 1;
         for queued in group {
             let room = queued.job.room;
-            let result = if self.stale.contains(&room) {
-                Err(StoreError::Stale)
+            let result = if let Some(why) = self.stale.get(&room) {
+                Err(why.clone())
             } else if alone {
                 Err(error.clone())
             } else {
                 self.write(std::slice::from_ref(&queued))
             };
-            if result.is_err() {
-                self.stale.insert(room);
+            if let Err(error) = &result {
+                let of_disk = error.is_of_disk();
+                if of_disk {
+                    disk::refused(&self.disk, error);
+                }
+                self.stale.entry(room).or_insert_with(|| if of_disk { error.clone() } else { StoreError::Stale });
             }
             queued.finish(result);
         }
     }
 
     fn write(&mut self, group: &[Queued]) -> Result<(), StoreError> {
-        let write = |conn: &mut Connection| -> Result<(), StoreError> {
-            let tx = Transaction::new(conn, TransactionBehavior::Immediate)?;
+        let write = |conn: &Connection| -> Result<(), StoreError> {
+            let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
             apply::apply(&tx, group.iter().map(|queued| &queued.job))?;
             Ok(tx.commit()?)
         };
-        write(&mut self.conn).map_err(|error| error.at(self.path.as_deref()))?;
+        guarded(&self.conn, write).map_err(|error| error.at(self.path.as_deref()))?;
         // Before anybody learns that it is on disk: then whoever does finds it.
         for Queued { job, .. } in group {
             self.search.committed(job.room, &job.commit.messages);

@@ -166,7 +166,12 @@ fn what_goes_wrong_is_said() {
         let lines = shown(&mut view, Report::Event(event));
         assert!(lines[0].starts_with("| * error: ") && lines[0].contains(expect), "{lines:?}");
     }
-    for (state, expect) in [(RoomState::Failed, "/restart general"), (RoomState::Restarted, "started again")] {
+    for (state, expect) in [
+        (RoomState::Failed, "/restart general"),
+        (RoomState::Restarted, "started again"),
+        (RoomState::Paused, "takes nothing in for now"),
+        (RoomState::Open, "takes messages in again"),
+    ] {
         let lines = shown(&mut view, room("general", state));
         assert!(lines[0].contains(expect), "{lines:?}");
     }

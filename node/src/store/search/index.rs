@@ -97,6 +97,11 @@ impl Index {
         Ok(Self { conn, runs: Runs::default() })
     }
 
+    #[cfg(test)]
+    pub(super) fn sql(&self, script: &str) {
+        self.conn.execute_batch(script).unwrap();
+    }
+
     /// What is taken in of each room, and how the room is called.
     pub(super) fn rooms(&self) -> rusqlite::Result<Vec<(RoomNo, String, Tally)>> {
         let mut statement = self.conn.prepare_cached("SELECT no, name, count, sum FROM room")?;

@@ -99,6 +99,11 @@ impl Indexer {
                     done.send(()).unwrap();
                 }
                 #[cfg(test)]
+                Ok(Some(Task::Sql(script, done))) => {
+                    self.open().unwrap().sql(script);
+                    done.send(()).unwrap();
+                }
+                #[cfg(test)]
                 Ok(Some(Task::Panic)) => panic!("as the test wants"),
             }
         }
@@ -144,7 +149,11 @@ impl Indexer {
 
     fn find(&mut self, question: &Question, limit: usize) -> Result<Found, SearchError> {
         let find = |indexer: &mut Self| {
-            indexer.take_in()?;
+            match indexer.take_in() {
+                // What is there is found, and it is said that it is not all.
+                Err(trouble) if trouble.is_lack_of_space() => _ = indexer.recover(&trouble),
+                taken_in => taken_in?,
+            }
             indexer.take_up_marks()?;
             let work = indexer.work.as_mut().ok_or(StoreError::Closed)?;
             work.find(&indexer.history, question, limit)
@@ -173,7 +182,11 @@ impl Indexer {
         self.waiting_since = None;
         let waiting = std::mem::take(&mut self.waiting);
         let Some(work) = &mut self.work else { return Ok(()) };
-        waiting.iter().try_for_each(|(room, keys)| work.take_in(&self.history, *room, keys))
+        let taken_in = waiting.iter().try_for_each(|(room, keys)| work.take_in(&self.history, *room, keys));
+        if taken_in.is_err() {
+            self.marks.rooms().extend(waiting.into_keys());
+        }
+        taken_in
     }
 
     fn take_up_marks(&mut self) -> Result<(), Trouble> {
@@ -197,6 +210,13 @@ impl Indexer {
 
     /// After a failure: begins anew, with an empty index if that was why. Returns whether it was.
     fn recover(&mut self, trouble: &Trouble) -> bool {
+        if trouble.is_lack_of_space() {
+            if self.pause_until.is_none_or(|until| until < Instant::now()) {
+                tracing::warn!(%trouble, "there is no space for the search index: it is tried again in a minute");
+            }
+            self.pause_until = Some(Instant::now() + PAUSE);
+            return false;
+        }
         self.work = None;
         self.waiting.clear();
         self.waiting_since = None;

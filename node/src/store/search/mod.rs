@@ -69,6 +69,9 @@ enum Task {
     /// Does so many steps at once.
     #[cfg(test)]
     Steps(usize, oneshot::Sender<()>),
+    /// Runs a script: what happens to disks, told to the database.
+    #[cfg(test)]
+    Sql(&'static str, oneshot::Sender<()>),
     #[cfg(test)]
     Panic,
 }
@@ -159,6 +162,13 @@ impl Search {
     pub(super) async fn steps(&self, steps: usize) {
         let (sender, done) = oneshot::channel();
         self.queue.send(Task::Steps(steps, sender)).await.ok();
+        done.await.unwrap();
+    }
+
+    #[cfg(test)]
+    pub(super) async fn sql(&self, script: &'static str) {
+        let (sender, done) = oneshot::channel();
+        self.queue.send(Task::Sql(script, sender)).await.ok();
         done.await.unwrap();
     }
 

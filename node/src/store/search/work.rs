@@ -35,6 +35,11 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
+    /// Whether there is no space to take anything in. What was taken in can be read.
+    pub(super) fn is_lack_of_space(&self) -> bool {
+        matches!(self, Self::Index(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
+
     /// Whether the index is to be thrown away. It is not the disk's fault, then.
     pub(super) fn is_damage(&self) -> bool {
         let Self::Index(error) = self else { return matches!(self, Self::Misfit) };
@@ -108,6 +113,11 @@ impl Work {
             work.measure(history, number)?;
         }
         if indexed.is_empty() { Ok(work) } else { Err(Trouble::Misfit) }
+    }
+
+    #[cfg(test)]
+    pub(super) fn sql(&self, script: &str) {
+        self.index.sql(script);
     }
 
     /// Something of a room was committed and not told of.

@@ -1,5 +1,6 @@
 //! The store against a model, and against what happens to files.
 
+mod disk;
 mod faults;
 mod model;
 mod search;

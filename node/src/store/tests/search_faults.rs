@@ -214,6 +214,27 @@ async fn an_index_that_cannot_be_had_keeps_nobody_from_writing() {
 
 /// Left to itself it gets there, too, when others are done writing.
 #[tokio::test]
+async fn without_space_what_was_taken_in_is_found() {
+    let temp = tempfile::tempdir().unwrap();
+    history(temp.path()).await;
+    let store = Store::open_waiting(Some(&temp.path().join("h")));
+    check_whole(&store).await;
+    store.indexer().sql("PRAGMA max_page_count = 1").await;
+    let room = store.room(&name("one")).await.unwrap();
+    let many: String = (0..1200).map(|n| format!(" other{n}")).collect();
+    for _ in 0..2 {
+        save(&store, room, vec![text(0, 5000, &format!("new word{many}"))]).await.unwrap();
+        let found = find(&store, "word", usize::MAX).await;
+        assert_eq!(found.hits.len() as u64, 2 * MANY);
+        assert!(found.indexing.is_some(), "it is said that this is not all");
+    }
+    store.indexer().sql("PRAGMA max_page_count = 4294967294").await;
+    complete(&store).await;
+    assert_eq!(find(&store, "other17", 9).await.hits.len(), 1);
+    store.close().await;
+}
+
+#[tokio::test]
 async fn it_catches_up_by_itself() {
     let temp = tempfile::tempdir().unwrap();
     history(temp.path()).await;

@@ -1,0 +1,251 @@
+//! Disks that are full or fail while the program runs: nothing is acknowledged that is not there, what is there can be read
+//! and is served, and once the disk works the program goes on by itself.
+
+use std::{collections::BTreeSet, sync::Mutex, thread};
+
+use distchat_tests::{
+    Chat, Finished, Launch, Machine, PATIENCE, SmallDisk,
+    faults::{DiskError, FaultyDisk, Operations},
+    is, is_room, skip,
+};
+
+use crate::common::texts;
+
+/// Larger than what a disk must have left to count as working.
+const SMALL: u64 = 48 << 20;
+
+/// Says things until one is refused; the refusal's text.
+fn say_until_refused(chat: &Chat, what: &str) -> String {
+    let refused = |event: &serde_json::Value| is(event, "error") && event["code"] == "room-paused";
+    for number in 0..1000 {
+        let (mark, text) = (chat.mark(), format!("{what} {number} {}", "x".repeat(4000)));
+        chat.say(&text);
+        let told = chat.wait_from(mark, "it said or refused", PATIENCE, |event| {
+            refused(event) || (is(event, "message") && event["text"] == text.as_str())
+        });
+        if refused(&told) {
+            return told["message"].as_str().unwrap().to_owned();
+        }
+    }
+    chat.fail("the disk does not get full")
+}
+
+fn wait_state(chat: &Chat, since: distchat_tests::Mark, state: &str) {
+    chat.wait_from(since, &format!("the room to be {state}"), PATIENCE, |event| is_room(event, "general", state));
+}
+
+/// All that a chat has ever acknowledged is in its history, and nothing else of its own.
+fn check_nothing_lost(chat: &Chat) {
+    let acknowledged: BTreeSet<String> = chat.reported().into_iter().map(|message| message.id).collect();
+    let history = chat.history();
+    let author = chat.author();
+    let own = history.iter().filter(|message| message.author == author).map(|message| message.id.clone());
+    let own: BTreeSet<String> = own.collect();
+    assert_eq!(own, acknowledged, "{}", chat.report());
+}
+
+fn errors(chat: &Chat, code: &str) -> usize {
+    chat.events().iter().filter(|event| is(event, "error") && event["code"] == code).count()
+}
+
+#[test]
+fn a_full_disk_is_told_served_from_and_gone_on_with() {
+    let Some(disk) = skip::small_disk_or_skip(SMALL) else { return };
+    let machine = Machine::loopback();
+    let on_disk = |launch: Launch, disk: &SmallDisk| launch.data_dir(disk.path());
+    let mut ann = on_disk(machine.chat("ann"), &disk).room("general").start();
+    ann.say_and_wait("before");
+    let mark = ann.mark();
+    disk.fill();
+    let told = say_until_refused(&ann, "too much");
+    let history = disk.path().join("ann").join("history.sqlite3");
+    for part in [history.to_str().unwrap(), "no space is left", "free some", "`general`"] {
+        assert!(told.contains(part), "{told:?} lacks {part:?}");
+    }
+    wait_state(&ann, mark, "paused");
+    // Reading goes on, and so does serving: who comes now gets what is there.
+    check_nothing_lost(&ann);
+    let bob = machine.chat("bob").room("general").start();
+    bob.wait_text("before");
+    bob.say_and_wait("ann's disk is full");
+    let asked = ann.mark();
+    ann.say("is it still?");
+    ann.wait_from(asked, "it to be refused again", PATIENCE, |event| {
+        is(event, "error") && event["code"] == "room-paused"
+    });
+    check_nothing_lost(&ann);
+    assert_eq!(errors(&ann, "disk"), 1, "it is told once\n{}", ann.report());
+
+    let mark = ann.mark();
+    disk.free();
+    wait_state(&ann, mark, "open");
+    ann.wait_text("ann's disk is full");
+    let said = ann.say_and_wait("it is not any more");
+    bob.wait_for("what ann says after that", PATIENCE, |event| event["id"] == said.id.as_str());
+    let both = [ann.fingerprint(), bob.fingerprint()];
+    assert_eq!(both[0], both[1]);
+    assert_eq!(errors(&ann, "disk"), 1, "{}", ann.report());
+    ann.restart();
+    check_nothing_lost(&ann);
+    assert!(texts(&ann.history()).contains(&"before"));
+}
+
+#[test]
+fn what_does_not_start_for_lack_of_space_says_so() {
+    let Some(disk) = skip::small_disk_or_skip(SMALL) else { return };
+    let machine = Machine::loopback();
+    let chat = |name| machine.chat(name).data_dir(disk.path()).room("general");
+    let mut ann = chat("ann").start();
+    ann.say_and_wait("before");
+    ann.stop();
+    disk.fill();
+    for name in ["ann", "new"] {
+        let refused = chat(name).refused();
+        let told = refused.stderr.join("\n");
+        assert_ne!(refused.code, Some(0), "{told}");
+        assert!(told.contains("space"), "{name}: {told}");
+        assert!(told.contains(disk.path().join(name).to_str().unwrap()), "{name}: {told}");
+    }
+    disk.free();
+    let ann = chat("ann").start();
+    check_nothing_lost(&ann);
+    assert_eq!(texts(&ann.history()), ["before"]);
+}
+
+/// Makes the disk fail, says something, reads, mends the disk, and sees all of it come right.
+fn fail_and_mend(operations: Operations, error: DiskError) {
+    let machine = Machine::loopback();
+    let Some(disk) = skip::faulty_disk_or_skip(&machine) else { return };
+    let mut ann = disk.under(machine.chat("ann").room("general")).start();
+    ann.say_and_wait("it works");
+    let mark = ann.mark();
+    disk.fail_all(operations, error);
+    let told = say_until_refused(&ann, "lost");
+    assert!(told.contains("history.sqlite3"), "{told}");
+    wait_state(&ann, mark, "paused");
+    if operations == Operations::Changes {
+        check_nothing_lost(&ann);
+    }
+    let mark = ann.mark();
+    disk.mend();
+    wait_state(&ann, mark, "open");
+    ann.say_and_wait("it works again");
+    check_nothing_lost(&ann);
+    ann.restart();
+    check_nothing_lost(&ann);
+}
+
+#[test]
+fn a_disk_that_fails_is_waited_for() {
+    thread::scope(|scope| {
+        for error in [DiskError::Io, DiskError::Full, DiskError::ReadOnly] {
+            scope.spawn(move || fail_and_mend(Operations::Changes, error));
+        }
+        // Not even reading works: whoever asks is told.
+        scope.spawn(|| fail_and_mend(Operations::All, DiskError::Io));
+    });
+}
+
+/// Says it until it is said: what is refused meanwhile is refused because the room is paused, and it goes on by itself.
+fn say_stubbornly(chat: &Chat, text: &str) {
+    loop {
+        let mark = chat.mark();
+        chat.say(text);
+        let told = chat.wait_from(mark, "it said or refused", PATIENCE, |event| {
+            (is(event, "error") && event["code"] != "disk") || (is(event, "message") && event["text"] == text)
+        });
+        if is(&told, "message") {
+            return;
+        }
+        assert_eq!(told["code"], "room-paused", "{}", chat.report());
+        if chat.ask("/rooms", "rooms")["rooms"][0]["state"] == "paused" {
+            wait_state(chat, mark, "open");
+        }
+    }
+}
+
+/// One operation fails of those that it takes to say something: the room may pause, or not notice; it never fails.
+fn fail_while_it_runs(error: DiskError, nth: u64) {
+    let machine = Machine::loopback();
+    let Some(disk) = skip::faulty_disk_or_skip(&machine) else { return };
+    let mut ann = disk.under(machine.chat("ann").room("general")).start();
+    ann.say_and_wait("a start");
+    disk.fail(Operations::All, error, nth, nth + 1);
+    for number in 0..3 {
+        say_stubbornly(&ann, &format!("{error:?} at {nth}, {number}"));
+    }
+    check_nothing_lost(&ann);
+    disk.mend();
+    ann.restart();
+    check_nothing_lost(&ann);
+}
+
+/// One operation fails of those that a run takes from its start to its end: it says so and ends, or does what it was told.
+fn fail_from_its_start(error: DiskError, nth: u64) {
+    let machine = Machine::loopback();
+    let Some(disk) = skip::faulty_disk_or_skip(&machine) else { return };
+    let run =
+        |input: &str| disk.under(machine.chat("ann").room("general").options(["--linger", "0"])).run(input.as_bytes());
+    let said =
+        |run: &Finished, text: &str| run.stdout.iter().any(|line| line.contains("\"message\"") && line.contains(text));
+    assert!(said(&run("before\n"), "before"));
+    disk.fail(Operations::All, error, nth, nth + 1);
+    let faulty = run("with a fault\n");
+    let acknowledged = said(&faulty, "with a fault");
+    let told = faulty.code != Some(0) || faulty.stdout.iter().any(|line| line.contains("\"error\""));
+    assert!(acknowledged || told, "{error:?} at {nth} was swallowed: {faulty:?}");
+    assert!(faulty.code.is_some(), "{error:?} at {nth}: {faulty:?}");
+    disk.mend();
+    let after = run("/history\n");
+    assert_eq!(after.code, Some(0), "{error:?} at {nth}: {after:?}");
+    let held = |text: &str| after.stdout.iter().any(|line| line.contains(text));
+    assert!(held("before"), "{error:?} at {nth}: {after:?}");
+    assert!(!acknowledged || held("with a fault"), "{error:?} at {nth}: {after:?}");
+}
+
+/// At every `step`-th operation, from the `first` on, of so many as it takes.
+fn fail_at_each(first: u64, step: usize) {
+    let machine = Machine::loopback();
+    let Some(disk) = skip::faulty_disk_or_skip(&machine) else { return };
+    disk.count(Operations::All);
+    let mut ann = disk.under(machine.chat("ann").room("general")).start();
+    ann.say_and_wait("a start");
+    let (starting, _) = disk.counted();
+    for number in 0..3 {
+        ann.say_and_wait(&format!("counted {number}"));
+    }
+    let (running, _) = disk.counted();
+    ann.stop();
+    let (all, _) = disk.counted();
+    assert!(starting > 10 && running > starting + 10, "{starting} {running} {all} are too few operations");
+    let cases: Mutex<Vec<(DiskError, u64, bool)>> = Mutex::new(
+        [DiskError::Io, DiskError::Full]
+            .into_iter()
+            .flat_map(|error| {
+                let whole = (first..=all).step_by(step).map(move |nth| (error, nth, true));
+                whole.chain((first..=running - starting).step_by(step).map(move |nth| (error, nth, false)))
+            })
+            .collect(),
+    );
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                loop {
+                    let Some((error, nth, from_start)) = cases.lock().unwrap().pop() else { return };
+                    if from_start { fail_from_its_start(error, nth) } else { fail_while_it_runs(error, nth) }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_disk_that_fails_once_loses_nothing() {
+    fail_at_each(5, 41);
+}
+
+#[test]
+#[ignore = "several minutes"]
+fn a_disk_that_fails_once_loses_nothing_wherever_it_does() {
+    fail_at_each(1, 1);
+}
