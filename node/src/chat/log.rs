@@ -136,20 +136,6 @@ fn append(path: &Path) -> std::io::Result<File> {
 mod tests {
     use super::*;
 
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn after_a_failure_the_log_goes_on() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(NAME);
-        let full = OpenOptions::new().append(true).open("/dev/full").unwrap();
-        let mut log = Bounded { directory: directory.path().to_owned(), file: full, lost: 0 };
-        log.write_all(b"one\n").unwrap();
-        log.write_all(b"two\nthree\n").unwrap();
-        log.file = append(&path).unwrap();
-        log.write_all(b"four\n").unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}four\n", left_out(3)));
-    }
-
     #[tokio::test]
     async fn a_long_log_is_put_aside() {
         let directory = tempfile::tempdir().unwrap();
