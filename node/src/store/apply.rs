@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use distchat_crdt::{AuthorId, AuthorLog, Key, Message};
 use rusqlite::{Connection, params};
 
-use super::{CommitJob, Frontier, RoomNo, error::StoreError, keys, ranges};
+use super::{CommitJob, Frontier, RoomNo, error::StoreError, keys, ranges, size};
 
 /// A message with where it goes and what its job says about it.
 struct Row<'a> {
@@ -116,14 +116,12 @@ pub(super) fn apply<'a>(conn: &Connection, jobs: impl Iterator<Item = &'a Commit
     }
 
     let mut replace = conn.prepare_cached(
-        "INSERT INTO author (room, author, forked, count, ranges, bytes) VALUES (?, ?, ?, ?, ?, ?)
-        ON CONFLICT DO UPDATE SET forked = excluded.forked, count = excluded.count, ranges = excluded.ranges,
-            bytes = bytes + excluded.bytes",
+        "INSERT INTO author (room, author, forked, count, ranges) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET forked = excluded.forked, count = excluded.count, ranges = excluded.ranges",
     )?;
     for ((room, author), log) in &merged.authors {
-        let bytes = grown.get(&(*room, *author)).copied().unwrap_or(0) as i64;
-        let ranges = ranges::encode(log);
-        replace.execute(params![room.0, author.0, log.is_forked(), log.count().cast_signed(), ranges, bytes])?;
+        replace.execute(params![room.0, author.0, log.is_forked(), log.count().cast_signed(), ranges::encode(log)])?;
     }
+    size::grow(conn, &grown)?;
     Ok(())
 }
