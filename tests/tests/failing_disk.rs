@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Mutex, thread};
 
 use distchat_tests::{
     Chat, Finished, Launch, Machine, PATIENCE, SmallDisk,
-    faults::{DiskError, FaultyDisk, Operations},
+    faults::{DiskError, Operations},
     is, is_room, skip,
 };
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use distchat_crdt::{AuthorId, AuthorLog, Key, Message};
 use rusqlite::{Connection, params};
 
-use super::{CommitJob, Frontier, RoomNo, authors, error::StoreError, keys};
+use super::{CommitJob, Frontier, RoomNo, authors, error::StoreError, keys, size};
 
 /// A message with where it goes and what its job says about it.
 struct Row<'a> {
@@ -131,8 +131,8 @@ pub(super) fn apply<'a>(conn: &Connection, jobs: impl Iterator<Item = &'a Commit
 
     let mut new = merged.new_numbers();
     for ((room, author), log) in &merged.authors {
-        let bytes = grown.get(&(*room, *author)).copied().unwrap_or(0);
-        authors::write(conn, *room, author, log, &new.remove(&(*room, *author)).unwrap_or_default(), bytes)?;
+        authors::write(conn, *room, author, log, &new.remove(&(*room, *author)).unwrap_or_default())?;
     }
+    size::grow(conn, &grown)?;
     Ok(())
 }

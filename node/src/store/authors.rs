@@ -22,25 +22,22 @@ pub(super) const AT: &str =
 pub(super) const BEHIND: &str =
     "SELECT first FROM author_page WHERE room = ? AND author = ? AND first > ? ORDER BY first LIMIT 1";
 
-/// Writes what is held of an author now: which numbers are new since it was last written, and how many bytes of messages.
+/// Writes what is held of an author now, and which numbers are new since it was last written.
 pub(super) fn write(
     conn: &Connection,
     room: RoomNo,
     author: &AuthorId,
     log: &AuthorLog,
     new: &[u64],
-    bytes: usize,
 ) -> Result<(), StoreError> {
     let few = log.range_count() <= FEW;
     let in_pages = !few && is_in_pages(conn, room, author)?;
     let list = if few { ranges::encode(log.ranges()) } else { Vec::new() };
-    let mut replace = conn.prepare_cached(
-        "INSERT INTO author (room, author, forked, count, ranges, bytes) VALUES (?, ?, ?, ?, ?, ?)
-        ON CONFLICT DO UPDATE SET forked = excluded.forked, count = excluded.count, ranges = excluded.ranges,
-            bytes = bytes + excluded.bytes",
+    let mut upsert = conn.prepare_cached(
+        "INSERT INTO author (room, author, forked, count, ranges) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET forked = excluded.forked, count = excluded.count, ranges = excluded.ranges",
     )?;
-    let (count, bytes) = (log.count().cast_signed(), bytes as i64);
-    replace.execute(params![room.0, author.0, log.is_forked(), count, list, bytes])?;
+    upsert.execute(params![room.0, author.0, log.is_forked(), log.count().cast_signed(), list])?;
     if few {
         Ok(())
     } else if in_pages {
@@ -188,7 +185,7 @@ mod tests {
                 let new: Vec<u64> = offsets.into_iter().map(|offset| at + step * offset).collect();
                 held.extend(&new);
                 let now = log(&held);
-                write(&conn, ROOM, &ANN, &now, &new, 0).unwrap();
+                write(&conn, ROOM, &ANN, &now, &new).unwrap();
                 prop_assert_eq!(load(&conn, ROOM).unwrap(), [(ANN, Some(now))]);
                 prop_assert!(longest(&conn) <= MAX_PAGE);
             }
@@ -199,11 +196,11 @@ mod tests {
     fn a_gap_at_every_number_costs_one_page_a_commit() {
         let conn = schema::open_writer(None).unwrap();
         let mut held: BTreeSet<u64> = (0..100_000).map(|n| 2 * n).collect();
-        write(&conn, ROOM, &ANN, &log(&held), &held.iter().copied().collect::<Vec<_>>(), 0).unwrap();
+        write(&conn, ROOM, &ANN, &log(&held), &held.iter().copied().collect::<Vec<_>>()).unwrap();
         for number in [200_000, 200_002, 77, 100_001, 5_000_000_000] {
             held.insert(number);
             let before = conn.total_changes();
-            write(&conn, ROOM, &ANN, &log(&held), &[number], 0).unwrap();
+            write(&conn, ROOM, &ANN, &log(&held), &[number]).unwrap();
             // Its row, and one page or the two that it was cut into.
             assert!(conn.total_changes() - before <= 3);
         }

@@ -144,7 +144,8 @@ CREATE TABLE author_page (
 
 /// How many bytes of messages are held of each author, see `size.rs`; null if that is not known.
 const V5: &str = "
-ALTER TABLE author ADD COLUMN bytes INTEGER;
+ALTER TABLE author ADD COLUMN bytes INTEGER DEFAULT 0;
+UPDATE author SET bytes = NULL;
 CREATE TRIGGER message_shrunk AFTER DELETE ON message BEGIN
     UPDATE author SET bytes = NULL WHERE room = OLD.room AND author = substr(OLD.bytes, 39, 32);
 END;

@@ -3,6 +3,8 @@
 //! An older program has not counted, and people with tools change what it counted. Then an author's bytes are null, and
 //! are counted when the room is next opened.
 
+use std::collections::BTreeMap;
+
 use distchat_crdt::AuthorId;
 use rusqlite::{Connection, params};
 
@@ -29,6 +31,15 @@ pub(super) fn of(conn: &Connection, room: RoomNo) -> Result<Size, StoreError> {
     let rows =
         statement.query_map([room.0], |row| Ok((AuthorId(row.get(0)?), row.get::<_, i64>(1)?.cast_unsigned())))?;
     Ok(Size::Counted(rows.collect::<Result<_, _>>()?))
+}
+
+/// So many bytes of messages have come of each author, whose rows are there. What is not known stays so.
+pub(super) fn grow(conn: &Connection, grown: &BTreeMap<(RoomNo, AuthorId), usize>) -> Result<(), StoreError> {
+    let mut update = conn.prepare_cached("UPDATE author SET bytes = bytes + ? WHERE room = ? AND author = ?")?;
+    for ((room, author), bytes) in grown.iter().filter(|(_, bytes)| **bytes > 0) {
+        update.execute(params![*bytes as i64, room.0, author.0])?;
+    }
+    Ok(())
 }
 
 /// Counts anew, and keeps it.
