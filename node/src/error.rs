@@ -39,7 +39,7 @@ pub(crate) enum StartErrorKind {
 impl StartError {
     /// The exit code for a program that ends because of this.
     ///
-    /// 1 anything unexpected, 2 a name that cannot be used, 3 the profile is in use, 4 its key cannot be used, 5 its
+    /// 1 anything unexpected, or the directory is not the user's alone, 2 a name that cannot be used, 3 the profile is in use, 4 its key cannot be used, 5 its
     /// history cannot be used, 6 an address cannot be used.
     ///
     /// ```
@@ -61,6 +61,11 @@ impl StartError {
             StartErrorKind::Profile(ProfileError::BadName(_)) | StartErrorKind::Nick(_) => 2,
             StartErrorKind::Profile(ProfileError::InUse { .. }) => 3,
             StartErrorKind::Profile(ProfileError::Key { .. } | ProfileError::KeyMalformed(_)) => 4,
+            StartErrorKind::Profile(ProfileError::Unsafe { path, .. }) => match path.file_name() {
+                Some(name) if name == "key" => 4,
+                Some(name) if name.as_encoded_bytes().starts_with(b"history.sqlite3") => 5,
+                _ => 1,
+            },
             StartErrorKind::Store(_) => 5,
             StartErrorKind::Net(_) => 6,
             StartErrorKind::Profile(_) | StartErrorKind::Thread => 1,

@@ -41,6 +41,7 @@ mod event;
 pub mod inspect;
 mod net;
 mod node;
+mod private;
 mod profile;
 pub mod restart;
 mod room;

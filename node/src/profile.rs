@@ -1,11 +1,11 @@
 //! A profile: an author's key and history, in a directory of their own that one process holds at a time.
 //!
 //! `<data dir>/<profile>/` contains `lock` (held while a node runs, with its process id), `key` (64 hex digits) and
-//! `history.sqlite3`.
+//! `history.sqlite3`. The directory and all that is in it are this user's alone: see [`private`].
 
 use std::{
     env, fmt,
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
 };
@@ -13,6 +13,8 @@ use std::{
 use distchat_crdt::Keypair;
 use rand::{TryRng, rngs::SysRng};
 use thiserror::Error;
+
+use crate::private::{self, Refused};
 
 /// The longest profile name.
 const MAX_NAME: usize = 64;
@@ -50,6 +52,14 @@ pub(crate) enum ProfileError {
     #[error("the key {} does not consist of 64 hex digits: restore a copy of it, or move it away to go on as a new \
              author", .0.display())]
     KeyMalformed(PathBuf),
+    /// Others could have had a hand in it.
+    #[error("{} is not safe to use: {why}; or give another directory with --data-dir", path.display())]
+    Unsafe {
+        /// The file or directory.
+        path: PathBuf,
+        /// What is wrong with it, and maybe what to do.
+        why: String,
+    },
     /// A directory or the lock cannot be had.
     #[error("{} cannot be used ({error}): check that it belongs to you and can be written, or give another directory \
              with --data-dir", path.display())]
@@ -59,6 +69,15 @@ pub(crate) enum ProfileError {
         /// What the system says.
         error: io::Error,
     },
+}
+
+impl From<Refused> for ProfileError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Unsafe(private::Unsafe { path, why }) => Self::Unsafe { path, why },
+            Refused::Io(path, error) => Self::Io { path, error },
+        }
+    }
 }
 
 /// The process that holds a profile.
@@ -91,11 +110,8 @@ impl Profile {
     pub(crate) fn open(data_dir: Option<&Path>, name: &str) -> Result<Self, ProfileError> {
         let (data_dir, dir) = directory(data_dir, name)?;
         let io = |path: &Path, error| ProfileError::Io { path: path.to_owned(), error };
-        let mut warnings = Vec::new();
-        create_private_dir(&dir).and_then(|()| sync_dir(&data_dir)).map_err(|error| io(&dir, error))?;
-        if tighten(&dir, 0o700).map_err(|error| io(&dir, error))? {
-            warnings.push(format!("others could look into {}: closed to them", dir.display()));
-        }
+        let mut warnings = private::directory(&dir)?;
+        sync_dir(&data_dir).map_err(|error| io(&dir, error))?;
         let lock_path = dir.join("lock");
         let Some(lock) = hold(&lock_path).map_err(|error| io(&lock_path, error))? else {
             let pid = fs::read_to_string(&lock_path).ok().and_then(|text| text.trim().parse().ok());
@@ -176,10 +192,7 @@ fn default_data_dir() -> Option<PathBuf> {
 
 /// Opens the lock file, takes the lock and writes down who holds it. `None`: another process has it.
 fn hold(path: &Path) -> io::Result<Option<File>> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    private(&mut options);
-    let mut lock = options.open(path)?;
+    let mut lock = private::open(OpenOptions::new().read(true).write(true).create(true).truncate(false), path)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(None),
@@ -195,11 +208,8 @@ fn hold(path: &Path) -> io::Result<Option<File>> {
 fn load_key(dir: &Path, history_exists: bool, warnings: &mut Vec<String>) -> Result<Keypair, ProfileError> {
     let path = dir.join("key");
     let failed = |error| ProfileError::Key { path: path.clone(), error };
-    let seed = match File::open(&path) {
+    let seed = match private::open(OpenOptions::new().read(true), &path) {
         Ok(file) => {
-            if tighten(&path, 0o600).map_err(failed)? {
-                warnings.push(format!("others could read the key {}: closed to them", path.display()));
-            }
             let mut text = Vec::new();
             file.take(1024).read_to_end(&mut text).map_err(failed)?;
             parse_seed(&text).ok_or_else(|| ProfileError::KeyMalformed(path.clone()))?
@@ -244,49 +254,13 @@ fn write_key(dir: &Path, path: &Path, seed: &[u8; 32]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    private(&mut options);
-    let mut file = options.open(&temporary)?;
+    let mut file = private::open(OpenOptions::new().write(true).create_new(true), &temporary)?;
     let digits: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();
     writeln!(file, "{digits}")?;
     file.sync_all()?;
     drop(file);
     fs::rename(&temporary, path)?;
     sync_dir(dir)
-}
-
-/// Has a new file be for its owner only.
-fn private(options: &mut OpenOptions) {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    #[cfg(not(unix))]
-    let _ = options;
-}
-
-fn create_private_dir(dir: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
-}
-
-/// Takes others' permissions away; returns whether they had any. Elsewhere than on Unix the directory inherits what is
-/// right for a user's own files.
-#[cfg(unix)]
-fn tighten(path: &Path, mode: u32) -> io::Result<bool> {
-    use std::os::unix::fs::PermissionsExt;
-    let open = fs::metadata(path)?.permissions().mode() & 0o077 != 0;
-    if open {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-    }
-    Ok(open)
-}
-
-#[cfg(not(unix))]
-fn tighten(_: &Path, _: u32) -> io::Result<bool> {
-    Ok(false)
 }
 
 /// Makes the names of new files in a directory outlast a power cut.
@@ -375,7 +349,7 @@ mod tests {
         // What a crash in mid-write leaves does not stand in the way.
         fs::write(temp.path().join("alice").join("key.tmp"), "half").unwrap();
         let profile = open(temp.path(), "alice").unwrap();
-        assert!(profile.warnings()[0].contains("new author"), "{:?}", profile.warnings());
+        assert!(profile.warnings().iter().any(|told| told.contains("new author")), "{:?}", profile.warnings());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
@@ -58,15 +58,28 @@ impl Drop for Socket {
     }
 }
 
+/// Whether this user's node is at the other end, or root's. Another's would be told all that is said here, and its directory
+/// may not have been looked at yet. Root uses the node of whose directory it names.
+fn is_trusted(stream: &Stream, directory: &Path) -> bool {
+    let own = rustix::process::geteuid();
+    let owner = fs::metadata(directory).map(|metadata| metadata.uid());
+    let Ok(node) = stream.peer_cred().map(|peer| peer.uid()) else { return false };
+    node == own.as_raw() || node == 0 || (own.is_root() && owner.is_ok_and(|owner| owner == node))
+}
+
 /// Connects to the node that uses that directory; `None` if there is none.
 pub(super) async fn connect(directory: &Path) -> io::Result<Option<Stream>> {
-    let directory = directory.to_owned();
+    let place = directory.to_owned();
     let connected =
-        tokio::task::spawn_blocking(move || reached(&directory, |near| std::os::unix::net::UnixStream::connect(near)));
+        tokio::task::spawn_blocking(move || reached(&place, |near| std::os::unix::net::UnixStream::connect(near)));
     match connected.await? {
         Ok(stream) => {
             stream.set_nonblocking(true)?;
-            Stream::from_std(stream).map(Some)
+            let stream = Stream::from_std(stream)?;
+            if is_trusted(&stream, directory) {
+                return Ok(Some(stream));
+            }
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"))
         }
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(None),
         Err(error) => Err(error),

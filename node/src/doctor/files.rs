@@ -68,6 +68,10 @@ fn free(_: &Path) -> Option<u64> {
 }
 
 fn key(path: &Path) -> Key {
+    // What else has that name, such as a link or a pipe, is not opened.
+    if fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Key::Bad("it is not a file".to_owned());
+    }
     match fs::read(path) {
         // The latter: what is in the way is told of the directory.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Key::Absent,
@@ -139,6 +143,12 @@ mod tests {
         for (text, good) in [("", false), ("zz", false), (&"a7".repeat(32), true)] {
             fs::write(dir.join("key"), text).unwrap();
             assert_ne!(matches!(key(&dir.join("key")), Key::Bad(_)), good, "{text:?}");
+        }
+        #[cfg(unix)]
+        {
+            fs::rename(dir.join("key"), dir.join("elsewhere")).unwrap();
+            std::os::unix::fs::symlink("elsewhere", dir.join("key")).unwrap();
+            assert!(matches!(key(&dir.join("key")), Key::Bad(why) if why == "it is not a file"));
         }
         let files = look(&config(temp.path())).unwrap().unwrap();
         assert!(matches!(&files.history, History::Unusable(why) if why.contains("damaged")), "{:?}", files.history);

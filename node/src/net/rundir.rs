@@ -7,8 +7,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io::{self, Read},
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime},
 };
@@ -21,6 +21,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+
+use crate::private;
 
 /// How often the directory is looked at.
 const POLL: Duration = Duration::from_millis(500);
@@ -171,7 +173,7 @@ impl Files {
         }
         let text: String = addresses.iter().map(|address| format!("{address}\n")).collect();
         let draft = self.path(&self.me, "addr.tmp");
-        fs::write(&draft, text)?;
+        create_private(&draft)?.write_all(text.as_bytes())?;
         fs::rename(&draft, &addr)?;
         self.written = addresses.to_vec();
         Ok(())
@@ -182,7 +184,7 @@ impl Files {
     fn claim(&mut self, path: &Path) -> Result<(), Unusable> {
         make_private_dir(&self.dir)?;
         let draft = self.path(&self.me, "lock.tmp");
-        let file = File::create(&draft)?;
+        let file = create_private(&draft)?;
         let own = file.metadata().map_err(Unusable::from).and_then(|own| is_own_dir(&self.dir, &own));
         let checked = own.and_then(|()| file.try_lock().map_err(|e| Unusable(e.to_string())));
         if let Err(error) = checked {
@@ -270,6 +272,11 @@ fn remove_if_stale(path: &Path) {
         // Somebody else may have removed it by now, or will.
         let _ = fs::remove_file(path);
     }
+}
+
+/// Makes a file for its owner only.
+fn create_private(path: &Path) -> io::Result<File> {
+    private::open(OpenOptions::new().write(true).create(true).truncate(true), path)
 }
 
 #[cfg(unix)]

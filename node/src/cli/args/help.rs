@@ -47,7 +47,7 @@ Where options come from, the strongest first:
 
 Exit codes:
   0  normal, also after Ctrl-C, SIGTERM or a closed pipe
-  1  unexpected error
+  1  unexpected error, or others could have had a hand in the profile's directory
   2  an option is wrong: on the command line, in the environment or in the file
   3  the profile is in use by a process whose node cannot be used
   4  the author's key cannot be read or written
