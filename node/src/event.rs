@@ -126,7 +126,8 @@ pub struct Message {
     pub author: AuthorId,
     /// The author's display name at that place, else the first digits of the key. Never empty.
     pub nick: String,
-    /// Another author goes by the same name: show the key, too.
+    /// Another author goes by the same name, or by one that the eye takes for it ([`crate::look`]), or it looks like the digits
+    /// of a key: show the author's key, too.
     pub nick_shared: bool,
     /// How many messages the author wrote here before.
     pub seq: u64,
@@ -245,7 +246,7 @@ pub struct Member {
     pub author: AuthorId,
     /// The name they go by now, else the first digits of the key. Never empty.
     pub nick: String,
-    /// Another author goes by the same name.
+    /// Another author goes by the same name, or by one that the eye takes for it, or it looks like the digits of a key.
     pub nick_shared: bool,
     /// Whether a node of theirs is connected and in the room. Oneself always is.
     pub online: bool,

@@ -39,6 +39,7 @@ mod config;
 mod error;
 mod event;
 pub mod inspect;
+mod look;
 mod net;
 mod node;
 mod private;
@@ -62,6 +63,7 @@ pub use event::{
     Event, Events, FingerprintInfo, Form, Member, Message, PeerInfo, Reaction, Receipt, RoomInfo, RoomState, RoomTopic,
 };
 pub use libp2p::{Multiaddr, PeerId};
+pub use look::look;
 pub use net::{ConnectError, Counters, probe};
 pub use node::{Node, SeenRoom, StoredRoom};
 pub use room::{ExportPage, MAX_CARRY_PAGE, Room};

@@ -119,7 +119,8 @@ fn what_is_found_can_be_gone_to_in_any_room() {
     loop {
         enter(&ann, "/search needle");
         let screen = ann.wait("what is found", |screen| screen.contains("found") && typed(screen).is_empty());
-        if screen.contains("a needle in the hay") && screen.contains("ann a pin is no needle") {
+        if screen.contains("a needle in the hay") && screen.contains("ann·") && screen.contains(" a pin is no needle")
+        {
             break;
         }
         assert!(screen.contains("still being indexed"), "{screen}");

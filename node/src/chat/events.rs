@@ -122,7 +122,7 @@ impl App {
             room.mentions += u64::from(mentioned);
         }
         if mentioned && !looking {
-            let title = format!("{} in {}", visible_start(&message.nick, 32), visible(name.as_str()));
+            let title = format!("{} in {}", room.names.called(&message), visible(name.as_str()));
             let text = visible_start(&message.text, 200);
             self.effects.push(Effect::Notify { title, text });
         }

@@ -203,7 +203,7 @@ impl Look<'_> {
         let text = match transcript.entries().get(&to) {
             Some(Entry { message, .. }) => {
                 let start = message.text.lines().next().unwrap_or_default();
-                format!("↪ {}: {}", visible_start(&message.nick, 32), visible_start(start, 200))
+                format!("↪ {}: {}", self.names.called(message), visible_start(start, 200))
             }
             None => "↪ an earlier message".to_owned(),
         };

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use distchat_node::{AuthorId, Member};
-use unicode_security::confusable_detection::skeleton;
+use distchat_node::{AuthorId, Member, Message, look};
 
 use crate::cli::escape::visible_start;
 
@@ -14,13 +13,6 @@ pub(super) struct Names {
     by_author: BTreeMap<AuthorId, usize>,
     /// Who goes by a name that looks like this.
     by_look: BTreeMap<String, BTreeSet<AuthorId>>,
-}
-
-/// What names that cannot be told apart by the eye have in common: the skeleton of Unicode Technical Standard 39,
-/// section 4, with case folded, as `Ana` and `ana` are taken for one, too.
-fn look(nick: &str) -> String {
-    let once: String = skeleton(&nick.to_lowercase()).collect();
-    skeleton(&once.to_lowercase()).collect()
 }
 
 impl Names {
@@ -60,6 +52,12 @@ impl Names {
         }
     }
 
+    /// What a message's author is called where there is room for no more than it takes to tell them apart.
+    pub(super) fn called(&self, message: &Message) -> String {
+        let Message { author, nick, nick_shared, .. } = message;
+        if *nick_shared || self.is_doubtful(*author, nick) { named(*author, nick) } else { visible_start(nick, 32) }
+    }
+
     /// The author of that name, or whose key begins with these digits; all of them if there are several.
     pub(super) fn find(&self, who: &str) -> Vec<&Member> {
         let by_name: Vec<&Member> = self.members.iter().filter(|member| member.nick == who).collect();
@@ -70,6 +68,11 @@ impl Names {
         let fits = |member: &&Member| digits.len() >= 4 && member.author.to_string().starts_with(&digits);
         self.members.iter().filter(fits).collect()
     }
+}
+
+/// A name with its author's digits, where it is not known who else goes by it.
+pub(super) fn named(author: AuthorId, nick: &str) -> String {
+    if nick == author.short() { author.short() } else { format!("{}·{}", visible_start(nick, 32), author.short()) }
 }
 
 /// The digits of a key that stand beside a name.
@@ -138,9 +141,15 @@ mod tests {
     fn names_that_look_alike_are_doubtful() {
         let names =
             Names::new(vec![member(1, "ana"), member(2, "аnа"), member(3, "bob"), member(4, "Bоb"), member(5, "eve")]);
-        for (n, nick, doubtful) in
-            [(1, "ana", true), (2, "аnа", true), (3, "bob", true), (5, "eve", false), (6, "ANA", true)]
-        {
+        for (n, nick, doubtful) in [
+            (1, "ana", true),
+            (2, "аnа", true),
+            (3, "bob", true),
+            (5, "eve", false),
+            (6, "ANA", true),
+            (6, "eve·0505", true),
+            (5, "eve·0505", false),
+        ] {
             assert_eq!(names.is_doubtful(author(n), nick), doubtful, "{nick}");
         }
         assert!(!Names::new(vec![member(1, "ana")]).is_doubtful(author(1), "ana"));

@@ -8,6 +8,7 @@ use ratatui::widgets::{Clear, Widget};
 
 use super::app::App;
 use super::done::indexing;
+use super::names::named;
 use super::wrap::{columns, fit};
 use crate::cli::escape::{visible, visible_start};
 
@@ -68,7 +69,7 @@ impl Popup {
                     let time = app.clock.time(message.time.millis());
                     Line::from(vec![
                         Span::styled(format!("{day} {time} {} ", visible(room.as_str())), app.theme.dim),
-                        Span::styled(visible_start(&message.nick, 32), app.theme.nick(message.author)),
+                        Span::styled(named(message.author, &message.nick), app.theme.nick(message.author)),
                         Span::raw(format!(" {}", visible_start(message.text.lines().next().unwrap_or_default(), 300))),
                     ])
                 });

@@ -320,7 +320,8 @@ impl TextView {
 }
 
 fn who_what(message: &Message) -> String {
-    let mut nick = name(&message.nick);
+    // What ends the name is not in it: what follows is said, and by whom.
+    let mut nick = name(&message.nick).replace('<', "\\u{3c}").replace('>', "\\u{3e}");
     if message.nick_shared {
         nick = format!("{nick} {}", message.author.short());
     }

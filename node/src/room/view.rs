@@ -1,12 +1,16 @@
 //! What people are shown of a room: texts with the names their authors went by.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use distchat_crdt::{AuthorId, Content, Key, Timestamp, kind};
 
 use super::short::{NICK_BYTES, emoji};
 use crate::{
     event::{Form, Message, Reaction, RoomTopic},
+    look::{is_like_a_key, look},
     store::{Frontier, StoredMessage},
 };
 
@@ -38,8 +42,8 @@ pub(super) struct View {
     own: AuthorId,
     /// Each author's names, by the place from which on they hold.
     nicks: BTreeMap<AuthorId, BTreeMap<Key, String>>,
-    /// How many authors go by a name now.
-    users: BTreeMap<String, usize>,
+    /// Who goes now by a name that looks like this.
+    users: BTreeMap<String, BTreeSet<AuthorId>>,
     /// The newest message shown that was not future-dated.
     pub(super) newest_shown: Key,
 }
@@ -48,7 +52,12 @@ impl View {
     pub(super) fn new(own: AuthorId, nicks: Vec<(AuthorId, Key, Vec<u8>)>, newest_shown: Key) -> Self {
         let mut view = Self { own, nicks: BTreeMap::new(), users: BTreeMap::new(), newest_shown };
         for (author, key, body) in nicks {
-            view.renamed(author, key, &body);
+            view.nicks.entry(author).or_default().insert(key, shown_nick(&body, &author));
+        }
+        for (author, names) in &view.nicks {
+            if let Some((_, nick)) = names.last_key_value() {
+                view.users.entry(look(nick)).or_default().insert(*author);
+            }
         }
         view
     }
@@ -56,19 +65,19 @@ impl View {
     /// An author goes by another name from that place on.
     fn renamed(&mut self, author: AuthorId, key: Key, body: &[u8]) {
         let names = self.nicks.entry(author).or_default();
-        let before = names.last_key_value().map(|(_, nick)| nick.clone());
+        let before = names.last_key_value().map(|(_, nick)| look(nick));
         names.insert(key, shown_nick(body, &author));
-        let after = names.last_key_value().map(|(_, nick)| nick.clone());
-        if let Some(nick) = before
-            && let Some(users) = self.users.get_mut(&nick)
+        let after = names.last_key_value().map(|(_, nick)| look(nick));
+        if let Some(before) = before
+            && let Some(users) = self.users.get_mut(&before)
         {
-            *users -= 1;
-            if *users == 0 {
-                self.users.remove(&nick);
+            users.remove(&author);
+            if users.is_empty() {
+                self.users.remove(&before);
             }
         }
-        if let Some(nick) = after {
-            *self.users.entry(nick).or_default() += 1;
+        if let Some(after) = after {
+            self.users.entry(after).or_default().insert(author);
         }
     }
 
@@ -82,13 +91,16 @@ impl View {
     /// The name that the author goes by now, and whether another one does, too.
     pub(super) fn nick_now(&self, author: &AuthorId) -> (String, bool) {
         match self.nicks.get(author).and_then(|names| names.last_key_value()) {
-            Some((_, nick)) => (nick.clone(), self.is_shared(nick)),
+            Some((_, nick)) => (nick.clone(), self.is_shared(author, nick)),
             None => (author.short(), false),
         }
     }
 
-    fn is_shared(&self, nick: &str) -> bool {
-        self.users.get(nick).is_some_and(|users| *users > 1)
+    /// Whether somebody else could be meant by that name of the author's.
+    fn is_shared(&self, author: &AuthorId, nick: &str) -> bool {
+        let look = look(nick);
+        self.users.get(&look).is_some_and(|users| users.iter().any(|user| user != author))
+            || (is_like_a_key(&look) && nick != author.short())
     }
 
     /// The name that the own author has chosen last.
@@ -150,7 +162,7 @@ impl View {
             id: key.id,
             key,
             author,
-            nick_shared: self.is_shared(&nick),
+            nick_shared: self.is_shared(&author, &nick),
             nick,
             seq,
             time: key.time,
@@ -224,6 +236,18 @@ mod tests {
         assert!(view.show(raw(12, A, b"hi"), Timestamp::MAX).nick_shared);
         view.renamed(B, key(13), b"pat");
         assert!(!view.show(raw(14, A, b"hi"), Timestamp::MAX).nick_shared);
+        assert!(view.show(raw(12, B, b"hi"), Timestamp::MAX).nick_shared, "then it was");
+    }
+
+    #[test]
+    fn a_name_that_passes_for_another_is_told() {
+        for (name, shared) in [("sаm", true), ("SAM·aaaa", true), ("aaaaaaaa", true), ("samuel", false)] {
+            let mut view = view(&[(A, 10, "sam")]);
+            view.renamed(B, key(11), name.as_bytes());
+            assert_eq!(view.show(raw(12, B, b"hi"), Timestamp::MAX).nick_shared, shared, "{name}");
+        }
+        let own_digits = view(&[(B, 10, "bbbbbbbb")]);
+        assert!(!own_digits.show(raw(12, B, b"hi"), Timestamp::MAX).nick_shared);
     }
 
     #[test]
