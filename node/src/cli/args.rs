@@ -106,7 +106,8 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) no_mouse: bool,
 
-    /// What to log, to stderr or, from the chat, to distchat.log in the profile's directory; such as `debug` or `distchat_node=debug`
+    /// What to log, to stderr or, from the chat, to distchat.log in the profile's directory, of which 4 MiB and the 4 before are
+    /// kept; such as `debug` or `distchat_node=debug`
     #[arg(long, value_name = "FILTER", default_value = LOG, hide_default_value = true, value_parser = filter)]
     pub(crate) log: String,
 }
