@@ -163,7 +163,7 @@ impl Clocks {
     /// What to make of it all.
     ///
     /// With three peers or more, the time is the median of the own clock and theirs: a minority of wrong clocks does not
-    /// matter. With fewer nobody can tell who is wrong: then messages are stamped with the earliest clock and judged by
+    /// matter, nor do as many wrong ones as right ones to those who are right. With fewer nobody can tell who is wrong: then messages are stamped with the earliest clock and judged by
     /// the latest, so that two nodes a year apart talk in order and neither folds the other away, and nothing beyond
     /// the own clock is followed.
     ///
@@ -189,7 +189,7 @@ impl Clocks {
         let (earliest, latest) = (clocks.first().copied().unwrap_or(own), clocks.last().copied().unwrap_or(own));
 
         let (stamp, judge, follow, reference) = if peers >= QUORUM {
-            let median = clocks.get((clocks.len() - 1) / 2).copied().unwrap_or(own);
+            let median = median(&clocks, own);
             (median, median, median, median)
         } else {
             let farthest = if latest - own > own - earliest { latest } else { earliest };
@@ -206,6 +206,14 @@ impl Clocks {
             off_ms: (off.unsigned_abs() > CLOCK_OFF_MS).then_some(off),
         }
     }
+}
+
+/// The median of some clocks in their order. Of two in the middle it is the one nearer to the own clock: whoever is right
+/// then is not outvoted by as many who are wrong.
+fn median(clocks: &[u64], own: u64) -> u64 {
+    let at = |place: usize| clocks.get(place).copied().unwrap_or(own);
+    let (lower, upper) = (at(clocks.len().saturating_sub(1) / 2), at(clocks.len() / 2));
+    if upper.abs_diff(own) < lower.abs_diff(own) { upper } else { lower }
 }
 
 fn mono_ms(now: Now) -> i64 {
@@ -256,9 +264,21 @@ mod tests {
         let right = read(5, &[0, 10, year]);
         assert_eq!((right.stamp_ms, right.off_ms), (NOW + 5, None));
         let wrong = read(year, &[0, 5, 10]);
-        assert_eq!((wrong.stamp_ms, wrong.off_ms), (NOW + 5, Some(year - 5)));
-        assert_eq!(wrong.horizon, Timestamp::end_of_millis(NOW + 5 + FUTURE_LIMIT_MS));
+        assert_eq!((wrong.stamp_ms, wrong.off_ms), (NOW + 10, Some(year - 10)));
+        assert_eq!(wrong.horizon, Timestamp::end_of_millis(NOW + 10 + FUTURE_LIMIT_MS));
         assert_eq!(read(-year, &[0, 5, 10]).stamp_ms, NOW);
+    }
+
+    #[test]
+    fn as_many_wrong_ones_as_right_ones_do_not_outvote_who_is_right() {
+        let year = YEAR as i64;
+        for wrong in [[-year, -year], [year, year], [-year, year], [-year, 50 * year]] {
+            let clock = read(5, &[0, wrong[0], wrong[1]]);
+            assert!((NOW..=NOW + 5).contains(&clock.stamp_ms), "{wrong:?}: {}", clock.stamp_ms as i64 - NOW as i64);
+            assert_eq!(clock.off_ms, None);
+        }
+        // Three against two do.
+        assert_eq!(read(5, &[0, year, year, year]).stamp_ms, NOW + YEAR);
     }
 
     #[test]
