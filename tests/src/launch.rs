@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{Chat, Machine, PATIENCE, binary, clock};
+use crate::{
+    Chat, Machine, PATIENCE, binary,
+    clock::{self, Clock, Wrong},
+};
 
 /// A command line, put together step by step; [`Launch::start`] runs it.
 #[derive(Clone, Debug)]
@@ -17,7 +20,8 @@ pub struct Launch {
     data_dir: PathBuf,
     options: Vec<OsString>,
     variables: Vec<(String, String)>,
-    clock: Option<String>,
+    clock: Option<Wrong>,
+    umask: Option<u32>,
     json: bool,
     bare: bool,
     listens: bool,
@@ -44,6 +48,7 @@ impl Launch {
             options: Vec::new(),
             variables: Vec::new(),
             clock: None,
+            umask: None,
             json: true,
             bare: false,
             listens: false,
@@ -90,9 +95,22 @@ impl Launch {
         self
     }
 
-    /// A calendar clock that is off by `offset`, such as `+365d`; see [`crate::skip::clocks_or_skip`].
+    /// A calendar clock that is off by `offset`, such as `+365d`, or begins at a time, such as `@2100-01-01 00:00:00`; see
+    /// [`crate::skip::clocks_or_skip`].
     pub fn clock(mut self, offset: &str) -> Self {
-        self.clock = Some(offset.to_owned());
+        self.clock = Some(Wrong::By(offset.to_owned()));
+        self
+    }
+
+    /// A calendar clock that is set while it runs.
+    pub fn set_by(mut self, clock: &Clock) -> Self {
+        self.clock = Some(Wrong::As(clock.clone()));
+        self
+    }
+
+    /// Which permissions its user takes away from files that it makes.
+    pub fn umask(mut self, umask: u32) -> Self {
+        self.umask = Some(umask);
         self
     }
 
@@ -206,15 +224,24 @@ impl Launch {
 
     pub(crate) fn command(&self) -> Command {
         let machine = &self.machine;
-        let mut command = match machine.namespace() {
-            Some(namespace) => {
+        let mut command = match (machine.namespace(), self.umask) {
+            (Some(namespace), umask) => {
+                assert!(umask.is_none(), "nobody has needed that yet");
                 // `ip` becomes the program (it does not stay as its parent), so signals reach the program.
                 let mut command = Command::new("ip");
                 command.args(["netns", "exec", namespace]).arg(binary::distchat());
                 command
             }
-            None => {
-                let mut command = Command::new(binary::distchat());
+            (None, umask) => {
+                let mut command = match umask {
+                    // The shell becomes the program, too.
+                    Some(umask) => {
+                        let mut command = Command::new("sh");
+                        command.args(["-c", &format!("umask {umask:04o}; exec \"$0\" \"$@\"")]).arg(binary::distchat());
+                        command
+                    }
+                    None => Command::new(binary::distchat()),
+                };
                 command.arg("--no-mdns");
                 if !self.listens {
                     command.args(["--listen", "/ip4/127.0.0.1/tcp/0"]);
@@ -238,8 +265,8 @@ impl Launch {
             command.env("TERM", "xterm-256color").env("TZ", "UTC");
         }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        if let Some(offset) = &self.clock {
-            command.envs(clock::environment(offset));
+        if let Some(wrong) = &self.clock {
+            command.envs(clock::environment(wrong));
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

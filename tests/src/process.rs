@@ -269,6 +269,12 @@ impl Chat {
         }
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        let child = &mut self.run.as_mut().expect("the program was started").child;
+        child.try_wait().expect("a child can be asked for").is_some()
+    }
+
     /// Waits until it has ended.
     pub fn wait_exit(&mut self, within: Duration) -> ExitStatus {
         if !self.log.wait_end(within) {
@@ -288,10 +294,15 @@ impl Chat {
         status
     }
 
-    /// Starts it again, on the same data directory, and waits until it is ready; kills it first if it runs.
-    pub fn restart(&mut self) {
+    /// Starts it again as [`Chat::restart`] does, but waits for nothing.
+    pub fn begin_again(&mut self) {
         self.kill9();
         self.spawn();
+    }
+
+    /// Starts it again, on the same data directory, and waits until it is ready; kills it first if it runs.
+    pub fn restart(&mut self) {
+        self.begin_again();
         if self.launch.json() {
             self.wait_ready();
         }

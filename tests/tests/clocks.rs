@@ -1,9 +1,10 @@
-//! A clock that is a year off neither reorders answers nor blocks anybody.
+//! A clock that is a year off neither reorders answers nor blocks anybody, nor does one that is set while people talk.
 
 use distchat_tests::{
     Chat, Launch, Machine, PATIENCE,
+    clock::Clock,
     converge::{converged, reported},
-    skip,
+    is_room, skip,
 };
 
 use crate::common::texts;
@@ -88,6 +89,48 @@ fn a_laptop_that_woke_in_another_year_chats_normally_once_its_clock_is_set() {
     assert_eq!(history.last(), Some(&premature));
     assert!(history.last().is_some_and(|message| message.future));
     assert_eq!(ann.fingerprint(), laptop.fingerprint());
+}
+
+#[test]
+fn a_clock_that_jumps_stops_nothing() {
+    if !skip::clocks_or_skip() {
+        return;
+    }
+    // Of one of the two, and of both.
+    for both in [false, true] {
+        let machine = Machine::loopback();
+        let clock = Clock::new(machine.directory());
+        let ann = machine.chat("ann").set_by(&clock).start();
+        let bob = machine.chat("bob");
+        let mut bob = if both { bob.set_by(&clock) } else { bob }.start();
+        ann.wait_peers(1);
+        ann.say_and_wait("before any jump");
+        bob.wait_text("before any jump");
+        // An hour on, and back; a year on, and two back; and right again.
+        for jump in ["+1h", "+0", "+365d", "-365d", "-1h", "+0"] {
+            clock.set(jump);
+            // Both ways, and what waits for a timer: a room that is started again, and somebody who is dialled again.
+            for (from, to) in [(&ann, &bob), (&bob, &ann)] {
+                let line = format!("{both} {jump} {}", from.launch().profile_dir().display());
+                from.say_and_wait(&line);
+                to.wait_text(&line);
+            }
+            if jump.ends_with('d') {
+                let mark = ann.mark();
+                ann.send("/crash");
+                ann.wait_from(mark, "the room again", PATIENCE, |event| is_room(event, "lobby", "restarted"));
+            }
+            bob.kill9();
+            ann.say_and_wait(&format!("{both} {jump} to nobody"));
+            bob.restart();
+            bob.wait_text(&format!("{both} {jump} to nobody"));
+            // A receipt: somebody is asked again and again until they have it.
+            let sent = machine.chat("ann").options(["send", "lobby", "--wait", "1", &format!("jump {jump}")]).run(b"");
+            assert_eq!(sent.code, Some(0), "{jump}: {sent:?}");
+        }
+        let history = converged(&[&ann, &bob], &reported([&ann, &bob]), PATIENCE);
+        assert_eq!(history.len(), 1 + 6 * 4);
+    }
 }
 
 /// The chats take turns; each speaks when it sees what the one before has said.

@@ -7,7 +7,7 @@
 //! | `lan_chat` | two who meet without being told of each other: on a LAN, on a computer without one, by address |
 //! | `lan_faults` | cables pulled, power cut, the LAN split, while everybody writes: one history in the end |
 //! | `rooms` | rooms do not notice each other; a crash loses nothing; too many of them leave a room failed |
-//! | `clocks` | a clock that is a year off neither reorders answers nor blocks anybody |
+//! | `clocks` | a clock that is a year off neither reorders answers nor blocks anybody, nor does one that jumps |
 //! | `identity` | one key on two computers, a restored backup: both branches are kept, everywhere |
 //! | `input` | what bad input gets: lines, bytes, names |
 //! | `commands` | the commands for scripts: what they print, their exit codes, completions, the README's bot |
@@ -15,6 +15,8 @@
 //! | `hostile` | what the tests of hostile peers have in common; each of those below shows one kind of them |
 //! | `hostile_flood` | strangers who send and open as much as they can |
 //! | `hostile_frames` | frames that are no frames, and streams that drip |
+//! | `hostile_clocks` | peers whose clocks stand in 1970 and 2100 |
+//! | `hostile_text` | members who say what no program says, and call themselves by others' names |
 //! | `hostile_strangers` | browsers, other versions, names that are meant to do harm |
 //! | `configuring` | options from the environment and from a file, and which of them counts |
 //! | `doctor` | each thing that keeps people apart is told with its cause, interface and direction |
@@ -33,6 +35,10 @@
 //! | `chat_screen_leaving` | the ways to leave, and where the log is |
 //! | `chat_screen_options` | colours, the mouse, the bell |
 //! | `refusals` | what keeps the program from starting, what it says then, and its exit code |
+//! | `profiles` | whose a profile is: two processes, other users, links, permissions |
+//! | `paths` | no room's name becomes a file's |
+//! | `kills` | programs killed at random moments |
+//! | `security` | what SECURITY.md claims is held by tests that exist |
 //! | `leaving` | the end of input, signals, and what is safe when the program has ended |
 //! | `library` | what those who embed the library may rely on |
 //! | `carry` | rooms carried in files, whatever becomes of those |
@@ -67,19 +73,25 @@ mod daemon;
 mod doctor;
 mod documented;
 mod hostile;
+mod hostile_clocks;
 mod hostile_flood;
 mod hostile_frames;
 mod hostile_strangers;
+mod hostile_text;
 mod identity;
 mod input;
+mod kills;
 mod lan_chat;
 mod lan_faults;
 mod lan_itself;
 mod layering;
 mod leaving;
 mod library;
+mod paths;
+mod profiles;
 mod receipts;
 mod refusals;
 mod rooms;
+mod security;
 mod terminal;
 mod verifying;
