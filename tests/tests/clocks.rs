@@ -130,7 +130,6 @@ fn a_clock_that_jumps_stops_nothing() {
         }
         let history = converged(&[&ann, &bob], &reported([&ann, &bob]), PATIENCE);
         assert_eq!(history.len(), 1 + 6 * 4);
-        assert!(ann.stderr().iter().all(|line| !line.contains("panic")), "{}", ann.report());
     }
 }
 

@@ -146,6 +146,10 @@ fn three_outvote_two_for_as_long_as_they_stay_and_nothing_is_lost() {
             assert!(!message.future, "{clock}: {message:?}");
         }
         assert_eq!(history.len(), 18, "{clock}: all is kept");
+        // What it costs them: what they said in that time is no part of what they say in this one.
+        for chat in &company.honest {
+            chat.wait_told("from two places", PATIENCE);
+        }
     }
 }
 

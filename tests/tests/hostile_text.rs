@@ -16,7 +16,7 @@ use distchat_tests::{
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use crate::{
-    chat_screen::{enter, sit, stop},
+    chat_screen::{enter, stop},
     hostile::{run, tcp},
 };
 
@@ -191,7 +191,9 @@ fn nothing_that_is_held_acts_on_a_terminal_or_its_log() {
     ann.stop();
     let launch = ann.launch().clone();
     let bob = machine.chat("bob").start();
-    let mut ann: Terminal = sit(machine.chat("ann").options(["--log", "trace"]), (120, 50));
+    let mut ann = Terminal::start(machine.chat("ann").options(["--log", "trace"]), (120, 50));
+    // Both have much to say to each other, of which there is not yet a line.
+    ann.wait("company", |screen| screen.contains("1 peer · "));
     say_all(tcp(&bob), "lobby");
     enter(&ann, "/who");
     ann.wait("the list", |screen| screen.contains("┌─") && screen.contains("message"));

@@ -127,15 +127,29 @@ pub(crate) fn visible_start(text: &str, most: usize) -> String {
     }
 }
 
-/// JSON text in which what a terminal would obey, or not show, is written as `\uXXXX`. The value stays the same, as
+/// Finds, one character after another, those that a text must not hold as they are: hidden ones, and marks on a heap.
+#[derive(Default)]
+struct Hidden {
+    marks: usize,
+}
+
+impl Hidden {
+    fn is(&mut self, c: char) -> bool {
+        self.marks = if is_mark(c) { self.marks + 1 } else { 0 };
+        hidden(c) || self.marks > MARKS
+    }
+}
+
+/// JSON text in which what a terminal would obey, not show, or heap up, is written as `\uXXXX`. The value stays the same, as
 /// such characters occur within strings only, where a serialiser leaves all but the lowest 32 as they are.
 pub(crate) fn json(text: String) -> String {
-    if !text.chars().any(hidden) {
+    if !text.chars().any(hidden) && !heaped(&text) {
         return text;
     }
     let mut escaped = String::with_capacity(text.len() + 16);
+    let mut found = Hidden::default();
     for c in text.chars() {
-        if hidden(c) {
+        if found.is(c) {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 // Writing to a string cannot fail.
                 let _ = write!(escaped, "\\u{unit:04x}");
@@ -151,11 +165,12 @@ pub(crate) fn json(text: String) -> String {
 pub(crate) fn toml(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
+    let mut found = Hidden::default();
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
             // Writing to a string cannot fail.
-            c if hidden(c) => _ = write!(quoted, "\\U{:08x}", u32::from(c)),
+            c if found.is(c) => _ = write!(quoted, "\\U{:08x}", u32::from(c)),
             c => quoted.push(c),
         }
     }
@@ -258,6 +273,10 @@ mod tests {
             ("\u{7f}\u{9b}", "\"\\u007f\\u009b\""),
             ("\u{2028}\u{202e}\u{200b}", "\"\\u2028\\u202e\\u200b\""),
             ("\u{e0041}", "\"\\udb40\\udc41\""),
+            (
+                "e\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}",
+                "\"e\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\\u0301\"",
+            ),
         ] {
             let json = json(serde_json::to_string(text).unwrap());
             assert_eq!(json, expect);
