@@ -50,6 +50,8 @@ const ENDING: Duration = Duration::from_secs(60);
 const QUIET: Duration = Duration::from_millis(200);
 /// How long a node takes at most until what it has received is among what it has counted.
 const COUNTED: Duration = Duration::from_secs(3);
+/// How often hosts are asked how much they hold while that is waited for.
+const ASKED: Duration = Duration::from_millis(250);
 /// How often a person is told how it goes.
 const TOLD: Duration = Duration::from_secs(15);
 
@@ -235,17 +237,29 @@ impl Run<'_> {
             self.storm.hosts[room % self.args.hosts].say(room, ["hello"]);
         }
         let rooms = self.args.rooms as u64;
-        anyhow::ensure!(
-            self.until(MEETING, |run| run.ledger.acknowledged() == rooms && run.is_level())?,
-            "the hosts do not meet"
-        );
+        let said = self.until(ANSWER, |run| run.ledger.acknowledged() == rooms)?;
+        anyhow::ensure!(said && self.until_level(MEETING)?, "the hosts do not meet");
         Ok(())
     }
 
-    /// Whether all hosts hold all that there is, as they told last.
+    /// Ticks until all hosts hold the same, and all that anybody has told of; whether they do in time.
+    fn until_level(&mut self, within: Duration) -> Result<bool> {
+        let mut asked = Instant::now();
+        self.until(within, |run| {
+            if asked.elapsed() > ASKED {
+                run.storm.hosts.iter().for_each(Host::ask);
+                asked = Instant::now();
+            }
+            run.is_level()
+        })
+    }
+
+    /// Whether they do, as they told last. They may hold more than that, if some author was killed before it could tell.
     fn is_level(&self) -> bool {
-        let union = self.ledger.union();
-        self.storm.hosts.iter().all(|host| host.outstanding() == 0 && host.told().held == union)
+        let hosts = &self.storm.hosts;
+        let held = hosts[0].told().held.clone();
+        lacking(&self.ledger.union(), &held) == 0
+            && hosts.iter().all(|host| host.outstanding() == 0 && host.told().held == held)
     }
 
     /// Everybody talks, and whatever can break does, until all is said and all is mended.
@@ -288,7 +302,7 @@ impl Run<'_> {
     /// Waits until all hosts hold the same; how long that took.
     fn settle(&mut self) -> Result<Option<f64>> {
         let began = Instant::now();
-        let level = self.until(SETTLING, Self::is_level)?;
+        let level = self.until_level(SETTLING)?;
         Ok(level.then(|| began.elapsed().as_secs_f64()))
     }
 
@@ -306,7 +320,7 @@ impl Run<'_> {
             self.probe();
             self.tick()?;
         }
-        if !self.until(SETTLING, Self::is_level)? {
+        if !self.until_level(SETTLING)? {
             return Ok(None);
         }
         let Some(after) = self.gossip_received()? else { return Ok(None) };

@@ -145,7 +145,10 @@ impl Storm {
             Fault::Deaf | Fault::Mute | Fault::Loss { .. } => self.filter(fault.host),
             Fault::Split { .. } => (0..self.hosts.len()).for_each(|host| self.filter(host)),
             Fault::Intruder { act } => {
-                let node = host.told().address.context("there is no process to go to")?;
+                // One that starts just now cannot be reached yet; then another is visited.
+                let from = (fault.host..self.hosts.len()).chain(0..fault.host);
+                let mut addresses = from.filter_map(|host| self.hosts[host].told().address);
+                let node = addresses.next().context("no host can be reached")?;
                 let (stop, stopped) = oneshot::channel();
                 let (lan, nobodys, act, room) = (self.lan.clone(), self.hosts.len(), *act, self.rooms[0].clone());
                 let work = move || {
