@@ -56,6 +56,7 @@ fn main() -> ExitCode {
 fn soak(args: &Args) -> Result<bool> {
     skip::namespaces_available().map_err(anyhow::Error::msg)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("{} cannot be made", args.out.display()))?;
+    disks::see_that_there_is_space(&std::env::temp_dir(), args.hosts, args.messages)?;
     let stop = Arc::new(AtomicBool::new(false));
     listen_for_signals(&stop)?;
     eprintln!("soak: {}", binary::distchat().display());

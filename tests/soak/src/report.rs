@@ -220,7 +220,12 @@ fn plots(args: &Args, outcome: &Outcome) -> [(&'static str, Plot); 4] {
         ),
         (
             "lag",
-            plot("How many messages hosts lack of all that there are", "messages", Scale::Logarithmic, lag(outcome)),
+            plot(
+                "How many messages hosts lack of all that there are (none: 1)",
+                "messages",
+                Scale::Logarithmic,
+                lag(outcome),
+            ),
         ),
         ("rate", plot("Messages acknowledged", "messages a second", Scale::Even, rate(outcome))),
     ]

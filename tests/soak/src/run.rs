@@ -24,7 +24,7 @@ use crate::{
     ledger::{Latency, Ledger},
     plan::{Conditions, Plan},
     sample::{Recorder, Sample, Total, counters, write_faults},
-    storm::{Played, Storm},
+    storm::{Played, Storm, guarded},
     talk::Talk,
 };
 
@@ -45,7 +45,7 @@ const OVERTIME: f64 = 1.25;
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(60);
 /// How long a program may take to end.
-const ENDING: Duration = Duration::from_secs(60);
+const ENDING: Duration = Duration::from_secs(120);
 /// How often a line is said on the quiet mesh, each by somebody else.
 const QUIET: Duration = Duration::from_millis(200);
 /// How long a node takes at most until what it has received is among what it has counted.
@@ -128,7 +128,7 @@ pub(crate) fn run(args: &Args, directory: &Path, stop: &AtomicBool) -> Result<Ou
     let recorder = Recorder::new(directory)?;
     let ledger = Arc::new(Ledger::new(rooms.len()));
     // The last one is for the hostile.
-    let lan = Lan::new(args.hosts + 1);
+    let lan = guarded(|| Ok(Lan::new(args.hosts + 1)))?;
     let hosts = (0..args.hosts).map(|host| Host::new(host, lan.host(host), &rooms, &ledger)).collect();
     let storm = Arc::new(Storm::new(lan, hosts, Arc::clone(&rooms), Arc::clone(&ledger)));
     let now = Instant::now();

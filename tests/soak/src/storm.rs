@@ -239,7 +239,7 @@ impl Storm {
 }
 
 /// What the harness of the tests does not get done it panics about.
-fn guarded(work: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let why = panic.downcast_ref::<String>().cloned();
         let why = why.or_else(|| panic.downcast_ref::<&str>().map(|why| (*why).to_owned()));
