@@ -102,7 +102,7 @@ fn course(page: &mut String, args: &Args, outcome: &Outcome, figures: &Figures) 
     say!(page, "| the storm | {minutes:.1} minutes, {:.0} messages/s acknowledged, seed {} |", figures.rate, args.seed);
     say!(page, "| processes started | {} |", args.hosts + restarts(Kind::Kill) + 2 * restarts(Kind::Clock));
     let healed = outcome.healed.map_or("never".to_owned(), |seconds| format!("{} later", time(seconds)));
-    say!(page, "| after the last repair, all held the same | {healed} |");
+    say!(page, "| when the storm was over, all held the same | {healed} |");
     say!(page, "| said here, seen there; neither near a fault | {} |", seconds(&figures.undisturbed));
     say!(page, "| the same, whatever happened | {} |", seconds(&figures.latency));
     say!(page, "| behind the union of all, in messages; no fault near | {} |", messages(&figures.lag_well));

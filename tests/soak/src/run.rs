@@ -38,7 +38,7 @@ const LIVES: Duration = Duration::from_secs(1);
 const MEETING: Duration = Duration::from_secs(300);
 /// How long a process may take to open its rooms, the time that it is stopped included.
 const OPENING: Duration = Duration::from_secs(240);
-/// How long histories may differ after the last repair.
+/// How long histories may differ after the storm.
 const SETTLING: Duration = Duration::from_secs(600);
 /// How much longer than planned the storm may be if the machine does not get done what is to be said.
 const OVERTIME: f64 = 1.25;
@@ -88,7 +88,7 @@ pub(crate) struct Outcome {
     pub(crate) acknowledged: u64,
     /// When the storm began and ended, in seconds since the beginning.
     pub(crate) storm: (f64, f64),
-    /// How long after the last repair all hosts held the same.
+    /// How long after the storm all hosts held the same.
     pub(crate) healed: Option<f64>,
     pub(crate) calm: Option<Calm>,
     /// Each room's fingerprint, where all hosts have the same one.
@@ -239,6 +239,7 @@ impl Run<'_> {
         let rooms = self.args.rooms as u64;
         let said = self.until(ANSWER, |run| run.ledger.acknowledged() == rooms)?;
         anyhow::ensure!(said && self.until_level(MEETING)?, "the hosts do not meet");
+        eprintln!("soak: {:.0} s, all hosts have met", self.ledger.now());
         Ok(())
     }
 
