@@ -61,7 +61,7 @@ pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are a member of a workspace")
 }
 
-/// Where, and so how, cargo built the test that is running: `<directory>/[<triple>/]<profile>/deps/<test>`.
+/// Where, and so how, cargo built the program that is running: `<directory>/[<triple>/]<profile>/[deps|examples/]<program>`.
 struct Place {
     directory: PathBuf,
     triple: Option<OsString>,
@@ -70,8 +70,10 @@ struct Place {
 
 impl Place {
     fn of_this_test() -> Option<Self> {
-        let test = env::current_exe().ok()?;
-        let profile = test.parent()?.parent()?;
+        let program = env::current_exe().ok()?;
+        let folder = program.parent()?;
+        let below = folder.ends_with("deps") || folder.ends_with("examples");
+        let profile = if below { folder.parent()? } else { folder };
         let above = profile.parent()?;
         // Cargo marks its target directory with this file; a triple's folder inside does not have it.
         let (directory, triple) =

@@ -70,7 +70,7 @@ pub(crate) fn environment(wrong: &Wrong) -> Vec<(&'static str, OsString)> {
 }
 
 /// Removes what libfaketime leaves behind of a program that was killed.
-pub(crate) fn sweep(pid: u32) {
+pub fn sweep(pid: u32) {
     for name in [format!("/dev/shm/faketime_shm_{pid}"), format!("/dev/shm/sem.faketime_sem_{pid}")] {
         let _ = fs::remove_file(name);
     }

@@ -192,9 +192,14 @@ impl Lan {
     /// Undoes every [`Lan::split`], [`Lan::loss`] and [`Lan::firewall`].
     pub fn heal(&self) {
         for host in 0..self.hosts.len() {
-            // Adding it first makes deleting it right where there was none.
-            self.nft(host, "add table inet faults\ndelete table inet faults\n");
+            self.heal_host(host);
         }
+    }
+
+    /// Undoes them on one host, which then hears whatever gets to it.
+    pub fn heal_host(&self, host: usize) {
+        // Adding it first makes deleting it right where there was none.
+        self.nft(host, "add table inet faults\ndelete table inet faults\n");
     }
 
     /// Runs `work` on a host, as a program of that host would run.

@@ -182,7 +182,8 @@ impl Launch {
         self.json
     }
 
-    pub(crate) fn faked(&self) -> bool {
+    /// Whether it has a clock of its own; see [`clock::sweep`].
+    pub fn faked(&self) -> bool {
         self.clock.is_some()
     }
 
@@ -222,7 +223,8 @@ impl Launch {
             .env_remove("RUST_LOG");
     }
 
-    pub(crate) fn command(&self) -> Command {
+    /// What runs it, for those who attend to the process themselves. Its three streams are pipes.
+    pub fn command(&self) -> Command {
         let machine = &self.machine;
         let mut command = match (machine.namespace(), self.umask) {
             (Some(namespace), umask) => {

@@ -86,6 +86,23 @@ fn several_chats_and_commands_use_one_node() {
 }
 
 #[test]
+fn what_the_network_has_counted_is_told_wherever_the_node_is() {
+    let machine = Machine::loopback();
+    let bob = machine.chat("bob").room("general").start();
+    let _daemon = daemon(machine.chat("ann"));
+    let guest = machine.chat("ann").room("general").start();
+    bob.wait_peers(1);
+    let deadline = Instant::now() + PATIENCE;
+    for (speaker, hearer) in [(&bob, &guest), (&guest, &bob)] {
+        // What is said before the other has told of its rooms does not come by gossip.
+        while hearer.ask("/counters", "counters")["gossip_received"].as_u64().unwrap() == 0 {
+            assert!(Instant::now() < deadline, "nothing was counted");
+            speaker.say_and_wait("hello");
+        }
+    }
+}
+
+#[test]
 fn a_chat_goes_on_when_the_service_is_killed_and_started_again() {
     let machine = Machine::loopback();
     let mut daemon = daemon(machine.chat("ann"));

@@ -27,6 +27,7 @@ fn dependencies_point_one_way() {
         ("distchat-examples", &["distchat-crdt", "distchat-node", "distchat-simulator", "distchat-tests"]),
         ("distchat-hostile", &["distchat-crdt"]),
         ("distchat-tests", &["distchat-crdt", "distchat-hostile", "distchat-node"]),
+        ("distchat-soak", &["distchat-crdt", "distchat-hostile", "distchat-tests"]),
         ("distchat-bench", &["distchat-crdt"]),
         ("distchat-fuzz", &["distchat-crdt", "distchat-node"]),
     ]);

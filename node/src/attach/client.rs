@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use distchat_node::{AuthorId, Config, Found, Multiaddr, Node, PeerInfo, RoomInfo, RoomName, StartError, StoredRoom};
+use distchat_node::{
+    AuthorId, Config, Counters, Found, Multiaddr, Node, PeerInfo, RoomInfo, RoomName, StartError, StoredRoom,
+};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use tokio::sync::{oneshot, watch};
@@ -233,6 +235,11 @@ impl Client {
 
     pub(crate) async fn search(&self, words: &str, limit: usize) -> Result<Found, Problem> {
         answered!(self.ask(Request::Search { words: words.to_owned(), limit }).await?, Found)
+    }
+
+    /// What the node's network has counted.
+    pub(crate) async fn counters(&self) -> Result<Counters, Problem> {
+        answered!(self.ask(Request::Counters).await?, Counters)
     }
 
     /// The rooms in the history by name, open or not, with how many messages.

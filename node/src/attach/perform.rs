@@ -46,6 +46,7 @@ pub(super) async fn perform(seat: &Seat, request: Request) -> Result<Answer, Pro
         Request::Crash { room } => opened(&room)?.crash().await.map(|()| Answer::Done)?,
         Request::Restart { room } => opened(&room)?.restart().await.map(|()| Answer::Done)?,
         Request::Search { words, limit } => Answer::Found(node.search(&words, limit).await?),
+        Request::Counters => Answer::Counters(node.counters()),
         Request::StoredRooms => Answer::StoredRooms(node.stored_rooms().await?),
         Request::SeenRooms { at_most } => {
             Answer::SeenRooms(node.seen_rooms(at_most).await?.into_iter().map(Seen::from).collect())

@@ -17,8 +17,8 @@
 use std::path::PathBuf;
 
 use distchat_node::{
-    AuthorId, Event, FingerprintInfo, Found, Imported, Key, Member, Message, Multiaddr, PeerInfo, Reaction, Receipt,
-    RoomInfo, RoomName, RoomTopic, StoredRoom, Timestamp,
+    AuthorId, Counters, Event, FingerprintInfo, Found, Imported, Key, Member, Message, Multiaddr, PeerInfo, Reaction,
+    Receipt, RoomInfo, RoomName, RoomTopic, StoredRoom, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -183,6 +183,7 @@ pub(super) enum Request {
     Connect {
         address: Multiaddr,
     },
+    Counters,
     StoredRooms,
     SeenRooms {
         at_most: usize,
@@ -243,6 +244,7 @@ pub(super) enum Answer {
     Receipts(Vec<Option<Receipt>>),
     Receipt(Receipt),
     Found(Found),
+    Counters(Counters),
     StoredRooms(Vec<StoredRoom>),
     SeenRooms(Vec<Seen>),
     Exported(Exported),

@@ -93,6 +93,7 @@ async fn try_to(context: &Context, command: Command, outcome: &mut Outcome) -> R
         Command::Peers => {
             reports.push(Report::Peers { peers: context.node.peers(), listen: context.node.listeners() });
         }
+        Command::Counters => reports.push(Report::Counters(context.node.counters().await?)),
         Command::Connect(address) => connect(context, address, reports).await?,
         Command::History(newest) => {
             let room = context.room(None)?;

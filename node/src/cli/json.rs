@@ -1,6 +1,6 @@
 //! Reports as JSON, one object a line, for programs.
 
-use distchat_node::{Event, Form, Imported, Message, RoomInfo, RoomName};
+use distchat_node::{Counters, Event, Form, Imported, Message, RoomInfo, RoomName};
 use serde::Serialize;
 
 use super::command::HELP;
@@ -91,6 +91,7 @@ enum Object<'a> {
     Peers {
         peers: Vec<PeerObject<'a>>,
     },
+    Counters(&'a Counters),
     Found {
         messages: Vec<MessageObject<'a>>,
         /// How many messages of how many are indexed so far, if not all are.
@@ -283,6 +284,7 @@ pub(crate) fn render(report: &Report) -> Vec<Line> {
                 })
                 .collect(),
         },
+        Report::Counters(counters) => Object::Counters(counters),
         Report::Found(found) => Object::Found {
             messages: found.hits.iter().map(|hit| message(&hit.room, &hit.message)).collect(),
             indexed: found.indexing.map(|indexing| [indexing.done, indexing.of]),
@@ -479,6 +481,10 @@ mod tests {
             Report::Rooms { rooms: vec![testing::room_info("general", RoomState::Failed)], current: None },
             json!({"event": "rooms", "rooms": [{"room": "general", "messages": 9, "peers": 2, "state": "failed"}]}),
         );
+        let counters = render(&Report::Counters(Counters::default()));
+        let [Line::Data(text)] = counters.as_slice() else { panic!("{counters:?}") };
+        let value: Value = serde_json::from_str(text).unwrap();
+        assert_eq!((&value["event"], &value["gossip_received"]), (&json!("counters"), &json!(0)));
         check(
             Report::Switched(testing::room_info("general", RoomState::Open)),
             json!({"event": "room", "room": "general", "messages": 9, "fingerprint": "03".repeat(32), "state": "open"}),

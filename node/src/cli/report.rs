@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use distchat_node::bundle::Tally;
 use distchat_node::{
-    AuthorId, Event, FingerprintInfo, Found, Imported, Member, Message, MessageId, Multiaddr, PeerInfo, Receipt,
-    RoomInfo, RoomName, RoomState,
+    AuthorId, Counters, Event, FingerprintInfo, Found, Imported, Member, Message, MessageId, Multiaddr, PeerInfo,
+    Receipt, RoomInfo, RoomName, RoomState,
 };
 
 use super::clock;
@@ -44,6 +44,8 @@ pub(crate) enum Report {
     Fingerprint { room: RoomName, info: FingerprintInfo },
     /// Who is connected, and where this node can be reached.
     Peers { peers: Vec<PeerInfo>, listen: Vec<Multiaddr> },
+    /// What the network has counted.
+    Counters(Counters),
     /// Who is in a room, and who was.
     Members { room: RoomName, members: Vec<Member> },
     /// What was searched for.

@@ -132,6 +132,15 @@ impl TextView {
                 }
                 lines.extend(listen.iter().map(|address| notice(&format!("your address: {address}"))));
             }
+            Report::Counters(counters) => {
+                let named = serde_json::to_value(counters).unwrap_or_default();
+                let counted = named.as_object().into_iter().flatten().filter(|(_, count)| **count != 0);
+                let before = lines.len();
+                lines.extend(counted.map(|(name, count)| Line::Data(format!("{name:18} {count}"))));
+                if lines.len() == before {
+                    lines.push(notice("nothing was counted yet"));
+                }
+            }
             Report::Found(found) => {
                 // As in the transcript, the newest last.
                 for hit in found.hits.iter().rev() {

@@ -1,10 +1,12 @@
-//! What was dropped, refused or wrong, as numbers.
+//! How much gossip came, and what was dropped, refused or wrong, as numbers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
-        /// What the network dropped, refused or found wrong since the start.
+        /// What came by gossip since the start, and what the network dropped, refused or found wrong.
         ///
         /// ```
         /// # #[tokio::main]
@@ -20,7 +22,8 @@ macro_rules! counters {
         /// # Ok(())
         /// # }
         /// ```
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default)]
         #[non_exhaustive]
         pub struct Counters { $($(#[$doc])* pub $name: u64),+ }
 
@@ -51,6 +54,8 @@ impl Count {
 }
 
 counters! {
+    /// Gossip frames that came in topics of rooms that are open here, each as often as it came.
+    gossip_received,
     /// Gossip frames that a room had no space for. Anti-entropy brings them later.
     gossip_dropped,
     /// Gossip in topics of rooms that nobody has open here.

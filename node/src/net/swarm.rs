@@ -343,6 +343,8 @@ impl Task {
             self.out.warn("peer-refused", message);
             self.refuse(peer);
         }
+        let received = self.swarm.behaviour().gossip.take_received();
+        self.out.counting.gossip_received.add_all(received);
         let foreign = self.swarm.behaviour().gossip.take_foreign();
         self.out.counting.gossip_foreign.add_all(foreign);
         let displaced = self.rooms.take_displaced();

@@ -159,6 +159,11 @@ impl Gossip {
         self.paces.values().filter(|(_, pace)| pace.floods(now)).map(|(peer, _)| *peer).collect()
     }
 
+    /// How many messages in own topics came since this was asked last, those that had come before included.
+    pub(in crate::net) fn take_received(&self) -> u64 {
+        self.own.take_received()
+    }
+
     /// How many messages in topics of nobody here were dropped since this was asked last.
     pub(in crate::net) fn take_foreign(&self) -> u64 {
         self.own.take_foreign()

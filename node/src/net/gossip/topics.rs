@@ -32,6 +32,8 @@ pub(crate) struct Own(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     topics: RwLock<BTreeSet<Topic>>,
+    /// Messages in topics that are this node's, each as often as it came.
+    received: AtomicU64,
     /// Messages in topics that are not this node's.
     foreign: AtomicU64,
 }
@@ -43,6 +45,11 @@ impl Own {
 
     pub(super) fn remove(&self, topic: &Topic) {
         self.0.topics.write().unwrap_or_else(PoisonError::into_inner).remove(topic);
+    }
+
+    /// How many messages were in own topics since this was asked last.
+    pub(super) fn take_received(&self) -> u64 {
+        self.0.received.swap(0, Ordering::Relaxed)
     }
 
     /// How many messages were in foreign topics since this was asked last.
@@ -62,6 +69,8 @@ impl DataTransform for Own {
             self.0.foreign.fetch_add(1, Ordering::Relaxed);
             return Err(io::Error::other("a topic that is no room's here"));
         }
+        // Before gossipsub looks whether it has come already.
+        self.0.received.fetch_add(1, Ordering::Relaxed);
         let RawMessage { source, data, sequence_number, topic, .. } = raw;
         Ok(Message { source, data, sequence_number, topic })
     }
