@@ -72,8 +72,8 @@ fn a_member_who_floods_is_slowed_and_then_sent_away() {
         talk(&ann, &bob, "afterwards", 100);
     });
     assert!(over.load(Ordering::Relaxed), "it is sent away");
-    // Sixty thousand messages are held by now, and have been shown.
-    memory.has_not_grown_by(5 * GROWTH);
+    // What is on its way to others, and what gossipsub keeps for those who have missed it: some seconds of what is taken.
+    memory.has_not_grown_by(10 * GROWTH);
     agree(&ann, &bob);
 }
 
@@ -152,7 +152,7 @@ fn what_others_have_said_is_not_passed_on_again() {
         assert!(old.len() >= 150);
         let mut gossip = replayer.gossip().await.unwrap();
         // So that it is passed on what is passed on at all.
-        let mut own = replayer.run(102, now(), |n| format!("news {n}")).into_iter();
+        let mut own = replayer.run(201, now(), |n| format!("news {n}")).into_iter();
         let first = own.next().unwrap();
         gossip.write_all(&Rpc::default().publish(&topic, first.bytes()).bytes()).await.unwrap();
         gossip.flush().await.unwrap();
@@ -170,13 +170,15 @@ fn what_others_have_said_is_not_passed_on_again() {
             messages.push(new);
             gossip.write_all(&Rpc::default().publish(&topic, &frame(&messages)).bytes()).await.unwrap();
         }
-        let last = own.next().unwrap();
-        gossip.write_all(&Rpc::default().publish(&topic, last.bytes()).bytes()).await.unwrap();
-        gossip.flush().await.unwrap();
-        ann.wait_text("news 101");
-        sleep(Duration::from_millis(200)).await;
+        // Once one of these is heard all before it have been: gossip may lose some.
+        for new in own {
+            gossip.write_all(&Rpc::default().publish(&topic, new.bytes()).bytes()).await.unwrap();
+            gossip.flush().await.unwrap();
+            sleep(Duration::from_millis(20)).await;
+        }
+        ann.wait_text("news 200");
         let heard = observer.connection().heard() - before;
-        assert!(heard < 64 * 1024, "{heard} bytes were passed on");
+        assert!(heard < 256 * 1024, "{heard} bytes were passed on");
     });
     memory.has_not_grown_by(GROWTH);
     talk(&bob, &ann, "afterwards", 100);

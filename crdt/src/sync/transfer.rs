@@ -38,8 +38,9 @@ const MAX_HELPERS: usize = 2;
 /// alone then: whoever brings little at a time must not keep the others away.
 const TURN: Duration = Duration::from_secs(20);
 const REST: Duration = Duration::from_secs(4);
-/// The shortest turn, where very many wait.
-const SHORT_TURN: Duration = Duration::from_secs(1);
+/// How long all turns take together where more than [`PEERS_A_ROUND`] wait, but for the shortest turn that there is.
+const OF_MANY: Duration = Duration::from_secs(80);
+const SHORT_TURN: Duration = Duration::from_secs(2);
 /// So long after gossip brought something new people are talking: what is caught up with waits behind that.
 const TALKING: Duration = Duration::from_secs(1);
 /// How much may be on its way to the store then. What is said next stands behind it.
@@ -354,7 +355,8 @@ impl Replica {
         let transfer = self.asking.transfer.as_ref().filter(|transfer| transfer.since + SHORT_TURN <= now);
         let Some((since, peers)) = transfer.map(|transfer| (transfer.since, transfer.peers())) else { return };
         let waiting = self.waiting();
-        let turn = (TURN * PEERS_A_ROUND as u32 / waiting.len().max(PEERS_A_ROUND) as u32).max(SHORT_TURN);
+        let many = waiting.len() > PEERS_A_ROUND;
+        let turn = if many { (OF_MANY / waiting.len() as u32).max(SHORT_TURN) } else { TURN };
         if waiting.is_empty() || now < since + turn {
             return;
         }

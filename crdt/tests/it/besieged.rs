@@ -78,7 +78,7 @@ fn who_was_here_before_the_many_is_heard_among_them() {
     besiege(&mut world, &[0, 1]);
     world.run_for(SECOND * 10);
     for _ in 0..5 {
-        is_heard(&mut world, SECOND * 60);
+        is_heard(&mut world, SECOND * 90);
     }
 }
 
@@ -89,6 +89,6 @@ fn who_comes_when_the_many_are_here_is_heard_after_a_while() {
     world.run_for(SECOND * 10);
     world.connect(0, 1);
     for _ in 0..2 {
-        is_heard(&mut world, SECOND * 300);
+        is_heard(&mut world, SECOND * 400);
     }
 }

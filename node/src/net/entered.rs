@@ -46,7 +46,12 @@ impl Entered {
         self.read().keys().copied().collect()
     }
 
-    /// As whom they have.
+    /// As whom a peer has entered.
+    pub(super) fn author(&self, peer: &PeerId) -> Option<AuthorId> {
+        self.read().get(peer).map(|(_, author)| *author)
+    }
+
+    /// As whom all have.
     pub(super) fn authors(&self) -> BTreeSet<AuthorId> {
         self.read().values().map(|(_, author)| *author).collect()
     }

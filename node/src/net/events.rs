@@ -68,8 +68,9 @@ impl Task {
     fn on_behaviour_event(&mut self, event: BehaviourEvent) {
         match event {
             BehaviourEvent::Gossip(gossipsub::Event::Message { propagation_source, message_id, message }) => {
+                let as_whom = self.rooms.entered.author(&propagation_source);
                 let gossip = &mut self.swarm.behaviour_mut().gossip;
-                match gossip.take(propagation_source, message_id, &message) {
+                match gossip.take(propagation_source, as_whom, message_id, &message) {
                     Some(ticket) => self.on_gossip(ticket, message),
                     None => self.out.counting.gossip_left.add(),
                 }

@@ -100,12 +100,21 @@ impl Member {
         ask(&self.connection, request).await
     }
 
-    /// Asks something, and leaves the answer where it is.
+    /// Asks the same many times at once, and leaves the answers where they are.
     ///
     /// # Errors
     /// If the connection has ended.
-    pub async fn begin(&self, request: &Request) -> io::Result<Stream> {
-        begin(&self.connection, request).await
+    pub async fn ask_at_once(&self, request: &Request, count: usize) -> io::Result<Vec<Stream>> {
+        let mut streams = Vec::with_capacity(count);
+        for _ in 0..count {
+            streams.push(self.connection.speaking(SYNC_PROTOCOL).await?);
+        }
+        let question = framed(request);
+        for stream in &mut streams {
+            stream.write_all(&question).await?;
+            stream.flush().await?;
+        }
+        Ok(streams)
     }
 
     /// The answer to what was asked on a stream, and its length.

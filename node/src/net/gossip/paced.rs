@@ -31,6 +31,9 @@ use super::{
     topics,
 };
 
+/// How many times as much a frame costs besides, if its author is who sent it and has said too much.
+const OVER_ITS_SHARE: u64 = 8;
+
 /// Gossip in the topics of this node's rooms.
 ///
 /// gossipsub itself takes whatever comes as fast as it comes, and has no way to hold somebody back: what it has taken in it
@@ -91,9 +94,16 @@ impl Gossip {
         Ok(may)
     }
 
-    /// Takes a frame to be judged. Nothing if its author has said too much lately: it is left to anti-entropy, and costs who
-    /// sent it as much again.
-    pub(in crate::net) fn take(&mut self, from: PeerId, id: MessageId, message: &Message) -> Option<GossipTicket> {
+    /// Takes a frame to be judged, from a peer that has entered as this author. Nothing if the frame's author has said too much
+    /// lately: it is left to anti-entropy, and that costs who sent it. Of others' frames it may be that this node has heard
+    /// some more of them than the one who passed it on; of its own everybody knows what is too much.
+    pub(in crate::net) fn take(
+        &mut self,
+        from: PeerId,
+        as_whom: Option<AuthorId>,
+        id: MessageId,
+        message: &Message,
+    ) -> Option<GossipTicket> {
         let now = Instant::now();
         let bytes = message.data.len();
         // What is too short to have an author is too short to be a message, which is for the room to say.
@@ -101,7 +111,8 @@ impl Gossip {
         if self.shares.may(now, &author) {
             return Some(GossipTicket { id, from, author, bytes });
         }
-        self.charge(&from, now, COST + bytes as u64);
+        let times = if as_whom == Some(author) { OVER_ITS_SHARE } else { 1 };
+        self.charge(&from, now, times * (COST + bytes as u64));
         self.inner.report_message_validation_result(&id, &from, MessageAcceptance::Ignore);
         None
     }
