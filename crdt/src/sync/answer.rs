@@ -17,6 +17,9 @@ const MAX_PAGE_KEYS: usize = 8 * 1024;
 /// A filter is held against at most this many keys, which bounds what a question can cost. Askers filter small ranges.
 const MAX_FILTERED: u64 = 4096;
 
+/// The length of a long summary on the wire, more or less.
+const SUMMARY_LEN: usize = 160;
+
 /// How many keys are hashed for one page at most, but for those of the last range.
 const MAX_EFFORT: u64 = 4 * MAX_FILTERED;
 
@@ -86,8 +89,9 @@ fn cuts(index: &Index, from: Key, cut: Key, read: usize, bytes: usize) -> Vec<Ke
     cuts
 }
 
-/// What stands where the asker says that the sets differ.
-pub(super) fn summarize(index: &Index, nodes: &Nodes) -> Result<Summaries, Malformed> {
+/// What stands where the asker says that the sets differ, in about so many bytes, but at least for the first region.
+pub(super) fn summarize(index: &Index, nodes: &Nodes, max_bytes: usize) -> Result<Summaries, Malformed> {
+    let most = MAX_SUMMARIES.min(max_bytes / SUMMARY_LEN).max(16);
     let short = Shortener { nonce: nodes.nonce };
     let last = last_key(nodes.upper);
     let mut summaries = Vec::new();
@@ -97,7 +101,7 @@ pub(super) fn summarize(index: &Index, nodes: &Nodes) -> Result<Summaries, Malfo
         if !item.region.contains(&item.branch.prefix) {
             return Err(Malformed);
         }
-        if summaries.len() + 16 > MAX_SUMMARIES {
+        if summaries.len() + 16 > most {
             break;
         }
         done += 1;

@@ -50,6 +50,12 @@ pub(super) struct PeerState {
     pub(super) agreed: Option<Fingerprint>,
     /// When it last asked for nodes or messages of a session of its own.
     pub(super) asking_at: Option<Duration>,
+    /// Since when it is in the room, when it was last greeted, and when it last had the turn to move messages.
+    pub(super) since: Duration,
+    pub(super) greeted_at: Duration,
+    pub(super) turn_at: Duration,
+    /// How long answers to it may be.
+    pub(super) answer_limit: Option<usize>,
     /// How many bytes it had cost without anything new at that time, as far as no session under way counts them.
     owed: usize,
     owed_at: Duration,
@@ -113,6 +119,10 @@ pub(super) struct Asking {
     /// Some peer may not hold the same.
     pub(super) dirty: bool,
     pub(super) next_round: Duration,
+    /// The last turn of many was that of one of those who have been here longest.
+    pub(super) longest_had_it: bool,
+    /// When gossip last brought something new.
+    pub(super) heard_at: Option<Duration>,
     pub(super) hole_asks: VecDeque<(Duration, Peer, Vec<Key>)>,
 }
 
@@ -204,7 +214,7 @@ impl Replica {
 
     pub(super) fn abort(&mut self, peer: &Peer, abort: Abort) {
         let leads = self.asking.transfer.as_ref().is_none_or(|transfer| transfer.leader == *peer);
-        self.end_session(peer);
+        self.end_turn(peer);
         if let Some(state) = self.peers.get_mut(peer) {
             state.no_help_until = self.now.mono + LATER;
             // Of a helper that merely has none of what was asked for nothing worse is thought.
@@ -355,7 +365,7 @@ impl Replica {
                 self.out.push(Output::Synced { peer: peer.clone(), received, sent, fingerprint });
             }
         }
-        self.end_session(peer);
+        self.end_turn(peer);
     }
 
     pub(super) fn end_session(&mut self, peer: &Peer) {

@@ -51,6 +51,9 @@ impl Replica {
     pub(super) fn entered(&mut self, peer: &Peer, handle: u32, author: AuthorId) {
         let state = self.peers.entry(peer.clone()).or_default();
         let new = state.entered.as_ref().is_none_or(|entered| (entered.handle, entered.author) != (handle, author));
+        if state.entered.is_none() {
+            (state.since, state.greeted_at, state.turn_at) = (self.now.mono, self.now.mono, self.now.mono);
+        }
         state.entered = Some(EnteredPeer { handle, author });
         if new {
             self.out.push(Output::Entered { peer: peer.clone(), author });

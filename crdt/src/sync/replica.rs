@@ -367,6 +367,41 @@ impl Replica {
         self.receipts.is_said(key)
     }
 
+    /// Answers to this peer bear at most so many bytes of messages or of nodes from now on, but always the first that there
+    /// is to bear: what does not fit is asked for anew. A driver that bounds what peers cost has answers shrink by this,
+    /// rather than refuse them. Nothing comes of it if the peer is not here.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+    /// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+    /// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+    /// # let mut replica = Replica::new(room, config, now);
+    /// # use distchat_crdt::{Fingerprint, Timestamp};
+    /// # let (bob, id) = (Keypair::from_seed([2; 32]), RoomId([7; 32]));
+    /// # let (peer, me) = (Peer::new(b"bob"), Peer::new(b"ana"));
+    /// # let (proof, signature) = (proof(&id, &peer, &me), sign_peer(&bob, &peer));
+    /// # let enter = Request::Enter(Enter { topic: id.topic(), handle: 2, proof, author: bob.author(), signature });
+    /// # replica.handle(now, Input::Asked { peer: peer.clone(), ticket: 1, request: enter });
+    /// # replica.handle(now, Input::Say { ticket: 2, said: vec![(kind::TEXT, b"hello".to_vec())] });
+    /// # let number = u64::MAX;
+    /// # replica.handle(now, Input::Committed { through: number });
+    /// replica.limit_answers(&peer, 16 * 1024);
+    /// let room = RoomHello { handle: 1, upper: Timestamp::MAX, count: 0, root: Fingerprint([0; 32]) };
+    /// let hello = Request::Hello(Hello { clock: now.wall_ms, rooms: List::cut(vec![room]) });
+    /// let outputs = replica.handle(now, Input::Asked { peer, ticket: 3, request: hello });
+    /// assert!(outputs.iter().all(|output| match output {
+    ///     Output::Read { max_bytes, .. } => *max_bytes <= 16 * 1024,
+    ///     _ => true,
+    /// }));
+    /// ```
+    pub fn limit_answers(&mut self, peer: &Peer, bytes: usize) {
+        if let Some(state) = self.peers.get_mut(peer) {
+            state.answer_limit = Some(bytes);
+        }
+    }
+
     pub(super) fn room_id(&self) -> RoomId {
         self.room.id()
     }
@@ -398,11 +433,18 @@ impl Replica {
             if bytes.len() > MAX_GOSSIP { Err(DecodeError::Limit("a frame")) } else { Message::decode_all(bytes) };
         let verdict = match messages {
             Err(_) => Verdict::Reject,
-            Ok(messages) => match self.merge(messages, Origin::Peer(peer.clone())) {
-                Ok(Gain { messages: 0, .. }) => Verdict::Ignore,
-                Ok(_) => Verdict::Accept,
-                Err(Foreign) => Verdict::Reject,
-            },
+            Ok(messages) => {
+                // Or one new message would take a frame full of old ones, or somebody else's name, through the whole mesh.
+                let is_run = messages.windows(2).all(|pair| pair[0].author() == pair[1].author());
+                match self.merge(messages, Origin::Peer(peer.clone())) {
+                    Ok(Gain { messages: 0, .. }) => Verdict::Ignore,
+                    Ok(gain) => {
+                        self.asking.heard_at = Some(self.now.mono);
+                        if is_run && 2 * gain.bytes >= bytes.len() { Verdict::Accept } else { Verdict::Ignore }
+                    }
+                    Err(Foreign) => Verdict::Reject,
+                }
+            }
         };
         self.out.push(Output::Verdict { ticket, verdict });
         if verdict == Verdict::Reject {

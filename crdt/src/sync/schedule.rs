@@ -19,7 +19,10 @@ use crate::{Key, Timestamp, clock::Now, plant::Bug};
 const BUSY_ROUND: Duration = Duration::from_secs(2);
 const QUIET_ROUND: Duration = Duration::from_secs(30);
 /// Of how many peers that may hold something else one is greeted in a round.
-const PEERS_A_ROUND: usize = 8;
+pub(super) const PEERS_A_ROUND: usize = 8;
+/// How many of those who have been in the room longest have turns of their own where there are more than
+/// [`PEERS_A_ROUND`] that may hold something else.
+const LONGEST_HERE: usize = 8;
 /// How long a peer that was busy, failed or is asking itself is left alone.
 pub(super) const SOON: Duration = Duration::from_secs(1);
 /// How long a hole may be filled by what is on its way anyway.
@@ -39,6 +42,8 @@ impl Asking {
             transfer: None,
             dirty: true,
             next_round: now.mono + jittered(BUSY_ROUND, rng),
+            longest_had_it: false,
+            heard_at: None,
             hole_asks: VecDeque::new(),
         }
     }
@@ -87,6 +92,7 @@ impl Replica {
         let horizon = self.clocks.read(self.now).horizon;
         let Some(state) = self.peers.get_mut(peer) else { return };
         state.meet_at = None;
+        state.greeted_at = self.now.mono;
         // Messages from the future come last, unless that leads nowhere: they may vouch for others.
         let upper = if state.nowhere > 0 && !Bug::OnlyToTheHorizon.is_planted() { Timestamp::MAX } else { horizon };
         let handle = state.entered.as_ref().filter(|_| !state.forgot).map(|entered| entered.handle);
@@ -150,6 +156,9 @@ impl Replica {
     }
 
     /// Says hello to one peer at random: one that is not known to hold the same, and if there are many of those, to several.
+    ///
+    /// Many may be one with many names. So of many the first is one of those who have been here longest, and the others are
+    /// those who have waited longest, so that everybody is greeted within a bounded time, however many there are.
     fn start_round(&mut self) {
         let now = self.now.mono;
         let root = self.room.fingerprint();
@@ -169,10 +178,32 @@ impl Replica {
         }
         let round = if self.asking.dirty { BUSY_ROUND } else { QUIET_ROUND };
         self.asking.next_round = now + jittered(round, &mut self.rng);
-        for _ in 0..greeted {
-            let peer = able.swap_remove(self.rng.random_range(0..able.len()));
+        for n in 0..greeted {
+            let waited = |state: &PeerState| state.greeted_at;
+            let at = if greeted == 1 { self.any(&able) } else { self.next_of(&able, n == 0, waited) };
+            let peer = able.swap_remove(at);
             self.start_session(&peer);
         }
+    }
+
+    fn any(&mut self, peers: &[Peer]) -> usize {
+        self.rng.random_range(0..peers.len())
+    }
+
+    /// Whose turn it is, of several: whoever has waited longest, be it of all or of those who have been here longest. Of
+    /// equals any.
+    pub(super) fn next_of(&mut self, peers: &[Peer], longest: bool, waited: impl Fn(&PeerState) -> Duration) -> usize {
+        let chance = self.any(peers);
+        let mut places: Vec<usize> = (0..peers.len()).collect();
+        let state = |at: &usize| peers.get(*at).and_then(|peer| self.peers.get(peer));
+        if longest {
+            // Always the same ones: of those who came at one time, too.
+            places.sort_by_key(|at| state(at).map(|state| (state.since, peers.get(*at))));
+            places.truncate(LONGEST_HERE);
+        }
+        let start = chance % places.len().max(1);
+        places.rotate_left(start);
+        places.into_iter().min_by_key(|at| state(at).map(&waited)).unwrap_or_default()
     }
 
     /// Remembers to ask for messages that a peer's messages refer to, should they not come by themselves.

@@ -45,7 +45,7 @@ impl Replica {
             Request::Hello(hello) => self.asked_hello(&peer, ticket, &hello),
             Request::Nodes(nodes) => {
                 self.is_asking(&peer);
-                match answer::summarize(self.room.index(), &nodes) {
+                match answer::summarize(self.room.index(), &nodes, self.answer_limit(&peer)) {
                     Ok(summaries) => self.answer(ticket, Response::Nodes(summaries)),
                     Err(answer::Malformed) => self.malformed(&peer, ticket, "a malformed question for nodes"),
                 }
@@ -139,7 +139,7 @@ impl Replica {
     }
 
     fn asked_offer(&mut self, peer: &Peer, ticket: Ticket, messages: Vec<Message>) {
-        if self.uncommitted_bytes > super::replica::MAX_UNCOMMITTED {
+        if self.uncommitted_bytes > self.most_offered() {
             return self.answer(ticket, Response::Refused(Refusal::Busy));
         }
         if messages.iter().any(|message| message.room() != self.room_id()) {
@@ -158,7 +158,12 @@ impl Replica {
         if self.reading.len() >= MAX_READING || for_it >= MAX_READING_FOR_ONE {
             return self.answer(ticket, Response::Refused(Refusal::Busy));
         }
+        let max_bytes = max_bytes.min(self.answer_limit(peer));
         self.read_keys(peer, keys, max_bytes, reading);
+    }
+
+    fn answer_limit(&self, peer: &Peer) -> usize {
+        self.peers.get(peer).and_then(|state| state.answer_limit).unwrap_or(MAX_PAGE)
     }
 
     /// Reads messages to offer them.

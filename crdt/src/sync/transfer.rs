@@ -8,6 +8,10 @@
 //!
 //! What is held in memory is bounded: so many pages in flight, over all peers, and so many bytes on their way to the
 //! store, beyond which no more is asked for.
+//!
+//! *Whoever talks goes first.* A message that gossip brings is stored behind what came before. So while gossip brings
+//! anything, one page is asked for at a time, and not before the one before it is on disk: a room that fills faster than
+//! anybody can read is caught up with all the same, and what others say meanwhile waits for a page at most.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,6 +22,7 @@ use super::{
     Blob, Fetch, Filter, List, Page, Peer, Range, Replica, Request, Wanted,
     asking::InFlight,
     replica::MAX_UNCOMMITTED,
+    schedule::PEERS_A_ROUND,
     session::{Abort, Asked, Session, last_key},
 };
 use crate::{Key, Room, Timestamp, index::Prefix};
@@ -33,6 +38,14 @@ const MAX_HELPERS: usize = 2;
 /// alone then: whoever brings little at a time must not keep the others away.
 const TURN: Duration = Duration::from_secs(20);
 const REST: Duration = Duration::from_secs(4);
+/// How long all turns take together where more than [`PEERS_A_ROUND`] wait, but for the shortest turn that there is.
+const OF_MANY: Duration = Duration::from_secs(80);
+const SHORT_TURN: Duration = Duration::from_secs(2);
+/// So long after gossip brought something new people are talking: what is caught up with waits behind that.
+const TALKING: Duration = Duration::from_secs(1);
+/// How much may be on its way to the store then. What is said next stands behind it.
+const UNCOMMITTED_WHILE_TALKING: usize = 256 * 1024;
+const OFFERED_WHILE_TALKING: usize = 2 * 1024 * 1024;
 
 /// A range of which others have brought so many messages since it was found is not fetched as a whole.
 pub(super) const OVERTAKEN: u64 = 64;
@@ -106,7 +119,12 @@ impl Replica {
         match &mut self.asking.transfer {
             // It goes on after another hello.
             Some(transfer) if transfer.leader == *leader => transfer.upper = upper,
-            transfer => *transfer = Some(Transfer::new(leader.clone(), upper, self.now.mono)),
+            transfer => {
+                *transfer = Some(Transfer::new(leader.clone(), upper, self.now.mono));
+                if let Some(state) = self.peers.get_mut(leader) {
+                    state.turn_at = self.now.mono;
+                }
+            }
         }
         self.collect_pieces(leader);
     }
@@ -166,8 +184,27 @@ impl Replica {
     fn may_ask(&self, peer: &Peer) -> bool {
         let alone = self.asking.transfer.as_ref().is_none_or(|transfer| transfer.helpers.is_empty());
         let (here, all) = self.flying(peer);
-        let window = if alone { WINDOW_ALONE } else { WINDOW_AMONG_OTHERS };
-        here < window && all < WINDOW && self.uncommitted_bytes < MAX_UNCOMMITTED
+        let (window, of_all) = match (self.is_talked(), alone) {
+            (true, _) => (1, 1),
+            (false, true) => (WINDOW_ALONE, WINDOW),
+            (false, false) => (WINDOW_AMONG_OTHERS, WINDOW),
+        };
+        here < window && all < of_all && self.uncommitted_bytes < self.most_uncommitted()
+    }
+
+    /// Whether gossip brings what is said here.
+    fn is_talked(&self) -> bool {
+        self.asking.heard_at.is_some_and(|at| self.now.mono < at + TALKING)
+    }
+
+    /// How much may be on its way to the store before offers are refused.
+    pub(super) fn most_offered(&self) -> usize {
+        if self.is_talked() { OFFERED_WHILE_TALKING } else { MAX_UNCOMMITTED }
+    }
+
+    /// How much may be on its way to the store before nothing more is asked for.
+    fn most_uncommitted(&self) -> usize {
+        if self.is_talked() { UNCOMMITTED_WHILE_TALKING } else { MAX_UNCOMMITTED }
     }
 
     fn pump_leader(&mut self, peer: &Peer) {
@@ -241,7 +278,7 @@ impl Replica {
         loop {
             let Some(transfer) = &self.asking.transfer else { return };
             let busy = transfer.helpers.len();
-            if busy >= MAX_HELPERS || transfer.pieces.len() < WINDOW_AMONG_OTHERS {
+            if busy >= MAX_HELPERS || transfer.pieces.len() < WINDOW_AMONG_OTHERS || self.is_talked() {
                 return;
             }
             let now = self.now.mono;
@@ -303,12 +340,12 @@ impl Replica {
     /// Ends a transfer that has had its turn, if others wait for theirs. Nothing is lost: all progress is in the set.
     pub(super) fn take_turns(&mut self) {
         let now = self.now.mono;
-        let Some(transfer) = self.asking.transfer.as_ref().filter(|transfer| transfer.since + TURN <= now) else {
-            return;
-        };
-        let peers = transfer.peers();
+        let transfer = self.asking.transfer.as_ref().filter(|transfer| transfer.since + SHORT_TURN <= now);
+        let Some((since, peers)) = transfer.map(|transfer| (transfer.since, transfer.peers())) else { return };
         let waiting = self.waiting();
-        if waiting.is_empty() {
+        let many = waiting.len() > PEERS_A_ROUND;
+        let turn = if many { (OF_MANY / waiting.len() as u32).max(SHORT_TURN) } else { TURN };
+        if waiting.is_empty() || now < since + turn {
             return;
         }
         for peer in &peers {
@@ -334,15 +371,40 @@ impl Replica {
                 state.avoid_until = state.avoid_until.max(until);
             }
         }
-        let next = waiting.swap_remove(self.random() as usize % waiting.len());
+        let next = if waiting.len() > PEERS_A_ROUND {
+            // Every other turn is that of one of those who have been here longest: the many may all be one.
+            self.asking.longest_had_it = !self.asking.longest_had_it;
+            let longest = self.asking.longest_had_it;
+            self.next_of(&waiting, longest, |state| state.turn_at)
+        } else {
+            self.random() as usize % waiting.len()
+        };
+        let next = waiting.swap_remove(next);
+        if let Some(state) = self.peers.get_mut(&next) {
+            state.turn_at = self.now.mono;
+        }
         self.start_session(&next);
+    }
+
+    /// Ends a session. If it had the turn, and many wait for theirs, one of them has the next, or it would be whoever
+    /// answers first.
+    pub(super) fn end_turn(&mut self, peer: &Peer) {
+        let had = self.asking.transfer.as_ref().is_some_and(|transfer| transfer.leader == *peer);
+        self.end_session(peer);
+        if had && self.asking.transfer.is_none() {
+            let mut waiting = self.waiting();
+            waiting.retain(|other| other != peer);
+            if waiting.len() > PEERS_A_ROUND {
+                self.pass_turn(&[], waiting);
+            }
+        }
     }
 
     /// Leaves the peers of a transfer that does not move, so that others get their turn.
     pub(super) fn leave_stuck(&mut self) {
         let peers = self.asking.transfer.as_ref().map(Transfer::peers).unwrap_or_default();
         // While the own disk is behind, it is not the peers that do not move.
-        if self.uncommitted_bytes >= MAX_UNCOMMITTED {
+        if self.uncommitted_bytes >= self.most_uncommitted() {
             for peer in peers {
                 if let Some(session) = self.peers.get_mut(&peer).and_then(|state| state.session.as_mut()) {
                     session.waited(self.now.mono);
