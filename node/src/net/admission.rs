@@ -27,7 +27,7 @@ use libp2p::{
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use thiserror::Error;
 
-use super::{address::ip, counters::Counting, entered::Entered};
+use super::{counters::Counting, entered::Entered, origin::Origin};
 
 /// Places for connections that others have opened.
 pub(super) const MAX_GUESTS: usize = 192;
@@ -52,19 +52,6 @@ enum Denied {
     OfOne,
     #[error("there are too many connections")]
     Full,
-}
-
-/// Where somebody comes from: an address, and of IPv6 the network, for of these anybody has as many as he likes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Origin(IpAddr);
-
-impl Origin {
-    fn of(address: &Multiaddr) -> Option<Self> {
-        Some(Self(match ip(address)? {
-            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
-            v4 => v4,
-        }))
-    }
 }
 
 /// How often which address has knocked.

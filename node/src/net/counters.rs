@@ -55,6 +55,10 @@ counters! {
     gossip_dropped,
     /// Gossip in topics of rooms that nobody has open here.
     gossip_foreign,
+    /// Gossip frames of authors who said too much for all of it to be taken from gossip. Anti-entropy brings them later.
+    gossip_left,
+    /// Own gossip frames that were not published, for others would not take so many. Anti-entropy brings them later.
+    publish_left,
     /// Own gossip frames that could not be queued. Anti-entropy brings them later.
     publish_dropped,
     /// Own gossip frames for which there was nobody to send them to.

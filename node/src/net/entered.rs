@@ -9,20 +9,26 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
+use distchat_crdt::AuthorId;
 use libp2p::PeerId;
 
-/// The rooms that each peer has entered, by handle. As large as connections and rooms make it.
+/// The rooms that each peer has entered, by handle, and as whom it last did. As large as connections and rooms make it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Entered(Arc<RwLock<BTreeMap<PeerId, BTreeSet<u32>>>>);
+pub(crate) struct Entered(Arc<RwLock<Members>>);
+
+type Members = BTreeMap<PeerId, (BTreeSet<u32>, AuthorId)>;
 
 impl Entered {
-    pub(super) fn note(&self, peer: PeerId, room: u32) {
-        self.write().entry(peer).or_default().insert(room);
+    pub(super) fn note(&self, peer: PeerId, room: u32, author: AuthorId) {
+        let mut members = self.write();
+        let (rooms, as_whom) = members.entry(peer).or_insert_with(|| (BTreeSet::new(), author));
+        rooms.insert(room);
+        *as_whom = author;
     }
 
     /// Whether a peer has entered a room.
     pub(super) fn has(&self, peer: &PeerId, room: u32) -> bool {
-        self.read().get(peer).is_some_and(|rooms| rooms.contains(&room))
+        self.read().get(peer).is_some_and(|(rooms, _)| rooms.contains(&room))
     }
 
     /// Whether a peer has entered any room.
@@ -40,6 +46,16 @@ impl Entered {
         self.read().keys().copied().collect()
     }
 
+    /// As whom a peer has entered.
+    pub(super) fn author(&self, peer: &PeerId) -> Option<AuthorId> {
+        self.read().get(peer).map(|(_, author)| *author)
+    }
+
+    /// As whom all have.
+    pub(super) fn authors(&self) -> BTreeSet<AuthorId> {
+        self.read().values().map(|(_, author)| *author).collect()
+    }
+
     /// Forgets peers that are not connected any more. A room may note one that has gone meanwhile.
     pub(super) fn keep(&self, connected: impl Fn(&PeerId) -> bool) {
         self.write().retain(|peer, _| connected(peer));
@@ -47,18 +63,18 @@ impl Entered {
 
     /// Forgets a room that is not there any more.
     pub(super) fn left(&self, room: u32) {
-        self.write().retain(|_, rooms| {
+        self.write().retain(|_, (rooms, _)| {
             rooms.remove(&room);
             !rooms.is_empty()
         });
     }
 
-    // A set of pairs is right at any time, so it does not matter if somebody panicked with the lock in his hands.
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<PeerId, BTreeSet<u32>>> {
+    // A map of sets is right at any time, so it does not matter if somebody panicked with the lock in his hands.
+    fn read(&self) -> RwLockReadGuard<'_, Members> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<PeerId, BTreeSet<u32>>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Members> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,11 +12,13 @@ use tracing::debug;
 use super::{
     NetEvent, NetInput,
     address::dialable,
+    allowance::Allowance,
     behaviour::BehaviourEvent,
     budget::Offence,
     dial::{Dial, Failure, Target},
     error::{RequestError, io_cause},
-    gossip::{GossipTicket, acceptance, room_topic},
+    gossip::{GossipTicket, room_topic},
+    origin::Origin,
     peers::End,
     probed::is_guest,
     swarm::Task,
@@ -62,7 +64,12 @@ impl Task {
     fn on_behaviour_event(&mut self, event: BehaviourEvent) {
         match event {
             BehaviourEvent::Gossip(gossipsub::Event::Message { propagation_source, message_id, message }) => {
-                self.on_gossip(GossipTicket { id: message_id, from: propagation_source }, message);
+                let as_whom = self.rooms.entered.author(&propagation_source);
+                let gossip = &mut self.swarm.behaviour_mut().gossip;
+                match gossip.take(propagation_source, as_whom, message_id, &message) {
+                    Some(ticket) => self.on_gossip(ticket, message),
+                    None => self.out.counting.gossip_left.add(),
+                }
             }
             BehaviourEvent::Gossip(gossipsub::Event::SlowPeer { peer_id, .. }) => debug!(peer = %peer_id, "slow"),
             BehaviourEvent::Gossip(_) => {}
@@ -108,7 +115,13 @@ impl Task {
         }
         // On the dialling side it ends in the peer id, which says nothing new.
         let address = dialable(&address).map_or(address, |dialable| dialable.address);
-        self.peers.opened(now, peer, connection, address);
+        let origin = Origin::of(&address);
+        if self.peers.opened(now, peer, connection, address) {
+            let start = self.funds.start(now, origin);
+            if let Some(known) = self.peers.get(&peer) {
+                known.allowance = Allowance::new(now, start);
+            }
+        }
         self.dialer.connected(now, peer);
     }
 
@@ -179,20 +192,19 @@ impl Task {
 
     fn on_gossip(&mut self, ticket: GossipTicket, message: gossipsub::Message) {
         let from = ticket.from;
-        let verdict = if message.data.len() > MAX_GOSSIP {
+        if message.data.len() > MAX_GOSSIP {
             self.charge(from, Offence::Gossip);
-            Verdict::Reject
+            self.swarm.behaviour_mut().gossip.judge(&ticket, Verdict::Reject);
         } else {
             if let Some(handle) = room_topic(&message.topic).and_then(|topic| self.rooms.of_topic(&topic)) {
                 let input = NetInput::Gossip { from, ticket: ticket.clone(), frame: message.data };
-                if self.rooms.offer(handle, input) {
+                if self.rooms.offer(handle, from, input) {
                     return;
                 }
                 self.out.counting.gossip_dropped.add();
             }
-            Verdict::Ignore
-        };
-        self.swarm.behaviour_mut().gossip.judge(&ticket, acceptance(verdict));
+            self.swarm.behaviour_mut().gossip.leave(&ticket);
+        }
     }
 
     pub(super) fn dial_failed(&mut self, dial: Dial, error: &DialError) {

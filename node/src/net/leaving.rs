@@ -38,9 +38,9 @@ impl<Id: Ord> Leaving<Id> {
         true
     }
 
-    /// An answer has been taken, or never will be.
-    pub(super) fn gone(&mut self, id: &Id) {
-        let Some((peer, bytes)) = self.answers.remove(id) else { return };
+    /// An answer has been taken, or never will be. Whose it was, and how long.
+    pub(super) fn gone(&mut self, id: &Id) -> Option<(PeerId, u64)> {
+        let (peer, bytes) = self.answers.remove(id)?;
         self.all -= bytes;
         if let Entry::Occupied(mut of) = self.of.entry(peer) {
             *of.get_mut() -= bytes;
@@ -48,6 +48,7 @@ impl<Id: Ord> Leaving<Id> {
                 of.remove();
             }
         }
+        Some((peer, bytes))
     }
 }
 
@@ -64,8 +65,8 @@ mod tests {
         }
         assert!(!leaving.add(8, deaf, 1));
         assert!(leaving.add(9, other, 1024 * 1024));
-        leaving.gone(&3);
-        leaving.gone(&3);
+        assert_eq!(leaving.gone(&3), Some((deaf, 1024 * 1024)));
+        assert_eq!(leaving.gone(&3), None);
         assert!(leaving.add(10, deaf, 1024 * 1024));
         for n in (0..8).chain([9, 10]) {
             leaving.gone(&n);

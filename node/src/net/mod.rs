@@ -15,13 +15,15 @@
 //!   crash, [`farewell`] how it ends;
 //! * [`behaviour`], [`transport`], [`codec`], [`gossip`], [`discovery`] are the protocols and how they are set up;
 //! * [`renewal`] decides when mDNS is set up anew;
-//! * [`route`] decides which room gets what, [`peers`] knows who is connected, [`budget`] what a peer may cost;
+//! * [`route`] decides which room gets what, and [`fair`] in which order; [`peers`] knows who is connected;
+//! * [`allowance`] and [`budget`] are what a peer's answers may cost, and [`gossip`] has what members may say by it;
 //! * [`dial`] decides whom to dial and when, [`address`] what can be dialled at all;
 //! * [`rundir`] is where nodes of one machine meet; [`mod@offline`] stands in where there is to be no network;
 //! * [`probe`] finds out what is between two nodes, [`probed`] is how the task helps others to.
 
 mod address;
 mod admission;
+mod allowance;
 mod behaviour;
 mod budget;
 mod codec;
@@ -31,12 +33,14 @@ mod discovery;
 mod entered;
 mod error;
 mod events;
+mod fair;
 mod farewell;
 mod foreign;
 mod gossip;
 mod kept;
 mod leaving;
 mod offline;
+mod origin;
 mod peers;
 pub mod probe;
 mod probed;
@@ -54,7 +58,7 @@ mod tests;
 use std::{path::PathBuf, sync::Arc};
 
 use distchat_crdt::{
-    Topic,
+    AuthorId, Topic,
     sync::{MAX_GOSSIP, Request, Response, Verdict},
 };
 use libp2p::{Multiaddr, PeerId};
@@ -114,6 +118,8 @@ pub(crate) enum NetInput {
         peer: PeerId,
         /// What.
         request: Request,
+        /// About how many bytes the answer may have.
+        room_for: usize,
         /// Where the answer goes.
         reply: oneshot::Sender<Response>,
     },
@@ -269,9 +275,10 @@ impl Network {
         }
     }
 
-    /// Notes that a peer has entered the room with this (own) handle: from here on, what it asks of the room gets there.
-    pub(crate) fn entered(&self, handle: u32, peer: PeerId) {
-        self.entered.note(peer, handle);
+    /// Notes that a peer has entered the room with this (own) handle, as that author: from here on, what it asks of the room
+    /// gets there.
+    pub(crate) fn entered(&self, handle: u32, peer: PeerId, author: AuthorId) {
+        self.entered.note(peer, handle, author);
     }
 
     /// Charges a peer for bytes that no correct program sends. After some charges it is disconnected and refused.

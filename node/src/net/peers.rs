@@ -7,7 +7,7 @@ use std::{
 
 use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 
-use super::{budget::Bucket, route::Merged};
+use super::{allowance::Allowance, budget::Bucket, route::Merged};
 
 /// How long a peer may take to say what it speaks.
 const INTRODUCTION: Duration = Duration::from_secs(10);
@@ -30,8 +30,11 @@ pub(super) struct Peer {
     guest: bool,
     /// What its answers may cost.
     pub(super) bucket: Bucket,
-    /// Requests of its own without an answer.
+    /// How long they may be.
+    pub(super) allowance: Allowance,
+    /// Requests of its own without an answer, and how many of them bear messages.
     pub(super) asked: usize,
+    pub(super) offers: usize,
     /// Requests to it without an answer.
     pub(super) in_flight: usize,
     /// Requests that wait for others to be answered first.
@@ -90,7 +93,9 @@ impl Peers {
             ready: false,
             guest: false,
             bucket: Bucket::new(now),
+            allowance: Allowance::new(now, 0),
             asked: 0,
+            offers: 0,
             in_flight: 0,
             waiting: VecDeque::new(),
         });

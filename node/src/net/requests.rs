@@ -13,6 +13,7 @@ use tracing::debug;
 
 use super::{
     NetInput,
+    allowance::length,
     budget::{Offence, cost, cost_of_offer},
     codec::{Incoming, Malformed},
     error::RequestError,
@@ -30,6 +31,8 @@ const MAX_UNSENT_OFFERS: usize = 8;
 const MAX_ASKED: usize = 64;
 const MAX_ASKED_BY_ALL: usize = 512;
 const MAX_ASKED_OFFERS: usize = 32;
+/// How many requests of one peer that bear messages may wait.
+const MAX_OFFERS_OF_ONE: usize = 8;
 
 /// An answer on its way out.
 pub(super) struct Answer {
@@ -39,6 +42,8 @@ pub(super) struct Answer {
     response: Response,
     /// How many bytes of messages the request bore, if it was an offer.
     offered: Option<usize>,
+    /// How long the answer was allowed to be.
+    room_for: u64,
 }
 
 impl Task {
@@ -88,27 +93,36 @@ impl Task {
     fn ask(&mut self, peer: PeerId, id: InboundRequestId, request: Request, channel: ResponseChannel<Response>) {
         let offered = if let Request::Offer(offer) = &request { Some(offer.messages.len()) } else { None };
         let crowded = self.answers.len() >= MAX_ASKED_BY_ALL || (offered.is_some() && self.offers >= MAX_ASKED_OFFERS);
-        let asker = self.peers.get(&peer).filter(|known| !crowded && known.asked < MAX_ASKED);
-        let Some(known) = asker.and_then(|known| known.bucket.open(Instant::now()).then_some(known)) else {
+        let now = Instant::now();
+        let allowed = self.peers.get(&peer).filter(|known| !crowded && known.asked < MAX_ASKED).and_then(|known| {
+            let may = (offered.is_none() || known.offers < MAX_OFFERS_OF_ONE) && known.bucket.open(now);
+            let room_for = may.then(|| known.allowance.ask(now, length(&request))).flatten()?;
+            known.asked += 1;
+            known.offers += usize::from(offered.is_some());
+            Some(room_for)
+        });
+        let Some(room_for) = allowed else {
             self.out.counting.busy.add();
             self.respond(channel, Response::Refused(Refusal::Busy));
             return;
         };
-        known.asked += 1;
         if self.rooms.entered.any(&peer) {
             self.swarm.behaviour_mut().gossip.entered(peer);
         }
         self.offers += usize::from(offered.is_some());
-        let asked = self.rooms.ask(peer, request);
+        let asked = self.rooms.ask(peer, request, usize::try_from(room_for).unwrap_or(usize::MAX));
         self.answers.push(Box::pin(async move {
-            Answer { peer, id, channel, response: asked.answer(PATIENCE).await, offered }
+            Answer { peer, id, channel, response: asked.answer(PATIENCE).await, offered, room_for }
         }));
     }
 
-    pub(super) fn send_answer(&mut self, Answer { peer, id, channel, mut response, offered }: Answer) {
+    pub(super) fn send_answer(&mut self, answer: Answer) {
+        let Answer { peer, id, channel, mut response, offered, room_for } = answer;
         self.offers -= usize::from(offered.is_some());
         if let Some(known) = self.peers.get(&peer) {
             known.asked = known.asked.saturating_sub(1);
+            known.offers = known.offers.saturating_sub(usize::from(offered.is_some()));
+            known.allowance.answered(room_for, cost(&response));
             let offer = offered.map_or(0, |bytes| cost_of_offer(bytes as u64, &response));
             known.bucket.spend(cost(&response) + offer);
         }
@@ -160,7 +174,13 @@ impl Task {
                 debug!(%peer, %error, "an answer was not sent");
                 self.leaving.gone(&request_id);
             }
-            SyncEvent::ResponseSent { request_id, .. } => self.leaving.gone(&request_id),
+            SyncEvent::ResponseSent { request_id, .. } => {
+                if let Some((peer, bytes)) = self.leaving.gone(&request_id)
+                    && let Some(known) = self.peers.get(&peer)
+                {
+                    known.allowance.took(bytes);
+                }
+            }
         }
     }
 

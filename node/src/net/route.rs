@@ -1,7 +1,8 @@
 //! Which room gets what: handles, inboxes, and hellos that several rooms share.
 //!
-//! The swarm task never waits for a room. What may get lost is tried once; what may not stands in the room's backlog until
-//! the inbox has space, in front of everything else.
+//! The swarm task never waits for a room. What may not get lost stands in the room's backlog until the inbox has space, in
+//! front of everything else; what may waits behind it in a queue for each peer, so that nobody's crowd stands in another's way
+//! (see [`Fair`]).
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -10,7 +11,7 @@ use std::{
 
 use distchat_crdt::{
     Topic,
-    sync::{Greeting, Hello, List, MAX_HELLO_ROOMS, Refusal, Request, Response, RoomGreeting},
+    sync::{Greeting, Hello, List, MAX_HELLO_ROOMS, Refusal, Request, Response, RoomGreeting, RoomHello},
 };
 use futures::{StreamExt, stream::FuturesOrdered};
 use libp2p::PeerId;
@@ -19,7 +20,7 @@ use tokio::{
     time::timeout_at,
 };
 
-use super::{NetInput, entered::Entered, error::RequestError};
+use super::{NetInput, entered::Entered, error::RequestError, fair::Fair};
 
 /// How long a room may think about a request.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,8 +32,10 @@ pub(super) struct Rooms {
     rooms: BTreeMap<u32, Room>,
     topics: BTreeMap<Topic, u32>,
     last: u32,
-    /// Some room may have a backlog.
+    /// Something may wait for some room.
     waiting: bool,
+    /// How many frames of gossip had to make way for others since this was asked last.
+    displaced: u64,
 }
 
 #[derive(Debug)]
@@ -40,6 +43,7 @@ struct Room {
     topic: Topic,
     inbox: mpsc::Sender<NetInput>,
     backlog: VecDeque<NetInput>,
+    fair: Fair<PeerId, NetInput>,
 }
 
 impl Rooms {
@@ -66,7 +70,7 @@ impl Rooms {
             }
         }
         self.topics.insert(topic, self.last);
-        self.rooms.insert(self.last, Room { topic, inbox, backlog: VecDeque::new() });
+        self.rooms.insert(self.last, Room { topic, inbox, backlog: VecDeque::new(), fair: Fair::default() });
         for peer in peers {
             self.deliver(self.last, NetInput::PeerUp { peer });
         }
@@ -77,7 +81,7 @@ impl Rooms {
     pub(super) fn rejoin(&mut self, handle: u32, topic: Topic, inbox: mpsc::Sender<NetInput>) {
         self.last = self.last.max(handle);
         self.topics.insert(topic, handle);
-        self.rooms.insert(handle, Room { topic, inbox, backlog: VecDeque::new() });
+        self.rooms.insert(handle, Room { topic, inbox, backlog: VecDeque::new(), fair: Fair::default() });
     }
 
     /// Lets a room go. Returns its topic if no other room has it now.
@@ -115,6 +119,8 @@ impl Rooms {
                 room.backlog.remove(at);
                 return;
             }
+            // Nobody waits for the answers any more.
+            room.fair.retain(peer, |waiting| !matches!(waiting, NetInput::Request { .. }));
         }
         room.backlog.push_back(input);
         self.waiting |= !room.flush();
@@ -128,9 +134,26 @@ impl Rooms {
         }
     }
 
-    /// Gives a room something that may get lost. False if it has no space for it, or is not there.
-    pub(super) fn offer(&mut self, handle: u32, input: NetInput) -> bool {
-        self.rooms.get_mut(&handle).is_some_and(|room| room.flush() && room.inbox.try_send(input).is_ok())
+    /// Gives a room something of a peer that may get lost. False if there is no place for it, or no such room.
+    pub(super) fn offer(&mut self, handle: u32, peer: PeerId, input: NetInput) -> bool {
+        let Some(room) = self.rooms.get_mut(&handle) else { return false };
+        if room.inbox.is_closed() {
+            return false;
+        }
+        let mut taken = true;
+        match room.fair.push(peer, input) {
+            Some(NetInput::Gossip { from, .. }) if from != peer => self.displaced += 1,
+            // Whoever asked hears that the room is busy.
+            Some(NetInput::Request { peer: asker, .. }) if asker != peer => {}
+            lost => taken = lost.is_none(),
+        }
+        self.waiting |= !room.flush();
+        taken
+    }
+
+    /// How many frames of gossip had to make way for others since this was asked last.
+    pub(super) fn take_displaced(&mut self) -> u64 {
+        std::mem::take(&mut self.displaced)
     }
 
     /// Tries again what rooms had no space for.
@@ -143,8 +166,8 @@ impl Rooms {
         self.waiting
     }
 
-    /// Hands a request to the room or rooms that it concerns.
-    pub(super) fn ask(&mut self, peer: PeerId, request: Request) -> Asked {
+    /// Hands a request to the room or rooms that it concerns. The answer may be about that long.
+    pub(super) fn ask(&mut self, peer: PeerId, request: Request, room_for: usize) -> Asked {
         let handle = match &request {
             Request::Hello(_) => None,
             Request::Enter(enter) => self.of_topic(&enter.topic),
@@ -156,30 +179,29 @@ impl Rooms {
         match request {
             Request::Hello(hello) => {
                 let clock = hello.clock;
-                let rooms = hello.rooms.into_inner().into_iter();
-                Asked::Several(
-                    rooms
-                        .map(|room| {
-                            let handle = room.handle;
-                            self.ask_one(handle, peer, Request::Hello(Hello { clock, rooms: List::cut(vec![room]) }))
-                        })
-                        .collect(),
-                )
+                let rooms = hello.rooms.into_inner();
+                let room_for = room_for / rooms.len().max(1);
+                let part = |room: RoomHello| {
+                    let handle = room.handle;
+                    let request = Request::Hello(Hello { clock, rooms: List::cut(vec![room]) });
+                    self.ask_one(handle, peer, request, room_for)
+                };
+                Asked::Several(rooms.into_iter().map(part).collect())
             }
-            request => {
-                Asked::One(handle.map_or(Slot::Refused(Refusal::Unknown), |handle| self.ask_one(handle, peer, request)))
-            }
+            request => Asked::One(
+                handle.map_or(Slot::Refused(Refusal::Unknown), |handle| self.ask_one(handle, peer, request, room_for)),
+            ),
         }
     }
 
-    fn ask_one(&mut self, handle: u32, peer: PeerId, request: Request) -> Slot {
+    fn ask_one(&mut self, handle: u32, peer: PeerId, request: Request, room_for: usize) -> Slot {
         // To one who has not entered, a room is none.
         let may = matches!(request, Request::Enter(_)) || self.entered.has(&peer, handle);
         if !may || !self.rooms.contains_key(&handle) {
             return Slot::Refused(Refusal::Unknown);
         }
         let (reply, answer) = oneshot::channel();
-        if self.offer(handle, NetInput::Request { peer, request, reply }) {
+        if self.offer(handle, peer, NetInput::Request { peer, request, room_for, reply }) {
             Slot::Waiting(answer)
         } else {
             Slot::Refused(Refusal::Busy)
@@ -188,17 +210,20 @@ impl Rooms {
 }
 
 impl Room {
-    /// Empties the backlog as far as it goes. False if something is left.
+    /// Empties the backlog and then the queues as far as it goes. False if something is left.
     fn flush(&mut self) -> bool {
-        while !self.backlog.is_empty() {
+        while !self.backlog.is_empty() || !self.fair.is_empty() {
             match self.inbox.try_reserve() {
                 Ok(space) => {
-                    if let Some(input) = self.backlog.pop_front() {
+                    if let Some(input) = self.backlog.pop_front().or_else(|| self.fair.pop()) {
                         space.send(input);
                     }
                 }
                 Err(mpsc::error::TrySendError::Full(())) => return false,
-                Err(mpsc::error::TrySendError::Closed(())) => self.backlog.clear(),
+                Err(mpsc::error::TrySendError::Closed(())) => {
+                    self.backlog.clear();
+                    self.fair.clear();
+                }
             }
         }
         true

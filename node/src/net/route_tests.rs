@@ -1,9 +1,13 @@
 use distchat_crdt::{
-    Fingerprint, Timestamp,
+    AuthorId, Fingerprint, Timestamp,
     sync::{Have, RoomHello},
 };
 
 use super::*;
+
+const AUTHOR: AuthorId = AuthorId([1; 32]);
+/// As much as any answer may have.
+const PAGE: usize = 1024 * 1024;
 
 fn room_hello(handle: u32) -> RoomHello {
     RoomHello { handle, upper: Timestamp(1), count: 0, root: Fingerprint([0; 32]) }
@@ -57,19 +61,50 @@ fn what_must_not_get_lost_waits_and_comes_first() {
     let [a, b, c] = [(); 3].map(|()| PeerId::random());
     rooms.deliver(handle, NetInput::PeerUp { peer: a });
     rooms.deliver(handle, NetInput::PeerUp { peer: b });
-    rooms.entered.note(a, handle);
+    rooms.entered.note(a, handle, AUTHOR);
     rooms.deliver(handle, NetInput::PeerUp { peer: c });
     rooms.deliver(handle, NetInput::PeerDown { peer: c });
     assert!(rooms.waiting());
-    assert!(matches!(rooms.ask(a, have(handle)), Asked::One(Slot::Refused(Refusal::Busy))));
+    assert!(matches!(rooms.ask(a, have(handle), PAGE), Asked::One(Slot::Waiting(_))));
     let mut seen = Vec::new();
-    while let Ok(NetInput::PeerUp { peer }) = inputs.try_recv() {
-        seen.push(peer);
+    let last = loop {
+        match inputs.try_recv() {
+            Ok(NetInput::PeerUp { peer }) => seen.push(peer),
+            other => break other,
+        }
+        rooms.flush();
+    };
+    assert_eq!(seen, [a, b], "c came and went unnoticed");
+    assert!(matches!(last, Ok(NetInput::Request { peer, .. }) if peer == a), "{last:?}");
+    assert!(!rooms.waiting());
+}
+
+#[test]
+fn a_crowd_of_one_stands_in_nobodys_way() {
+    let mut rooms = Rooms::default();
+    let (handle, mut inputs) = joined(&mut rooms, 1, 1);
+    let [crowd, other] = [(); 2].map(|()| PeerId::random());
+    for peer in [crowd, other] {
+        rooms.entered.note(peer, handle, AUTHOR);
+    }
+    let asked: Vec<Asked> = (0..1000).map(|_| rooms.ask(crowd, have(handle), PAGE)).collect();
+    let refused = asked.iter().filter(|asked| matches!(asked, Asked::One(Slot::Refused(Refusal::Busy)))).count();
+    assert!(refused > 900, "{refused}");
+    assert!(matches!(rooms.ask(other, have(handle), PAGE), Asked::One(Slot::Waiting(_))));
+    let mut before = 0;
+    while let Ok(NetInput::Request { peer, .. }) = inputs.try_recv() {
+        if peer == other {
+            break;
+        }
+        before += 1;
         rooms.flush();
     }
-    assert_eq!(seen, [a, b], "c came and went unnoticed");
-    assert!(!rooms.waiting());
-    assert!(matches!(rooms.ask(a, have(handle)), Asked::One(Slot::Waiting(_))));
+    assert!(before <= 2, "{before} stood before it");
+    rooms.deliver(handle, NetInput::PeerDown { peer: crowd });
+    rooms.flush();
+    assert!(matches!(inputs.try_recv(), Ok(NetInput::PeerDown { .. })));
+    rooms.flush();
+    assert!(inputs.try_recv().is_err(), "what one has asked who is gone is thrown away");
 }
 
 #[test]
@@ -90,9 +125,9 @@ async fn a_hello_is_split_and_its_answers_are_gathered_in_order() {
     let (three, third) = joined(&mut rooms, 3, 4);
     let peer = PeerId::random();
     for handle in [one, two, 99, three] {
-        rooms.entered.note(peer, handle);
+        rooms.entered.note(peer, handle, AUTHOR);
     }
-    let asked = rooms.ask(peer, hello(&[two, 99, one, three]));
+    let asked = rooms.ask(peer, hello(&[two, 99, one, three]), PAGE);
     drop(third);
     let answer = tokio::spawn(asked.answer(PATIENCE));
     let Some(NetInput::Request { request, reply, .. }) = first.recv().await else { panic!() };
@@ -114,7 +149,8 @@ async fn a_hello_is_split_and_its_answers_are_gathered_in_order() {
 
 #[tokio::test]
 async fn an_empty_hello_is_answered_by_the_clock() {
-    let Response::Hello(answer) = Rooms::default().ask(PeerId::random(), hello(&[])).answer(PATIENCE).await else {
+    let Response::Hello(answer) = Rooms::default().ask(PeerId::random(), hello(&[]), PAGE).answer(PATIENCE).await
+    else {
         panic!()
     };
     assert!(answer.clock > 1_600_000_000_000 && answer.rooms.is_empty());
@@ -125,11 +161,11 @@ async fn a_room_that_is_slow_or_drops_the_reply_is_busy() {
     let mut rooms = Rooms::default();
     let (handle, mut inputs) = joined(&mut rooms, 1, 4);
     let peer = PeerId::random();
-    rooms.entered.note(peer, handle);
-    let asked = rooms.ask(peer, have(handle));
+    rooms.entered.note(peer, handle, AUTHOR);
+    let asked = rooms.ask(peer, have(handle), PAGE);
     drop(inputs.recv().await);
     assert_eq!(asked.answer(PATIENCE).await, Response::Refused(Refusal::Busy));
-    let asked = rooms.ask(peer, have(handle));
+    let asked = rooms.ask(peer, have(handle), PAGE);
     let _held = inputs.recv().await;
     assert_eq!(asked.answer(Duration::from_millis(1)).await, Response::Refused(Refusal::Busy));
 }
@@ -175,13 +211,13 @@ fn who_has_not_entered_takes_no_place_in_an_inbox() {
     let (handle, mut inputs) = joined(&mut rooms, 1, 4);
     let (other, _inputs) = joined(&mut rooms, 2, 4);
     let peer = PeerId::random();
-    rooms.entered.note(peer, other);
+    rooms.entered.note(peer, other, AUTHOR);
     let refused = |asked: Asked| matches!(asked, Asked::One(Slot::Refused(Refusal::Unknown)));
-    assert!(refused(rooms.ask(peer, have(handle))));
+    assert!(refused(rooms.ask(peer, have(handle), PAGE)));
     assert!(inputs.try_recv().is_err());
-    rooms.entered.note(peer, handle);
-    assert!(!refused(rooms.ask(peer, have(handle))));
+    rooms.entered.note(peer, handle, AUTHOR);
+    assert!(!refused(rooms.ask(peer, have(handle), PAGE)));
     assert!(inputs.try_recv().is_ok());
     assert!(rooms.entered.gone(&peer), "it had entered");
-    assert!(refused(rooms.ask(peer, have(handle))));
+    assert!(refused(rooms.ask(peer, have(handle), PAGE)));
 }

@@ -16,6 +16,7 @@ use tracing::{debug, info};
 use super::{
     NetConfig, NetError, NetEvent, Network,
     address::ip,
+    allowance::Funds,
     behaviour::{Behaviour, IDLE},
     budget::Offences,
     counters::Counting,
@@ -104,6 +105,7 @@ pub(super) async fn task(kept: &Arc<Kept>, addresses: Vec<Multiaddr>) -> Result<
         answers: FuturesUnordered::new(),
         offers: 0,
         leaving: Leaving::default(),
+        funds: Funds::default(),
         offences: Offences::default(),
         foreign: Foreign::default(),
         probed: Probed::default(),

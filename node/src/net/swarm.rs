@@ -28,12 +28,12 @@ use tracing::debug;
 
 use super::{
     Command, GossipCommand, NetEvent,
+    allowance::Funds,
     behaviour::Behaviour,
     budget::{Offence, Offences, REFUSED},
     counters::{Counters, Counting},
     dial::{Dial, Dialer, Target},
     foreign::Foreign,
-    gossip::acceptance,
     kept::Kept,
     leaving::Leaving,
     peers::Peers,
@@ -51,7 +51,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// After how many of these the counters go to the log, if they have changed.
 const LOG_COUNTERS: u64 = 60;
 /// How soon a room without space is tried again.
-const RETRY: Duration = Duration::from_millis(10);
+const RETRY: Duration = Duration::from_millis(2);
 /// The task's state.
 pub(super) struct Task {
     pub(super) swarm: Swarm<Behaviour>,
@@ -68,6 +68,8 @@ pub(super) struct Task {
     pub(super) offers: usize,
     /// Answers that peers have not taken yet.
     pub(super) leaving: Leaving<InboundRequestId>,
+    /// What those who come have to begin with.
+    pub(super) funds: Funds,
     pub(super) offences: Offences,
     pub(super) foreign: Foreign,
     pub(super) probed: Probed,
@@ -220,14 +222,15 @@ impl Task {
         let gossip = &mut self.swarm.behaviour_mut().gossip;
         match command {
             GossipCommand::Publish { topic, frame } => match gossip.publish(&topic, frame) {
-                Ok(()) | Err(PublishError::Duplicate) => {}
+                Ok(true) | Err(PublishError::Duplicate) => {}
+                Ok(false) => self.out.counting.publish_left.add(),
                 Err(PublishError::NoPeersSubscribedToTopic) => self.out.counting.publish_alone.add(),
                 Err(error) => {
                     debug!(%error, MAX_GOSSIP, "a frame was not published");
                     self.out.counting.publish_dropped.add();
                 }
             },
-            GossipCommand::Verdict { ticket, verdict } => gossip.judge(&ticket, acceptance(verdict)),
+            GossipCommand::Verdict { ticket, verdict } => gossip.judge(&ticket, verdict),
         }
     }
 
@@ -312,11 +315,15 @@ impl Task {
         for peer in self.rooms.entered.members() {
             self.swarm.behaviour_mut().gossip.entered(peer);
         }
+        let here = self.rooms.entered.authors();
+        self.swarm.behaviour_mut().gossip.are_here(here);
         let flooding = self.swarm.behaviour().gossip.flooding(now);
         for peer in flooding {
             self.out.counting.refused.add();
+            // What a member has said up to here comes from others, who are asked for it at leisure.
+            let what = if self.rooms.entered.any(&peer) { "sends more than can be read" } else { "entered no room" };
             let message = format!(
-                "peer {peer} is refused for {} minutes: it entered no room and sends without end",
+                "peer {peer} is refused for {} minutes: it {what} and sends without end",
                 REFUSED.as_secs() / 60
             );
             self.out.warn("peer-refused", message);
@@ -324,6 +331,8 @@ impl Task {
         }
         let foreign = self.swarm.behaviour().gossip.take_foreign();
         self.out.counting.gossip_foreign.add_all(foreign);
+        let displaced = self.rooms.take_displaced();
+        self.out.counting.gossip_dropped.add_all(displaced);
         for peer in self.offences.pardon(now) {
             self.swarm.behaviour_mut().refused.unblock_peer(peer);
         }

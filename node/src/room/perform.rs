@@ -37,10 +37,10 @@ impl Task {
         let is_own = !waiting.is_empty();
         // Noted before the peer hears of it: what it asks next is not to be taken for a stranger's.
         for output in &outputs {
-            if let Output::Entered { peer, .. } = output
+            if let Output::Entered { peer, author } = output
                 && let Some(peer) = peer_id(peer)
             {
-                self.shared.network.entered(self.slot.handle(), peer);
+                self.shared.network.entered(self.slot.handle(), peer, *author);
             }
         }
         for output in outputs {

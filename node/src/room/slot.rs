@@ -28,8 +28,9 @@ use crate::{
 const COMMANDS: usize = 256;
 /// How far ahead of the clock messages are not future-dated yet, in milliseconds.
 const MAX_AHEAD_MS: i64 = 2 * 60 * 1000;
-/// How many inputs from the network wait for a room before more are refused.
-const INPUTS: usize = 256;
+/// How many inputs from the network wait here for a room. More wait where they come from, in a queue for each peer, so what
+/// stands in this one is all that somebody else's crowd can put before them.
+const INPUTS: usize = 16;
 
 /// A room as the rest of the node knows it. It outlives the crashes of the task that runs it.
 pub(crate) struct Slot {

@@ -265,7 +265,8 @@ impl Task {
                 self.frames.insert(number, ticket);
                 Input::Frame { peer: peer_of(&from), ticket: number, bytes: frame }
             }
-            NetInput::Request { peer, request, reply } => {
+            NetInput::Request { peer, request, room_for, reply } => {
+                self.replica.limit_answers(&peer_of(&peer), room_for);
                 // Of a stranger's nothing is taken.
                 let entered = || self.replica.peers().any(|(entered, _)| *entered == peer_of(&peer));
                 self.frontier.unfinished |= matches!(request, Request::Offer(_)) && entered();

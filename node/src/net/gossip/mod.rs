@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use distchat_crdt::{
-    Topic,
+    AuthorId, Topic,
     sync::{MAX_GOSSIP, Verdict},
 };
 use libp2p::{
@@ -17,6 +17,7 @@ use ring::digest;
 
 mod pace;
 mod paced;
+mod shares;
 mod topics;
 
 pub(super) use paced::Gossip;
@@ -44,10 +45,13 @@ type Gossipsub = Behaviour<topics::Own, MaxCountSubscriptionFilter<topics::Rooms
 pub(crate) struct GossipTicket {
     pub(super) id: MessageId,
     pub(super) from: PeerId,
+    /// Who says to have written it, and how long it is.
+    author: AuthorId,
+    bytes: usize,
 }
 
 /// A room's verdict in gossipsub's words.
-pub(super) fn acceptance(verdict: Verdict) -> MessageAcceptance {
+fn acceptance(verdict: Verdict) -> MessageAcceptance {
     match verdict {
         Verdict::Accept => MessageAcceptance::Accept,
         Verdict::Ignore => MessageAcceptance::Ignore,

@@ -14,27 +14,29 @@ use std::{
 
 /// What a frame costs besides its bytes: hashing, looking up, telling.
 pub(super) const COST: u64 = 2 * 1024;
-/// Bytes a second, and how many at once, of somebody who has entered a room. Twenty-five hosts that all talk as fast as
-/// they can send a tenth of it by any one of them.
-const MEMBER: Rate = Rate { bytes: 16 * 1024 * 1024, burst: 32 * 1024 * 1024 };
+/// What a frame costs besides that if it brought nothing that is worth passing on.
+pub(super) const USELESS: u64 = 4 * 1024;
+/// Bytes a second, and how many at once, of somebody who has entered a room. Much more than a node publishes and passes on
+/// of what it takes in itself (see [`super::shares`]).
+const MEMBER: Rate = Rate { bytes: 24 * 1024 * 1024, burst: 48 * 1024 * 1024 };
 /// The same of somebody who has not. A node that has just been met sends its topics and what is said until it has entered.
 const STRANGER: Rate = Rate { bytes: 256 * 1024, burst: 2 * 1024 * 1024 };
 /// The same of all of these together.
 const STRANGERS: Rate = Rate { bytes: 2 * 1024 * 1024, burst: 16 * 1024 * 1024 };
-/// A stranger who has used up more than half of its share for so long is not one who has just been met.
+/// Who has used up more than half of its share for so long is not one who has just been met, or has much to say at once.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// So much a second, and so much at once.
 #[derive(Clone, Copy, Debug)]
-struct Rate {
-    bytes: u64,
-    burst: u64,
+pub(super) struct Rate {
+    pub(super) bytes: u64,
+    pub(super) burst: u64,
 }
 
 /// What may be read. It may go below zero: what a frame costs is known once it has been read.
 #[derive(Debug)]
-struct Share {
-    rate: Rate,
+pub(super) struct Share {
+    pub(super) rate: Rate,
     left: i64,
     at: Instant,
     /// Since when it has been less than half full.
@@ -42,7 +44,7 @@ struct Share {
 }
 
 impl Share {
-    fn full(rate: Rate, now: Instant) -> Self {
+    pub(super) fn full(rate: Rate, now: Instant) -> Self {
         Self { rate, left: rate.burst as i64, at: now, low_since: None }
     }
 
@@ -58,7 +60,7 @@ impl Share {
         }
     }
 
-    fn spend(&mut self, now: Instant, bytes: u64) {
+    pub(super) fn spend(&mut self, now: Instant, bytes: u64) {
         self.fill(now);
         // A debt of more than the burst would punish for one frame what the next ones are to be kept back for.
         self.left = self.left.saturating_sub(bytes as i64).max(-(self.rate.burst as i64));
@@ -67,8 +69,19 @@ impl Share {
         }
     }
 
+    /// What is left.
+    pub(super) fn left(&mut self, now: Instant) -> i64 {
+        self.fill(now);
+        self.left
+    }
+
+    /// Whether more than three quarters are left.
+    pub(super) fn is_hardly_used(&self) -> bool {
+        self.left > self.rate.burst as i64 / 4 * 3
+    }
+
     /// How long until there is something left.
-    fn wait(&mut self, now: Instant) -> Option<Duration> {
+    pub(super) fn wait(&mut self, now: Instant) -> Option<Duration> {
         self.fill(now);
         let debt = u64::try_from(-self.left).ok()?;
         Some(Duration::from_micros((debt * 1_000_000).div_ceil(self.rate.bytes).max(1000)))
@@ -127,12 +140,11 @@ impl Pace {
         own.max(locked(&self.strangers.0).wait(now))
     }
 
-    /// A stranger who does not stop.
+    /// Somebody who does not stop, though it is read slowly.
     pub(super) fn floods(&self, now: Instant) -> bool {
         let mut own = locked(&self.own);
         own.fill(now);
-        !self.member.load(Ordering::Relaxed)
-            && own.low_since.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE)
+        own.low_since.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE)
     }
 }
 
@@ -191,6 +203,8 @@ mod tests {
         read_in(&pace, now + 2 * PATIENCE, PATIENCE + SECOND, 1024);
         assert!(pace.floods(now + 3 * PATIENCE + SECOND));
         pace.is_member(now + 3 * PATIENCE + SECOND);
-        assert!(!pace.floods(now + 3 * PATIENCE + SECOND), "members are slowed and stay");
+        assert!(!pace.floods(now + 3 * PATIENCE + SECOND), "a member has more");
+        read_in(&pace, now + 4 * PATIENCE, PATIENCE + 4 * SECOND, 60_000);
+        assert!(pace.floods(now + 5 * PATIENCE + 4 * SECOND), "and not all that there is");
     }
 }

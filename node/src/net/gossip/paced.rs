@@ -8,11 +8,11 @@ use std::{
     time::Instant,
 };
 
-use distchat_crdt::Topic;
+use distchat_crdt::{AuthorId, Topic, sync::Verdict};
 use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
-    gossipsub::{self, MessageAcceptance, PublishError},
+    gossipsub::{self, Message, MessageAcceptance, MessageId, PublishError},
     swarm::{
         ConnectionClosed, ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm,
         NetworkBehaviour, SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
@@ -23,10 +23,15 @@ use tokio::time::{Sleep, sleep};
 use tracing::debug;
 
 use super::{
-    GossipTicket, Gossipsub, gossip_topic, gossipsub,
-    pace::{Pace, Strangers},
-    room_topic, topics,
+    GossipTicket, Gossipsub, acceptance, gossip_topic, gossipsub,
+    pace::{COST, Pace, Strangers, USELESS},
+    room_topic,
+    shares::{Shares, author_of},
+    topics,
 };
+
+/// How many times as much a frame costs besides, if its author is who sent it and has said too much.
+const OVER_ITS_SHARE: u64 = 8;
 
 /// Gossip in the topics of this node's rooms.
 ///
@@ -37,6 +42,7 @@ pub(in crate::net) struct Gossip {
     inner: Gossipsub,
     own: topics::Own,
     strangers: Strangers,
+    shares: Shares,
     paces: BTreeMap<ConnectionId, (PeerId, Arc<Pace>)>,
     members: BTreeSet<PeerId>,
 }
@@ -50,6 +56,7 @@ impl Gossip {
             inner: gossipsub(own.clone())?,
             own,
             strangers: Strangers::new(Instant::now()),
+            shares: Shares::new(Instant::now()),
             paces: BTreeMap::new(),
             members: BTreeSet::new(),
         })
@@ -69,17 +76,65 @@ impl Gossip {
         self.inner.unsubscribe(&gossip_topic(topic));
     }
 
-    /// Sends a frame to those who take part.
+    /// Sends a frame to those who take part. False if the own author says more than others would take.
     ///
     /// # Errors
     /// If there is nobody, or no place in their queues.
-    pub(in crate::net) fn publish(&mut self, topic: &Topic, frame: Vec<u8>) -> Result<(), PublishError> {
-        self.inner.publish(gossip_topic(topic), frame).map(drop)
+    pub(in crate::net) fn publish(&mut self, topic: &Topic, frame: Vec<u8>) -> Result<bool, PublishError> {
+        let may = self.shares.may_publish(Instant::now(), frame.len());
+        if may {
+            self.inner.publish(gossip_topic(topic), frame)?;
+        }
+        Ok(may)
     }
 
-    /// Says what is to become of a frame.
-    pub(in crate::net) fn judge(&mut self, ticket: &GossipTicket, acceptance: MessageAcceptance) {
-        self.inner.report_message_validation_result(&ticket.id, &ticket.from, acceptance);
+    /// Takes a frame to be judged, from a peer that has entered as this author. Nothing if the frame's author has said too much
+    /// lately: it is left to anti-entropy, and that costs who sent it. Of others' frames it may be that this node has heard
+    /// some more of them than the one who passed it on; of its own everybody knows what is too much.
+    pub(in crate::net) fn take(
+        &mut self,
+        from: PeerId,
+        as_whom: Option<AuthorId>,
+        id: MessageId,
+        message: &Message,
+    ) -> Option<GossipTicket> {
+        let now = Instant::now();
+        let bytes = message.data.len();
+        // What is too short to have an author is too short to be a message, which is for the room to say.
+        let author = author_of(&message.data).unwrap_or(AuthorId([0; 32]));
+        if self.shares.may(now, &author) {
+            return Some(GossipTicket { id, from, author, bytes });
+        }
+        let times = if as_whom == Some(author) { OVER_ITS_SHARE } else { 1 };
+        self.charge(&from, now, times * (COST + bytes as u64));
+        self.inner.report_message_validation_result(&id, &from, MessageAcceptance::Ignore);
+        None
+    }
+
+    /// What becomes of a frame that nobody has looked at.
+    pub(in crate::net) fn leave(&mut self, ticket: &GossipTicket) {
+        self.inner.report_message_validation_result(&ticket.id, &ticket.from, MessageAcceptance::Ignore);
+    }
+
+    /// A room's verdict on a frame.
+    pub(in crate::net) fn judge(&mut self, ticket: &GossipTicket, verdict: Verdict) {
+        let now = Instant::now();
+        match verdict {
+            Verdict::Accept => self.shares.spend(now, ticket.author, ticket.bytes),
+            Verdict::Ignore | Verdict::Reject => self.charge(&ticket.from, now, USELESS),
+        }
+        self.inner.report_message_validation_result(&ticket.id, &ticket.from, acceptance(verdict));
+    }
+
+    fn charge(&self, peer: &PeerId, now: Instant, bytes: u64) {
+        for (_, pace) in self.paces.values().filter(|(of, _)| of == peer) {
+            pace.spend(now, bytes);
+        }
+    }
+
+    /// These are the authors of the peers that are connected.
+    pub(in crate::net) fn are_here(&mut self, authors: BTreeSet<AuthorId>) {
+        self.shares.are_here(authors);
     }
 
     /// Connected peers and the topics that they take part in, as far as these may be rooms.
@@ -99,7 +154,7 @@ impl Gossip {
         }
     }
 
-    /// Strangers who do not stop sending as much as they can.
+    /// Those who do not stop sending as much as they can.
     pub(in crate::net) fn flooding(&self, now: Instant) -> BTreeSet<PeerId> {
         self.paces.values().filter(|(_, pace)| pace.floods(now)).map(|(peer, _)| *peer).collect()
     }
@@ -200,8 +255,7 @@ impl NetworkBehaviour for Gossip {
 
 /// gossipsub's handler of a connection, which is asked for what has come when that is due.
 ///
-/// What goes out waits with it: who is read slowly is a stranger who sends too much, or a member who sends more than anybody
-/// can read.
+/// What goes out waits with it: who is read slowly sends more than anybody can read.
 pub(in crate::net) struct PacedHandler {
     inner: Handler,
     pace: Arc<Pace>,

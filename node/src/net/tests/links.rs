@@ -175,7 +175,7 @@ async fn a_crash_is_survived() {
     assert_eq!((ra.up().await, rb.up().await), (b.id(), a.id()));
     assert_eq!(a.address(), address);
     let have = Request::Have(Have { handle: ra.handle, keys: List::default() });
-    a.net.entered(ra.handle, b.id());
+    a.net.entered(ra.handle, b.id(), distchat_crdt::AuthorId([1; 32]));
     b.net.request(rb.handle, a.id(), 1, have.clone());
     assert!(matches!(ra.next().await, NetInput::Request { request, .. } if request == have));
     let later = a.join(2).await;

@@ -31,7 +31,7 @@ fn equal(count: u64) -> Response {
 /// Answers one request and returns it.
 async fn answer(room: &mut Room, response: Response) -> (PeerId, Request) {
     match room.next().await {
-        NetInput::Request { peer, request, reply } => {
+        NetInput::Request { peer, request, reply, .. } => {
             reply.send(response).unwrap();
             (peer, request)
         }
@@ -68,8 +68,8 @@ async fn a_request_finds_its_room_and_the_answer_its_asker() {
     assert_eq!(answered(&mut ra).await, (1, Ok(Response::Refused(Refusal::Denied))));
 
     // By handle, both ways, a megabyte at a time; once they have entered.
-    a.net.entered(ra.handle, b.id());
-    b.net.entered(rb.handle, a.id());
+    a.net.entered(ra.handle, b.id(), distchat_crdt::AuthorId([1; 32]));
+    b.net.entered(rb.handle, a.id(), distchat_crdt::AuthorId([1; 32]));
     let page = Response::Page(Page {
         done: 1,
         messages: Blob::cut(vec![5; MAX_PAGE]),
@@ -108,8 +108,8 @@ async fn hellos_of_several_rooms_share_a_frame() {
     for room in [&mut a1, &mut a2, &mut b1, &mut b2] {
         room.up().await;
     }
-    b.net.entered(b1.handle, a.id());
-    b.net.entered(b2.handle, a.id());
+    b.net.entered(b1.handle, a.id(), distchat_crdt::AuthorId([1; 32]));
+    b.net.entered(b2.handle, a.id(), distchat_crdt::AuthorId([1; 32]));
     a.net.request(a1.handle, b.id(), 10, hello(b1.handle));
     a.net.request(a2.handle, b.id(), 20, hello(b2.handle));
     // The second room's answer comes first, and both arrive only when both are there: it is one frame.
@@ -127,7 +127,7 @@ async fn a_room_without_space_misses_no_peer_and_is_busy() {
     let (mut rb, mut rc) = (b.join(1).await, c.join(1).await);
     rb.up().await;
     rc.up().await;
-    a.net.entered(full.handle, b.id());
+    a.net.entered(full.handle, b.id(), distchat_crdt::AuthorId([1; 32]));
     b.net.request(rb.handle, a.id(), 1, have(full.handle));
     assert_eq!(answered(&mut rb).await, (1, Ok(Response::Refused(Refusal::Busy))));
     assert_eq!(a.net.counters().busy, 1);

@@ -1,0 +1,183 @@
+//! How much of what is said comes by gossip, of each author and of all.
+//!
+//! Gossip is for what people say to each other. Somebody who says more than anybody can read is not refused: what exceeds his
+//! share is left to anti-entropy, which takes it behind everybody else's messages, from whoever has it. It is not passed on
+//! either, so it costs the mesh no more than one node. What an author has said counts wherever it comes from, and only what
+//! was found to be his, so nobody can use up another's share.
+//!
+//! A node keeps to that itself: what its own author says beyond [`OWN`] it does not publish.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    time::Instant,
+};
+
+use distchat_crdt::AuthorId;
+
+use super::pace::{Rate, Share};
+
+/// What a frame costs besides its bytes.
+const COST: u64 = 512;
+/// What comes of one author, and what of all together.
+const AUTHOR: Rate = Rate { bytes: 3 * 1024 * 1024, burst: 12 * 1024 * 1024 };
+const ALL: Rate = Rate { bytes: 6 * 1024 * 1024, burst: 24 * 1024 * 1024 };
+/// What is published of the own author's: less than others take, for their clocks are not this one's.
+const OWN: Rate = Rate { bytes: 5 * 512 * 1024, burst: 10 * 1024 * 1024 };
+/// When many talk each has an equal part of what all have, this many times: not all talk at once.
+const EQUAL_PARTS: u64 = 2;
+/// How many authors are remembered.
+const MAX_AUTHORS: usize = 1024;
+/// Where the author stands in a message, and so in a frame (PROTOCOL.md, section 3).
+const AUTHOR_AT: Range<usize> = 38..70;
+
+/// What has come lately.
+#[derive(Debug)]
+pub(super) struct Shares {
+    authors: BTreeMap<AuthorId, Share>,
+    all: Share,
+    own: Share,
+    /// The authors of connected peers.
+    here: BTreeSet<AuthorId>,
+}
+
+impl Shares {
+    pub(super) fn new(now: Instant) -> Self {
+        let (authors, here) = (BTreeMap::new(), BTreeSet::new());
+        Self { authors, all: Share::full(ALL, now), own: Share::full(OWN, now), here }
+    }
+
+    /// These are the authors of the peers that are connected.
+    pub(super) fn are_here(&mut self, authors: BTreeSet<AuthorId>) {
+        self.here = authors;
+    }
+
+    /// Whether a frame may be looked at. When all have used up what they have together, only those may be heard who are here
+    /// themselves and have said little: authors come by the thousand, connections do not.
+    pub(super) fn may(&mut self, now: Instant, author: &AuthorId) -> bool {
+        let all_spent = self.all.wait(now).is_some();
+        let rate = self.rate();
+        match self.authors.get_mut(author) {
+            None => !all_spent || self.here.contains(author),
+            Some(share) => {
+                share.rate = rate;
+                share.wait(now).is_none() && (!all_spent || (self.here.contains(author) && share.is_hardly_used()))
+            }
+        }
+    }
+
+    /// A frame of that author's brought something new.
+    pub(super) fn spend(&mut self, now: Instant, author: AuthorId, bytes: usize) {
+        let cost = bytes as u64 + COST;
+        self.all.spend(now, cost);
+        if self.authors.len() >= MAX_AUTHORS && !self.authors.contains_key(&author) {
+            // Whoever has the most left loses the least by being forgotten.
+            let left = self.authors.iter_mut().map(|(author, share)| (share.left(now), *author));
+            let fullest = left.max();
+            fullest.map(|(_, fullest)| self.authors.remove(&fullest));
+        }
+        let rate = self.rate();
+        self.authors.entry(author).or_insert_with(|| Share::full(rate, now)).spend(now, cost);
+    }
+
+    /// Whether a frame of the own author's is to be published.
+    pub(super) fn may_publish(&mut self, now: Instant, bytes: usize) -> bool {
+        let may = self.own.wait(now).is_none();
+        if may {
+            self.own.spend(now, bytes as u64 + COST);
+        }
+        may
+    }
+
+    fn rate(&self) -> Rate {
+        let part = EQUAL_PARTS * ALL.bytes / (self.here.len() as u64).max(1);
+        Rate { bytes: AUTHOR.bytes.min(part), ..AUTHOR }
+    }
+}
+
+/// Who says to have written a frame.
+pub(super) fn author_of(frame: &[u8]) -> Option<AuthorId> {
+    frame.get(AUTHOR_AT)?.try_into().ok().map(AuthorId)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use distchat_crdt::{Draft, Keypair, RoomId, Signer, Timestamp};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const FRAME: usize = 64 * 1024;
+
+    fn author(n: u16) -> AuthorId {
+        let mut id = [0; 32];
+        id[..2].copy_from_slice(&n.to_be_bytes());
+        AuthorId(id)
+    }
+
+    /// How many frames of an author's are heard in a second, of as many as it likes.
+    fn heard(shares: &mut Shares, now: Instant, author: AuthorId) -> usize {
+        (0..100_000)
+            .take_while(|_| shares.may(now, &author).then(|| shares.spend(now, author, FRAME)).is_some())
+            .count()
+    }
+
+    #[test]
+    fn the_author_of_a_frame_is_where_it_is_looked_for() {
+        let keys = Keypair::from_seed([1; 32]);
+        let (room, time) = (RoomId([7; 32]), Timestamp(5));
+        let draft = Draft { room, seq: 0, time, prev: None, seen: Vec::new(), kind: 0, body: b"hello".to_vec() };
+        assert_eq!(author_of(draft.sign(&keys).unwrap().bytes()), Some(keys.author()));
+        assert_eq!(author_of(b"short"), None);
+    }
+
+    #[test]
+    fn who_says_too_much_waits_and_others_do_not() {
+        let now = Instant::now();
+        let mut shares = Shares::new(now);
+        let burst = heard(&mut shares, now, author(1));
+        assert!((180..200).contains(&burst), "{burst}");
+        assert!(!shares.may(now, &author(1)));
+        assert!(shares.may(now, &author(2)));
+        let later = heard(&mut shares, now + SECOND, author(1));
+        assert!((45..50).contains(&later), "it goes on at its rate: {later}");
+    }
+
+    #[test]
+    fn a_thousand_authors_do_not_keep_out_one_who_is_here() {
+        let now = Instant::now();
+        let mut shares = Shares::new(now);
+        shares.are_here(BTreeSet::from([author(5000)]));
+        let heard: usize = (0..1000).map(|n| heard(&mut shares, now, author(n))).sum();
+        assert!(heard as u64 * FRAME as u64 <= ALL.burst + FRAME as u64, "{heard}");
+        assert!(!shares.may(now, &author(4000)), "nobody else is heard");
+        assert!(shares.may(now, &author(5000)));
+        for n in 0..200 {
+            let at = now + SECOND * n / 200;
+            assert!(shares.may(at, &author(5000)));
+            shares.spend(at, author(5000), 300);
+        }
+        for n in 0..3000 {
+            shares.spend(now + SECOND, author(n), 100);
+        }
+        assert!(shares.authors.len() <= MAX_AUTHORS);
+    }
+
+    #[test]
+    fn a_node_publishes_less_than_others_take() {
+        let now = Instant::now();
+        let (mut shares, mut others) = (Shares::new(now), Shares::new(now));
+        for n in 0..60 {
+            let at = now + SECOND * n;
+            for _ in 0..1000 {
+                if !shares.may_publish(at, FRAME) {
+                    break;
+                }
+                assert!(others.may(at, &author(1)));
+                others.spend(at, author(1), FRAME);
+            }
+        }
+    }
+}
