@@ -1,6 +1,10 @@
 //! What the tests of hostile peers have in common.
 
-use std::{net::SocketAddr, thread, time::Duration};
+use std::{
+    net::SocketAddr,
+    thread,
+    time::{Duration, Instant},
+};
 
 use distchat_tests::{Chat, Lan, gauge};
 use tokio::{runtime::Builder, sync::oneshot};
@@ -109,4 +113,13 @@ pub(crate) fn talk(from: &Chat, to: &Chat, topic: &str, count: usize) {
             heard == count
         });
     });
+}
+
+/// Waits until two hold the same.
+pub(crate) fn agree(one: &Chat, other: &Chat) {
+    let deadline = Instant::now() + distchat_tests::PATIENCE;
+    while one.fingerprint() != other.fingerprint() {
+        assert!(Instant::now() < deadline, "{:?} and {:?}", one.fingerprint(), other.fingerprint());
+        one.pause(one.mark(), Duration::from_millis(300));
+    }
 }

@@ -16,6 +16,9 @@
 //! | `hostile_flood` | strangers who send and open as much as they can |
 //! | `hostile_frames` | frames that are no frames, and streams that drip |
 //! | `hostile_strangers` | browsers, other versions, names that are meant to do harm |
+//! | `hostile_members` | members who say more than anybody can read, and who say again what others have said |
+//! | `hostile_sybils` | one among a thousand that are all one |
+//! | `hostile_amplifier` | who asks for much and wants none of it |
 //! | `configuring` | options from the environment and from a file, and which of them counts |
 //! | `doctor` | each thing that keeps people apart is told with its cause, interface and direction |
 //! | `terminal` | what is on the screen of a terminal, what is not, and that it is given back as it was |
@@ -67,9 +70,12 @@ mod daemon;
 mod doctor;
 mod documented;
 mod hostile;
+mod hostile_amplifier;
 mod hostile_flood;
 mod hostile_frames;
+mod hostile_members;
 mod hostile_strangers;
+mod hostile_sybils;
 mod identity;
 mod input;
 mod lan_chat;

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 /// How many things wait at most: of one, and of all together.
-const MAX_OF_ONE: usize = 64;
+const MAX_OF_ONE: usize = 128;
 const MAX_OF_ALL: usize = 256;
 
 /// What waits, by whose it is.

@@ -89,7 +89,7 @@ fn a_crowd_of_one_stands_in_nobodys_way() {
     }
     let asked: Vec<Asked> = (0..1000).map(|_| rooms.ask(crowd, have(handle), PAGE)).collect();
     let refused = asked.iter().filter(|asked| matches!(asked, Asked::One(Slot::Refused(Refusal::Busy)))).count();
-    assert!(refused > 900, "{refused}");
+    assert!(refused > 800, "{refused}");
     assert!(matches!(rooms.ask(other, have(handle), PAGE), Asked::One(Slot::Waiting(_))));
     let mut before = 0;
     while let Ok(NetInput::Request { peer, .. }) = inputs.try_recv() {

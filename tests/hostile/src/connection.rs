@@ -4,6 +4,10 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -48,6 +52,7 @@ pub struct Connection {
     key: PublicKey,
     peer: PeerId,
     open: mpsc::Sender<oneshot::Sender<io::Result<Stream>>>,
+    heard: Arc<AtomicUsize>,
     tasks: JoinSet<()>,
 }
 
@@ -91,8 +96,9 @@ impl Connection {
         let (arrived, streams) = mpsc::channel(QUEUE);
         let mut tasks = JoinSet::new();
         tasks.spawn(drive(muxer, wanted, arrived));
-        tasks.spawn(answer(streams, identify(&key, &agent, &protocols)));
-        Ok(Self { key, peer, open, tasks })
+        let heard = Arc::default();
+        tasks.spawn(answer(streams, identify(&key, &agent, &protocols), Arc::clone(&heard)));
+        Ok(Self { key, peer, open, heard, tasks })
     }
 
     /// The other side's peer id.
@@ -103,6 +109,11 @@ impl Connection {
     /// The peer id that it has itself.
     pub fn me(&self) -> Peer {
         Peer::new(&self.key.to_peer_id().to_bytes())
+    }
+
+    /// How many bytes of gossip the other side has sent so far, all that goes with it included.
+    pub fn heard(&self) -> usize {
+        self.heard.load(Ordering::Relaxed)
     }
 
     /// Opens a stream on which nothing has been said.
@@ -210,18 +221,18 @@ async fn drive(
 }
 
 /// Says what it is where it is asked that, and takes everything else without a word.
-async fn answer(mut streams: mpsc::Receiver<Stream>, identity: Vec<u8>) {
+async fn answer(mut streams: mpsc::Receiver<Stream>, identity: Vec<u8>, heard: Arc<AtomicUsize>) {
     let mut taken = JoinSet::new();
     while let Some(mut stream) = streams.recv().await {
-        let identity = identity.clone();
+        let (identity, heard) = (identity.clone(), Arc::clone(&heard));
         taken.spawn(async move {
             // That a stream ends is no concern of the others.
-            let _ = answer_one(&mut stream, &identity).await;
+            let _ = answer_one(&mut stream, &identity, &heard).await;
         });
     }
 }
 
-async fn answer_one(stream: &mut Stream, identity: &[u8]) -> io::Result<()> {
+async fn answer_one(stream: &mut Stream, identity: &[u8], heard: &AtomicUsize) -> io::Result<()> {
     read_line(stream).await?;
     stream.write_all(&line(MULTISTREAM)).await?;
     let protocol = read_line(stream).await?;
@@ -231,12 +242,17 @@ async fn answer_one(stream: &mut Stream, identity: &[u8]) -> io::Result<()> {
         return stream.close().await;
     }
     stream.flush().await?;
-    swallow(stream).await
+    let elsewhere = AtomicUsize::new(0);
+    swallow(stream, if protocol.starts_with("/meshsub/") { heard } else { &elsewhere }).await
 }
 
-/// Reads and forgets.
-async fn swallow(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+/// Reads and forgets, but for how much it was.
+async fn swallow(stream: &mut (impl AsyncRead + Unpin), read: &AtomicUsize) -> io::Result<()> {
     let mut bytes = vec![0; 64 * 1024];
-    while stream.read(&mut bytes).await? > 0 {}
-    Ok(())
+    loop {
+        match stream.read(&mut bytes).await? {
+            0 => return Ok(()),
+            count => read.fetch_add(count, Ordering::Relaxed),
+        };
+    }
 }

@@ -1,10 +1,17 @@
 //! A client that has entered a room, by an author key of its own.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+};
 
 use distchat_crdt::{
-    AuthorId, Draft, Keypair, Message, RoomId, Signer, Timestamp,
-    sync::{Enter, Entered, MAX_FRAME, Request, Response, SYNC_PROTOCOL, proof, sign_peer},
+    AuthorId, Draft, Key, Keypair, Message, RoomId, Signer, Timestamp,
+    index::Prefix,
+    sync::{
+        Blob, Enter, Entered, Fetch, Filter, List, MAX_FRAME, Range, Request, Response, SYNC_PROTOCOL, Wanted, proof,
+        sign_peer,
+    },
 };
 use futures::{AsyncReadExt, AsyncWriteExt};
 use serde::Serialize;
@@ -27,6 +34,14 @@ impl Member {
     /// If it is turned away.
     pub async fn of(node: SocketAddr, room: RoomId) -> io::Result<Self> {
         Self::entering(Connection::to(node).await?, room, Keypair::from_seed(rand::random())).await
+    }
+
+    /// Connects from one of the machine's own addresses, and enters a room.
+    ///
+    /// # Errors
+    /// If it is turned away.
+    pub async fn from(own: IpAddr, node: SocketAddr, room: RoomId) -> io::Result<Self> {
+        Self::entering(Connection::from(own, node).await?, room, Keypair::from_seed(rand::random())).await
     }
 
     /// Enters a room by an author key, on a connection that is there.
@@ -76,6 +91,38 @@ impl Member {
         ask(&self.connection, request).await
     }
 
+    /// Asks the same many times at once, and leaves the answers where they are.
+    ///
+    /// # Errors
+    /// If the connection has ended.
+    pub async fn ask_at_once(&self, request: &Request, count: usize) -> io::Result<Vec<Stream>> {
+        let mut streams = Vec::with_capacity(count);
+        for _ in 0..count {
+            streams.push(self.connection.speaking(SYNC_PROTOCOL).await?);
+        }
+        let question = framed(request);
+        for stream in &mut streams {
+            stream.write_all(&question).await?;
+            stream.flush().await?;
+        }
+        Ok(streams)
+    }
+
+    /// The answer to what was asked on a stream, and its length.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn finish(&self, stream: Stream) -> io::Result<(usize, Response)> {
+        finish(stream).await
+    }
+
+    /// Asks for everything before a key, or for everything at all.
+    pub fn everything(&self, below: Option<Key>) -> Request {
+        let range = Range { region: Prefix::EMPTY, from: None, below, filter: Filter::Except(Blob::default()) };
+        let items = List::cut(vec![Wanted::Range(range)]);
+        Request::Fetch(Fetch { handle: self.handle, upper: Timestamp::MAX, nonce: 0, items })
+    }
+
     /// A stream of gossip on which it has joined the room's mesh.
     ///
     /// # Errors
@@ -118,9 +165,17 @@ fn framed(request: &impl Serialize) -> Vec<u8> {
 
 /// Asks something on a stream of its own and waits for the answer.
 async fn ask(connection: &Connection, request: &Request) -> io::Result<Response> {
+    Ok(finish(begin(connection, request).await?).await?.1)
+}
+
+async fn begin(connection: &Connection, request: &Request) -> io::Result<Stream> {
     let mut stream = connection.speaking(SYNC_PROTOCOL).await?;
     stream.write_all(&framed(request)).await?;
     stream.flush().await?;
+    Ok(stream)
+}
+
+async fn finish(mut stream: Stream) -> io::Result<(usize, Response)> {
     let mut length = [0; 4];
     stream.read_exact(&mut length).await?;
     let length = u32::from_be_bytes(length) as usize;
@@ -129,5 +184,5 @@ async fn ask(connection: &Connection, request: &Request) -> io::Result<Response>
     }
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).await?;
-    ciborium::from_reader(&bytes[..]).map_err(io::Error::other)
+    Ok((4 + length, ciborium::from_reader(&bytes[..]).map_err(io::Error::other)?))
 }

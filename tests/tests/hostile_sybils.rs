@@ -1,0 +1,66 @@
+//! One among a thousand that are all one: what it says still arrives.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use distchat_crdt::{RoomId, RoomName};
+use distchat_hostile::Member;
+use distchat_tests::{Machine, PATIENCE};
+use futures::future::join_all;
+use tokio::time::sleep;
+
+use crate::{
+    common::{heavy, pair},
+    hostile::{agree, meanwhile, talk, tcp, warm_up},
+};
+
+const ADDRESSES: u8 = 20;
+const OF_EACH: usize = 50;
+
+/// A thousand names from twenty addresses: each enters the room, takes part in its gossip, and says nothing more.
+async fn besiege(node: SocketAddr, entered: &AtomicUsize) {
+    let room = RoomId::of(&RoomName::parse("general").unwrap());
+    let addresses = (0..ADDRESSES).map(|address| async move {
+        let own = IpAddr::from(Ipv4Addr::new(127, 0, 1, address + 1));
+        let mut names = Vec::new();
+        // One after the other: more handshakes at once are not begun.
+        for _ in 0..OF_EACH {
+            let Ok(member) = Member::from(own, node, room).await else { continue };
+            let Ok(gossip) = member.gossip().await else { continue };
+            entered.fetch_add(1, Ordering::Relaxed);
+            names.push((member, gossip));
+        }
+        names
+    });
+    let _names = join_all(addresses).await;
+    sleep(2 * PATIENCE).await;
+}
+
+#[test]
+fn one_among_a_thousand_is_heard() {
+    let _alone = heavy();
+    let machine = Machine::loopback();
+    let (ann, mut bob) = pair(&machine, &["general"]);
+    let node = tcp(&ann);
+    warm_up(&bob, &ann);
+    let entered = AtomicUsize::new(0);
+    meanwhile(besiege(node, &entered), || {
+        let deadline = Instant::now() + PATIENCE;
+        while entered.load(Ordering::Relaxed) < 500 {
+            assert!(Instant::now() < deadline, "{entered:?} have entered");
+            thread::sleep(Duration::from_millis(10));
+        }
+        talk(&bob, &ann, "during the siege", 200);
+        // He was away, and says something while nobody hears it.
+        bob.stop();
+        bob.restart();
+        bob.say("said before anybody was met");
+        ann.wait_text("said before anybody was met");
+        talk(&ann, &bob, "and back", 100);
+        agree(&ann, &bob);
+    });
+}
