@@ -13,7 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    event::RoomState,
+    event::{Event, RoomState},
     restart::{Decision, Intensity},
     room::{self, RoomFailure, Shared, Slot},
 };
@@ -79,21 +79,33 @@ impl Supervisor {
     }
 
     async fn ended(&mut self, ended: Ended) {
-        let (id, failure) = match ended {
+        let (id, failure, panicked, beyond_help) = match ended {
             Ok((id, Ok(()))) => {
                 self.children.remove(&id);
                 return;
             }
-            Ok((id, Err(failure))) => (id, failure.to_string()),
-            Err(error) => (error.id(), error.to_string()),
+            Ok((id, Err(failure))) => (id, failure.to_string(), false, failure.is_beyond_help()),
+            Err(error) => (error.id(), error.to_string(), error.is_panic(), false),
         };
         let Some(mut child) = self.children.remove(&id) else { return };
         if child.slot.stop.is_cancelled() {
             tracing::error!(room = %child.slot.name, failure, "the room crashed while it was stopped");
             return;
         }
-        match child.intensity.crashed(Instant::now()) {
+        if child.slot.take_pardon() {
+            child.intensity = Intensity::default();
+        }
+        let decision = if beyond_help { Decision::GiveUp } else { child.intensity.crashed(Instant::now()) };
+        if beyond_help {
+            let message = format!("{} cannot be used for now: {failure}", child.slot.name);
+            self.shared.events.emit(Event::Warning { code: "history-damaged".into(), message });
+        }
+        match decision {
             Decision::Restart(pause) => {
+                // The first restart is at once: after a second crash in a row it may be that a message makes it crash.
+                if panicked && !pause.is_zero() {
+                    child.slot.suspect();
+                }
                 tracing::warn!(room = %child.slot.name, failure, ?pause, "the room crashed and is started again");
                 child.slot.set_state(RoomState::Restarted);
                 self.shared.events.emit(child.slot.event());

@@ -1,6 +1,7 @@
 //! Rooms as their users hold them.
 
 mod carry;
+mod closely;
 mod members;
 mod opening;
 mod perform;
@@ -22,6 +23,8 @@ use crate::{
 pub use carry::{ExportPage, MAX_CARRY_PAGE};
 pub(crate) use slot::{Command, Slot};
 pub(crate) use task::{RoomFailure, Shared, run};
+#[cfg(test)]
+pub(crate) use view::CRASHES;
 pub(crate) use view::{MAX_NICK, shown};
 
 /// How often peers are asked again for receipts while somebody waits for them. They are asked for longer than that.

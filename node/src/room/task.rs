@@ -82,6 +82,13 @@ pub(crate) enum RoomFailure {
     Store(#[from] StoreError),
 }
 
+impl RoomFailure {
+    /// Whether another start of the task would meet the same.
+    pub(crate) fn is_beyond_help(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Damaged { .. }))
+    }
+}
+
 /// How far the store has come with this task's commits.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Written {
@@ -139,6 +146,9 @@ pub(crate) async fn run(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<(), Room
     }
     task.say().await?;
     task.show_status();
+    let store = task.shared.store.clone();
+    let doubted = store.doubted(task.slot.number, task.shared.signer.author());
+    tokio::pin!(doubted);
     loop {
         let deadline = task.replica.next_deadline().map(|at| task.shared.epoch + at);
         tokio::select! {
@@ -153,6 +163,7 @@ pub(crate) async fn run(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<(), Room
             Some(command) = mailbox.commands.recv() => task.command(command).await?,
             Some(input) = mailbox.inputs.recv() => task.input(input).await?,
             () = sleep_until(deadline) => task.handle(Input::Tick).await?,
+            doubt = &mut doubted => return Err(doubt.into()),
         }
         task.drain(mailbox).await?;
         task.show_status();
@@ -175,7 +186,7 @@ pub(super) fn peer_of(peer: &libp2p::PeerId) -> Peer {
 impl Task {
     /// A task that begins with what the store holds. `view` knows the names.
     pub(super) fn new(slot: Arc<Slot>, shared: Arc<Shared>, loaded: Loaded, mut view: View) -> Self {
-        let Loaded { index, snapshot, frontier } = loaded;
+        let Loaded { index, snapshot, frontier, .. } = loaded;
         let author = shared.signer.author();
         let room = Room::restore_indexed(slot.id, author, shared.verifier.clone(), index, snapshot);
         let forked = room.authors().iter().filter(|(_, log)| log.is_forked()).map(|(author, _)| *author);

@@ -10,7 +10,7 @@ use std::{
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::{CommitJob, Job, RoomNo, apply, error::StoreError, search::Search};
+use super::{CommitJob, Job, RoomNo, apply, error::StoreError, salvage, search::Search};
 
 /// A transaction takes no more jobs once it holds that many message bytes. Larger ones gain nothing, and keep the first
 /// job waiting.
@@ -113,6 +113,9 @@ impl Writer {
     /// After a failure: one by one, so that one bad job does not fail the others.
     fn commit_each(&mut self, group: Vec<Queued>, error: StoreError) {
         tracing::warn!(jobs = group.len(), %error, "a transaction failed");
+        if let Some(path) = &self.path {
+            salvage::note(path, &error);
+        }
         let alone = group.len() == 1;
         for queued in group {
             let room = queued.job.room;
