@@ -10,8 +10,8 @@ mod carve;
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -20,6 +20,7 @@ use distchat_crdt::{AuthorId, Message, RoomId, RoomName, Verifier, Zip215};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{RoomNo, Store, error::StoreError, mend, query, schema};
+use crate::private;
 use carve::{Found, carve};
 
 /// A history up to this size is looked through at each start, which takes some milliseconds a megabyte. In a longer one damage
@@ -56,7 +57,9 @@ pub(crate) fn open(path: &Path, own: AuthorId) -> Result<(Store, Vec<String>), S
 /// Notes that a history was found to be damaged while it was in use. The next start sees to it.
 pub(super) fn note(path: &Path, error: &StoreError) {
     if let StoreError::Damaged { detail, .. } = error {
-        let noted = fs::write(noted(path), detail);
+        let mut options = OpenOptions::new();
+        let noted = private::open(options.write(true).create(true).truncate(true), &noted(path))
+            .and_then(|mut file| file.write_all(detail.as_bytes()));
         if let Err(error) = noted {
             tracing::warn!(%error, "that the history is damaged could not be noted");
         }
@@ -108,7 +111,7 @@ fn reason(path: &Path, own: AuthorId) -> Result<Option<Why>, StoreError> {
 fn check_header(path: &Path) -> Result<(), StoreError> {
     let failed = |error: io::Error| StoreError::io(path, &error);
     let mut header = [0; 100];
-    let read = File::open(path).and_then(|mut file| io::Read::read_exact(&mut file, &mut header));
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
     match read {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             return Err(StoreError::damaged("it is cut off in its first bytes"));
