@@ -41,7 +41,7 @@ use crate::{
 /// # let file = directory.path().join("history.sqlite3");
 /// std::fs::write(&file, "Dear diary, this is not a database.")?;
 /// match history(&file, Duration::from_secs(5)) {
-///     History::Unusable(why) => println!("{why}"),
+///     History::Damaged(why) => println!("{why}"),
 ///     other => panic!("{other:?}"),
 /// }
 /// # Ok(())
@@ -55,6 +55,8 @@ pub enum History {
     Sound,
     /// It opens, and nothing was found as long as there was time to look.
     Unfinished,
+    /// It is damaged: the next start of a node moves it aside and takes over what can still be read. The text says more.
+    Damaged(String),
     /// It cannot be used. The text says why and what to do.
     Unusable(String),
 }
@@ -85,6 +87,7 @@ pub fn history(path: &Path, patience: Duration) -> History {
     match store::check(path, patience) {
         Ok(true) => History::Sound,
         Ok(false) => History::Unfinished,
+        Err(error) if error.is_damage() => History::Damaged(error.to_string()),
         Err(error) => History::Unusable(error.to_string()),
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     profile::Profile,
     room::{self, Room, Shared, Slot, Wakes, check_nick},
     search::Found,
-    store::{Question, Store},
+    store::{self, Question, Store},
     supervisor::{Order, Supervisor},
 };
 use registry::{MAX_ROOMS, Registry};
@@ -123,7 +123,7 @@ impl Node {
         }
         let (memory, name, data_dir) = (config.memory, config.profile.clone(), config.data_dir.clone());
         let opened = tokio::task::spawn_blocking(move || open(memory, &name, data_dir)).await;
-        let (profile, store) = opened.map_err(|_| StartErrorKind::Thread)??;
+        let (profile, store, told) = opened.map_err(|_| StartErrorKind::Thread)??;
         let events = EventHub::new();
 
         let run_dir = config.same_machine.then(|| config.run_dir.clone().unwrap_or_else(default_run_dir));
@@ -178,7 +178,7 @@ impl Node {
             profile: profile.name().to_owned(),
             directory: profile.dir().map(Path::to_owned),
             author: profile.key().author(),
-            warnings: profile.warnings().to_vec(),
+            warnings: [profile.warnings(), &told].concat(),
             locked: Mutex::new(Some(profile)),
             shared,
             rooms,
@@ -711,10 +711,13 @@ impl Inner {
 }
 
 /// Opens what is on disk. This blocks.
-fn open(memory: bool, name: &str, data_dir: Option<PathBuf>) -> Result<(Profile, Store), StartError> {
+fn open(memory: bool, name: &str, data_dir: Option<PathBuf>) -> Result<(Profile, Store, Vec<String>), StartError> {
     let profile = if memory { Profile::in_memory(name)? } else { Profile::open(data_dir.as_deref(), name)? };
-    let store = Store::open(profile.history().as_deref())?;
-    Ok((profile, store))
+    let (store, told) = match profile.history() {
+        Some(path) => store::open(&path, profile.key().author())?,
+        None => (Store::open(None)?, Vec::new()),
+    };
+    Ok((profile, store, told))
 }
 
 /// Tells people what the network says, and should its task end by itself, says so: the rooms go on without a network.

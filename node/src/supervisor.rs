@@ -13,7 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    event::RoomState,
+    event::{Event, RoomState},
     restart::Decision,
     room::{self, RoomFailure, Shared, Slot},
     store::StoreError,
@@ -95,15 +95,15 @@ impl Supervisor {
     }
 
     async fn ended(&mut self, ended: Ended) {
-        let (id, failure) = match ended {
+        let (id, failure, panicked, beyond_help) = match ended {
             Ok((id, Ok(()))) => {
                 self.children.remove(&id);
                 self.shared.wakes.set_awake(self.children.len());
                 return;
             }
             Ok((id, Err(failure))) if failure.is_of_disk() => return self.failed_by_disk(id, failure),
-            Ok((id, Err(failure))) => (id, failure.to_string()),
-            Err(error) => (error.id(), error.to_string()),
+            Ok((id, Err(failure))) => (id, failure.to_string(), false, failure.is_beyond_help()),
+            Err(error) => (error.id(), error.to_string(), error.is_panic(), false),
         };
         let Some(slot) = self.children.remove(&id) else { return };
         self.shared.wakes.set_awake(self.children.len());
@@ -111,8 +111,20 @@ impl Supervisor {
             tracing::error!(room = %slot.name, failure, "the room crashed while it was stopped");
             return;
         }
-        match slot.crashed(Instant::now()) {
+        if slot.take_pardon() {
+            slot.forgive_crashes();
+        }
+        let decision = if beyond_help { Decision::GiveUp } else { slot.crashed(Instant::now()) };
+        if beyond_help {
+            let message = format!("{} cannot be used for now: {failure}", slot.name);
+            self.shared.events.emit(Event::Warning { code: "history-damaged".into(), message });
+        }
+        match decision {
             Decision::Restart(pause) => {
+                // The first restart is at once: after a second crash in a row it may be that a message makes it crash.
+                if panicked && !pause.is_zero() {
+                    slot.suspect();
+                }
                 tracing::warn!(room = %slot.name, failure, ?pause, "the room crashed and is started again");
                 slot.set_state(RoomState::Restarted);
                 self.shared.events.emit(slot.event());

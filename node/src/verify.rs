@@ -273,6 +273,17 @@ pub enum Fault {
     /// The mark of how far a room had been shown cannot be read.
     #[error("how far the room had been shown cannot be read")]
     Frontier,
+    /// A message was damaged, was set aside for a person to look at, and has not come back.
+    #[error("it was damaged ({why}), was set aside, and has not come back to {room} from others")]
+    SetAside {
+        /// The room that it was in.
+        room: RoomName,
+        /// The code of what was wrong.
+        why: String,
+    },
+    /// A message crashed the program whenever it was looked at.
+    #[error("it crashed the program, and is not shown in {0}; it is kept, and passed on")]
+    Withheld(RoomName),
 }
 
 impl Fault {
@@ -305,6 +316,8 @@ impl Fault {
             Self::Claim => "claim",
             Self::Author(_) => "author",
             Self::Frontier => "frontier",
+            Self::SetAside { .. } => "set-aside",
+            Self::Withheld(_) => "withheld",
         }
     }
 }

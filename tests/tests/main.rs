@@ -44,6 +44,7 @@
 //! | `chat_screen_leaving` | the ways to leave, and where the log is |
 //! | `chat_screen_options` | colours, the mouse, the bell |
 //! | `refusals` | what keeps the program from starting, what it says then, and its exit code |
+//! | `damage` | a history whose bytes were changed, cut off or exchanged: what comes back, and what is kept |
 //! | `profiles` | whose a profile is: two processes, other users, links, permissions |
 //! | `paths` | no room's name becomes a file's |
 //! | `kills` | programs killed at random moments |
@@ -81,6 +82,7 @@ mod commands;
 mod common;
 mod configuring;
 mod daemon;
+mod damage;
 mod doctor;
 mod documented;
 mod failing_disk;

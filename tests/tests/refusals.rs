@@ -91,24 +91,6 @@ fn the_key_is_for_its_owner_only() {
 }
 
 #[test]
-fn a_store_that_is_damaged() {
-    let (launch, path) = used_store();
-    let garbage = b"this is not a database. ".repeat(500);
-    fs::write(&path, &garbage).unwrap();
-    assert_refused(&launch.clone().refused(), STORE, "history.sqlite3");
-    assert_eq!(fs::read(&path).unwrap(), garbage, "what may be saved by somebody is left as it is");
-}
-
-#[test]
-fn a_store_that_is_damaged_further_in() {
-    let (launch, path) = used_store();
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[100..].fill(0x5a);
-    fs::write(&path, &bytes).unwrap();
-    assert_refused(&launch.clone().refused(), STORE, "history.sqlite3");
-}
-
-#[test]
 fn a_store_of_a_newer_version() {
     let (launch, path) = used_store();
     let mut bytes = fs::read(&path).unwrap();

@@ -245,8 +245,11 @@ async fn a_database_with_holes_in_it_is_judged_as_far_as_it_can_be_read() {
             offline: true,
             ..Config::default()
         };
-        // It may be that it cannot be opened or read at all; then an error says so.
-        let Ok(node) = Node::start(config).await else { continue };
+        let node = Node::start(config).await.unwrap();
+        // What is noticed at the start is seen to there.
+        let moved = || std::fs::read_dir(disk.path().join("alice")).unwrap().map(|entry| entry.unwrap().path());
+        let moved: Vec<_> =
+            moved().filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("history-damaged")).collect();
         if let Ok(mut verification) = node.verify().await {
             let mut wrong = 0;
             loop {
@@ -264,8 +267,10 @@ async fn a_database_with_holes_in_it_is_judged_as_far_as_it_can_be_read() {
             }
             node.shutdown().await;
             // They may have been no data: pages have space to grow into.
-            assert!(wrong > 0 || everything(disk.path()) == before, "512 bytes at {at} are not what they were");
+            let noticed = wrong > 0 || !moved.is_empty();
+            assert!(noticed || everything(disk.path()) == before, "512 bytes at {at} are not what they were");
         }
         node.shutdown().await;
+        moved.iter().for_each(|path| std::fs::remove_file(path).unwrap());
     }
 }

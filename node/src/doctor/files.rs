@@ -27,9 +27,22 @@ pub(crate) fn look(config: &Config) -> Result<Option<Files>, String> {
         free: free(&place),
         key: key(&dir.join("key")),
         history: inspect::history(&dir.join("history.sqlite3"), PATIENCE),
+        aside: aside(&dir),
         in_use: in_use(&dir.join("lock")),
         dir,
     }))
+}
+
+/// Databases that are neither the history nor the index beside it.
+fn aside(dir: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_aside = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("history-") && name.ends_with(".sqlite3")
+    };
+    let mut aside: Vec<PathBuf> = files.filter(is_aside).collect();
+    aside.sort();
+    aside
 }
 
 /// The directory, or what it will be made in.
@@ -151,7 +164,15 @@ mod tests {
             assert!(matches!(key(&dir.join("key")), Key::Bad(why) if why == "it is not a file"));
         }
         let files = look(&config(temp.path())).unwrap().unwrap();
-        assert!(matches!(&files.history, History::Unusable(why) if why.contains("damaged")), "{:?}", files.history);
+        assert!(
+            matches!(&files.history, History::Damaged(why) if why.contains("moves it aside")),
+            "{:?}",
+            files.history
+        );
+        assert_eq!(files.aside, [PathBuf::new(); 0]);
+        let moved = dir.join("history-damaged-20260102T030405Z.sqlite3");
+        fs::write(&moved, "").unwrap();
+        assert_eq!(look(&config(temp.path())).unwrap().unwrap().aside, [moved]);
         let lock = File::create(dir.join("lock")).unwrap();
         lock.lock().unwrap();
         fs::write(dir.join("lock"), "77\n").unwrap();

@@ -146,6 +146,8 @@ pub(crate) struct Files {
     pub(crate) free: Option<u64>,
     pub(crate) key: Key,
     pub(crate) history: History,
+    /// Histories that were moved aside, for they could not be used.
+    pub(crate) aside: Vec<PathBuf>,
     /// A process that has the profile, as far as it says who it is.
     pub(crate) in_use: Option<Option<u32>>,
 }

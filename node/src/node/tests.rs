@@ -163,6 +163,112 @@ async fn rooms_that_are_not_open_are_searched_too() {
     node.shutdown().await;
 }
 
+/// The room crashes when the message comes, and again each time somebody looks at it, or the room is loaded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_crashes_its_room_each_time_is_set_aside_and_the_room_lives() {
+    for as_name in [false, true] {
+        let disk = tempfile::tempdir().unwrap();
+        let config = || Config { memory: false, data_dir: Some(disk.path().to_owned()), ..config("alice") };
+        let node = Node::start(config()).await.unwrap();
+        let room = node.open_room(&"general".parse().unwrap()).await.unwrap();
+        let other = node.open_room(&"other".parse().unwrap()).await.unwrap();
+        room.broadcast("before").await.unwrap();
+        let mut events = node.events();
+        // It is on disk before anybody looks at it, and whoever said it is told so.
+        if as_name {
+            room.set_nick(crate::room::CRASHES).await.unwrap();
+        } else {
+            // Its answer is made by looking at it, so there may be none.
+            let room = room.clone();
+            tokio::spawn(async move { room.broadcast(crate::room::CRASHES).await });
+        }
+        let shown = loop {
+            tokio::select! {
+                shown = texts(&room) => if shown.len() == if as_name { 1 } else { 2 } && room.info().state == RoomState::Restarted { break shown },
+                () = tokio::time::sleep(Duration::from_secs(30)) => panic!("the room does not live"),
+            }
+        };
+        let mut restarts = 0;
+        let named = loop {
+            match events.next().await.unwrap() {
+                Event::Room { room: crashed, state, .. } => {
+                    assert_eq!((crashed.as_str(), state), ("general", RoomState::Restarted));
+                    restarts += 1;
+                }
+                Event::Warning { code, message } => {
+                    assert_eq!(code, "message-withheld");
+                    break message;
+                }
+                _ => {}
+            }
+        };
+        assert!(restarts <= 2, "the second crash is enough to look closely: {restarts}");
+        assert!(named.contains(" of general crashed the program"), "{named}");
+        let expect = if as_name {
+            &["before"][..]
+        } else {
+            &["before", "[a message that crashed the program, and is not shown]"]
+        };
+        assert_eq!(shown.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), expect);
+
+        // It is still held, and the crashes are not counted.
+        let held = room.fingerprint().await.unwrap();
+        for _ in 0..MAX_RESTARTS {
+            room.crash().await.unwrap();
+            assert_eq!(room.fingerprint().await.unwrap(), held);
+        }
+        assert_eq!(other.info().state, RoomState::Open, "the other room has not noticed");
+        node.shutdown().await;
+        let node = Node::start(config()).await.unwrap();
+        let room = node.open_room(&"general".parse().unwrap()).await.unwrap();
+        assert_eq!(room.fingerprint().await.unwrap(), held);
+        assert_eq!(texts(&room).await.len(), expect.len());
+        assert_eq!(room.info().state, RoomState::Open, "it does not crash any more");
+        node.shutdown().await;
+    }
+}
+
+/// Messages are gone from a table, and nobody can say how.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_that_shows_while_it_runs_is_told_and_the_next_start_sees_to_it() {
+    let disk = tempfile::tempdir().unwrap();
+    let config = || Config { memory: false, data_dir: Some(disk.path().to_owned()), ..config("alice") };
+    let node = Node::start(config()).await.unwrap();
+    let room = node.open_room(&"general".parse().unwrap()).await.unwrap();
+    let other = node.open_room(&"other".parse().unwrap()).await.unwrap();
+    for text in ["one", "two", "three"] {
+        room.broadcast(text).await.unwrap();
+    }
+    let mut events = node.events();
+    let store = node.0.shared.store.clone();
+    store.sql("DROP TRIGGER message_removed; DELETE FROM message WHERE room = 1 AND seq = 1").await;
+    room.crash().await.unwrap();
+    let (mut states, mut told) = (Vec::new(), None);
+    while states.last() != Some(&RoomState::Failed) {
+        match events.next().await.unwrap() {
+            Event::Room { state, .. } => states.push(state),
+            Event::Warning { code, message } => told = Some((code, message)),
+            _ => {}
+        }
+    }
+    assert_eq!(states, [RoomState::Restarted, RoomState::Failed], "nothing is tried that cannot help");
+    let (code, message) = told.unwrap();
+    assert!(
+        code == "history-damaged" && message.contains("general") && message.contains("the next start"),
+        "{message}"
+    );
+    other.broadcast("still here").await.unwrap();
+    node.shutdown().await;
+
+    let node = Node::start(config()).await.unwrap();
+    assert!(node.warnings()[0].contains("was damaged"), "{:?}", node.warnings());
+    let room = node.open_room(&"general".parse().unwrap()).await.unwrap();
+    room.broadcast("four").await.unwrap();
+    let texts: Vec<String> = texts(&room).await.into_iter().map(|(_, text)| text).collect();
+    assert!(texts.ends_with(&["three".into(), "four".into()]), "{texts:?}");
+    node.shutdown().await;
+}
+
 fn before_all() -> distchat_crdt::Key {
     distchat_crdt::Key::MIN
 }

@@ -2,6 +2,7 @@
 
 mod bell;
 mod carry;
+mod closely;
 mod members;
 mod opening;
 mod pausing;
@@ -27,6 +28,8 @@ pub(crate) use opening::glance;
 pub(crate) use pausing::stand_in;
 pub(crate) use slot::{Command, Slot};
 pub(crate) use task::{RoomFailure, Shared, run};
+#[cfg(test)]
+pub(crate) use view::CRASHES;
 pub(crate) use view::{MAX_NICK, shown};
 
 /// How often peers are asked again for receipts while somebody waits for them. They are asked for longer than that.

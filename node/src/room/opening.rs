@@ -2,17 +2,19 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use distchat_crdt::{Key, Room, clock::Clocks};
+use distchat_crdt::{Key, Room, RoomName, clock::Clocks};
 
 use super::{
     bell::{Parked, Resumed},
+    closely,
     slot::{Command, Mailbox, Slot},
     task::{RoomFailure, Shared, Task},
     view::View,
 };
 use crate::{
     error::RoomError,
-    store::{Loaded, StoreError},
+    event::Event,
+    store::{Loaded, Mended, StoreError},
 };
 
 /// How many commands are put aside until the room is loaded. Further ones stay in the mailbox.
@@ -43,8 +45,12 @@ pub(super) async fn open(
     // All commits that were on their way are done after this, so what was kept of them is settled, and whoever was told
     // that something is on disk reads it, with its author's name.
     shared.store.reload(slot.number).await?;
+    if slot.take_suspicion() {
+        closely::look(&slot, &shared).await?;
+    }
     let own = shared.signer.author();
-    let view = View::new(own, shared.store.nicks(slot.number).await?, Key::MIN);
+    let withheld = shared.store.withheld(slot.number).await?;
+    let view = View::without(withheld, own, shared.store.nicks(slot.number).await?, Key::MIN);
     let mut aside = VecDeque::new();
     let load = shared.store.load(slot.number, own);
     tokio::pin!(load);
@@ -63,5 +69,28 @@ pub(super) async fn open(
             },
         }
     };
+    if let Some(mended) = &loaded.mended {
+        let (code, message) = ("history-mended".into(), told(&slot.name, mended));
+        shared.events.emit(Event::Warning { code, message });
+    }
     Ok((Task::new(slot.clone(), shared.clone(), loaded, view), aside))
+}
+
+/// What was wrong with a room's history, for a person.
+fn told(room: &RoomName, mended: &Mended) -> String {
+    match mended.aside {
+        0 => format!("what was kept of {room} beside its messages was damaged on disk, and was made anew from them"),
+        aside => {
+            let messages = if aside == 1 { "a message".to_owned() } else { format!("{aside} messages") };
+            let mut ids: Vec<String> = mended.named.iter().map(|id| id.short()).collect();
+            if aside > ids.len() as u64 {
+                ids.push("...".to_owned());
+            }
+            let ids = ids.join(", ");
+            format!(
+                "{messages} of {room} had been damaged on disk and cannot be used any more ({ids}): what others hold comes back \
+                 from them, and what is left is kept in the table set_aside of the history"
+            )
+        }
+    }
 }

@@ -77,6 +77,10 @@ pub(crate) struct Slot {
     introduced: AtomicBool,
     /// Whether people have been told that it is open.
     opened: AtomicBool,
+    /// Its task has crashed again and again: the next one looks at each message before it opens the room.
+    suspect: AtomicBool,
+    /// What made it crash was found, so its crashes do not count any more.
+    pardoned: AtomicBool,
     kept: Mutex<Kept>,
 }
 
@@ -202,6 +206,8 @@ impl Slot {
             handle: AtomicU32::new(0),
             introduced: AtomicBool::new(false),
             opened: AtomicBool::new(false),
+            suspect: AtomicBool::new(false),
+            pardoned: AtomicBool::new(false),
             kept: Mutex::new(Kept { unannounced: VecDeque::new(), newest_shown: Key::MIN, said: Vec::new() }),
         }
     }
@@ -330,6 +336,24 @@ impl Slot {
     /// Whether it is on disk by what name the own author goes.
     pub(crate) fn is_introduced(&self) -> bool {
         self.introduced.load(Ordering::Acquire)
+    }
+
+    /// A message may be what makes the task crash.
+    pub(crate) fn suspect(&self) {
+        self.suspect.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn take_suspicion(&self) -> bool {
+        self.suspect.swap(false, Ordering::Relaxed)
+    }
+
+    pub(super) fn pardon(&self) {
+        self.pardoned.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether what made it crash was found since this was last asked.
+    pub(crate) fn take_pardon(&self) -> bool {
+        self.pardoned.swap(false, Ordering::Relaxed)
     }
 
     /// The history is loaded; whether that is so for the first time.

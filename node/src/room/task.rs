@@ -114,6 +114,13 @@ impl RoomFailure {
     }
 }
 
+impl RoomFailure {
+    /// Whether another start of the task would meet the same.
+    pub(crate) fn is_beyond_help(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Damaged { .. }))
+    }
+}
+
 /// How far the store has come with this task's commits.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Written {
@@ -188,6 +195,9 @@ pub(crate) async fn run(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<(), Room
     }
     task.say().await?;
     task.show_status();
+    let store = task.shared.store.clone();
+    let doubted = store.doubted(task.slot.number, task.shared.signer.author());
+    tokio::pin!(doubted);
     loop {
         let deadline = task.replica.next_deadline().map(|at| task.shared.epoch + at);
         let rests_at = task.rests_at();
@@ -207,6 +217,7 @@ pub(crate) async fn run(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<(), Room
             () = sleep_until(rests_at) => if task.park(mailbox) {
                 return Ok(());
             },
+            doubt = &mut doubted => return Err(doubt.into()),
         }
         task.look_at_pause().await?;
         task.drain(mailbox).await?;
@@ -230,7 +241,7 @@ pub(super) fn peer_of(peer: &libp2p::PeerId) -> Peer {
 impl Task {
     /// A task that begins with what the store holds. `view` knows the names.
     pub(super) fn new(slot: Arc<Slot>, shared: Arc<Shared>, loaded: Loaded, mut view: View) -> Self {
-        let Loaded { index, snapshot, frontier } = loaded;
+        let Loaded { index, snapshot, frontier, .. } = loaded;
         let disk = shared.store.disk();
         let author = shared.signer.author();
         let room = Room::restore_indexed(slot.id, author, shared.verifier.clone(), index, snapshot);

@@ -17,6 +17,13 @@ use crate::{
 /// The longest display name, in characters. Of a longer one from elsewhere the first so many are shown.
 pub(crate) const MAX_NICK: usize = 32;
 
+/// What is shown for a message that nobody can be shown.
+const WITHHELD: &[u8] = b"[a message that crashed the program, and is not shown]";
+
+/// Stands for a bug that a message sets off in whatever looks at it.
+#[cfg(test)]
+pub(crate) const CRASHES: &str = "crashes whoever looks";
+
 /// What people are shown of a message.
 #[derive(Debug)]
 pub(super) enum Shown {
@@ -44,15 +51,29 @@ pub(super) struct View {
     nicks: BTreeMap<AuthorId, BTreeMap<Key, String>>,
     /// Who goes now by a name that looks like this.
     users: BTreeMap<String, BTreeSet<AuthorId>>,
+    /// Messages that nobody is shown: they crash the program.
+    withheld: BTreeSet<Key>,
     /// The newest message shown that was not future-dated.
     pub(super) newest_shown: Key,
 }
 
 impl View {
     pub(super) fn new(own: AuthorId, nicks: Vec<(AuthorId, Key, Vec<u8>)>, newest_shown: Key) -> Self {
-        let mut view = Self { own, nicks: BTreeMap::new(), users: BTreeMap::new(), newest_shown };
+        Self::without(BTreeSet::new(), own, nicks, newest_shown)
+    }
+
+    /// The same, without those messages.
+    pub(super) fn without(
+        withheld: BTreeSet<Key>,
+        own: AuthorId,
+        nicks: Vec<(AuthorId, Key, Vec<u8>)>,
+        newest_shown: Key,
+    ) -> Self {
+        let mut view = Self { own, nicks: BTreeMap::new(), users: BTreeMap::new(), withheld, newest_shown };
         for (author, key, body) in nicks {
-            view.nicks.entry(author).or_default().insert(key, shown_nick(&body, &author));
+            if !view.withheld.contains(&key) {
+                view.nicks.entry(author).or_default().insert(key, shown_nick(&body, &author));
+            }
         }
         for (author, names) in &view.nicks {
             if let Some((_, nick)) = names.last_key_value() {
@@ -118,6 +139,9 @@ impl View {
         frontier: Frontier,
     ) -> Option<Shown> {
         let (key, author, kind, body) = (message.key(), message.author(), message.kind(), message.body());
+        if self.withheld.contains(&key) {
+            return None;
+        }
         match (kind, Content::read(kind, body)) {
             (kind::NICK, _) => {
                 self.renamed(author, key, body);
@@ -146,11 +170,14 @@ impl View {
     pub(super) fn stored(&self, message: &StoredMessage, horizon: Timestamp) -> Message {
         let StoredMessage { key, author, seq, kind, arrived_ms, late, ref body } = *message;
         let delay = late.then(|| delay(key, arrived_ms));
+        let (kind, body) = if self.withheld.contains(&key) { (kind::TEXT, WITHHELD) } else { (kind, &body[..]) };
         self.show(Raw { key, author, seq, kind, body, delay }, horizon)
     }
 
     fn show(&self, raw: Raw<'_>, horizon: Timestamp) -> Message {
         let Raw { key, author, seq, kind, body, delay } = raw;
+        #[cfg(test)]
+        assert_ne!(body, CRASHES.as_bytes());
         let nick = self.nick(&author, &key);
         let (form, text) = match Content::read(kind, body) {
             Some(Content::Action(text)) => (Form::Action, text.to_owned()),
@@ -194,6 +221,8 @@ fn delay(key: Key, arrived_ms: u64) -> Duration {
 
 /// What is shown for a name: never nothing, never very long.
 fn shown_nick(body: &[u8], author: &AuthorId) -> String {
+    #[cfg(test)]
+    assert_ne!(body, CRASHES.as_bytes());
     let start = body.get(..NICK_BYTES).unwrap_or(body);
     let nick: String = String::from_utf8_lossy(start).trim().chars().take(MAX_NICK).collect();
     if nick.is_empty() { author.short() } else { nick }

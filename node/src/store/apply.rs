@@ -2,10 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use distchat_crdt::{AuthorId, AuthorLog, Key, Message};
+use distchat_crdt::{AuthorId, AuthorLog, Claim, Key, Message};
 use rusqlite::{Connection, params};
 
-use super::{CommitJob, Frontier, RoomNo, authors, error::StoreError, keys, size};
+use super::{
+    CommitJob, Frontier, RoomNo, authors,
+    error::StoreError,
+    keys, size,
+    sums::{self, Change, Sums},
+};
 
 /// A message with where it goes and what its job says about it.
 struct Row<'a> {
@@ -78,12 +83,13 @@ pub(super) fn apply<'a>(conn: &Connection, jobs: impl Iterator<Item = &'a Commit
     jobs.for_each(|job| merged.take(job));
     // Stable: of a message that came twice, the first arrival counts.
     merged.rows.sort_by_key(|row| (row.room, row.message.key()));
+    let mut changes: BTreeMap<RoomNo, Sums> = BTreeMap::new();
 
     let mut insert = conn.prepare_cached("INSERT OR IGNORE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
     let mut grown: BTreeMap<(RoomNo, AuthorId), usize> = BTreeMap::new();
     for Row { room, message, own, arrived_ms, late } in &merged.rows {
         let Key { time, id } = message.key();
-        let inserted = insert.execute(params![
+        let new = insert.execute(params![
             room.0,
             time.0.cast_signed(),
             id.0,
@@ -95,7 +101,10 @@ pub(super) fn apply<'a>(conn: &Connection, jobs: impl Iterator<Item = &'a Commit
             message.bytes(),
             late,
         ])?;
-        *grown.entry((*room, message.author())).or_default() += inserted * message.bytes().len();
+        if new > 0 {
+            changes.entry(*room).or_default().message(&message.key());
+        }
+        *grown.entry((*room, message.author())).or_default() += new * message.bytes().len();
     }
 
     for rows in merged.rows.chunk_by(|a, b| a.room == b.room) {
@@ -112,27 +121,39 @@ pub(super) fn apply<'a>(conn: &Connection, jobs: impl Iterator<Item = &'a Commit
 
     let mut insert = conn.prepare_cached("INSERT OR IGNORE INTO head VALUES (?, ?, ?)")?;
     let mut delete = conn.prepare_cached("DELETE FROM head WHERE room = ? AND time = ? AND id = ?")?;
-    for ((room, Key { time, id }), is_head) in &merged.heads {
-        let statement = if *is_head { &mut insert } else { &mut delete };
-        statement.execute(params![room.0, time.0.cast_signed(), id.0])?;
+    for ((room, key), is_head) in &merged.heads {
+        let (statement, change) = if *is_head { (&mut insert, Change::Added) } else { (&mut delete, Change::Removed) };
+        if statement.execute(params![room.0, key.time.0.cast_signed(), key.id.0])? > 0 {
+            changes.entry(*room).or_default().head(change, key);
+        }
     }
 
-    let mut delete = conn.prepare_cached("DELETE FROM claim WHERE room = ? AND time = ? AND id = ?")?;
-    for (room, Key { time, id }) in &merged.filled {
-        delete.execute(params![room.0, time.0.cast_signed(), id.0])?;
+    let mut delete =
+        conn.prepare_cached("DELETE FROM claim WHERE room = ? AND time = ? AND id = ? RETURNING author, vouched_seq")?;
+    for (room, key) in &merged.filled {
+        let mut rows = delete.query(params![room.0, key.time.0.cast_signed(), key.id.0])?;
+        while let Some(row) = rows.next()? {
+            let vouched_seq = u64::try_from(row.get::<_, i64>(1)?).ok();
+            let claim = Claim { key: *key, author: AuthorId(row.get(0)?), vouched_seq };
+            changes.entry(*room).or_default().claim(Change::Removed, &claim);
+        }
     }
     let mut insert = conn.prepare_cached("INSERT OR IGNORE INTO claim VALUES (?, ?, ?, ?, ?)")?;
-    for ((room, Key { time, id }), claims) in &merged.claims {
+    for ((room, key), claims) in &merged.claims {
         for (author, vouched_seq) in claims {
-            let vouched_seq = vouched_seq.map_or(-1, u64::cast_signed);
-            insert.execute(params![room.0, time.0.cast_signed(), id.0, author.0, vouched_seq])?;
+            let seq = vouched_seq.map_or(-1, u64::cast_signed);
+            if insert.execute(params![room.0, key.time.0.cast_signed(), key.id.0, author.0, seq])? > 0 {
+                let claim = Claim { key: *key, author: *author, vouched_seq: *vouched_seq };
+                changes.entry(*room).or_default().claim(Change::Added, &claim);
+            }
         }
     }
 
     let mut new = merged.new_numbers();
     for ((room, author), log) in &merged.authors {
-        authors::write(conn, *room, author, log, &new.remove(&(*room, *author)).unwrap_or_default())?;
+        let (sums, new) = (changes.entry(*room).or_default(), new.remove(&(*room, *author)).unwrap_or_default());
+        authors::write(conn, *room, author, log, &new, sums)?;
     }
     size::grow(conn, &grown)?;
-    Ok(())
+    sums::add(conn, changes)
 }

@@ -3,7 +3,7 @@
 use distchat_crdt::{KEY_LEN, Key, RoomName};
 use rusqlite::{Connection, params};
 
-use super::{RoomNo, Store, error::StoreError, query::MAX_KEY};
+use super::{RoomNo, Store, doubts::Doubts, error::StoreError, query::MAX_KEY};
 
 impl Store {
     /// The bytes of the newest messages before that place, newest first, until they would be more than `max_bytes`, at
@@ -14,7 +14,8 @@ impl Store {
         before: Option<Key>,
         max_bytes: usize,
     ) -> Result<(Vec<Vec<u8>>, Option<Key>), StoreError> {
-        self.on_reader(move |conn| page_down(conn, room, before, max_bytes)).await
+        let doubts = self.doubts();
+        self.on_reader(move |conn| page_down(conn, room, before, max_bytes, &doubts)).await
     }
 
     /// The rooms that there is something of on disk, and how many messages.
@@ -33,6 +34,7 @@ fn page_down(
     room: RoomNo,
     before: Option<Key>,
     max_bytes: usize,
+    doubts: &Doubts,
 ) -> Result<(Vec<Vec<u8>>, Option<Key>), StoreError> {
     // Nobody finds a message whose id is all ones, so "before" it is everything.
     let before = before.map_or(MAX_KEY, |key| key.min(MAX_KEY));
@@ -45,8 +47,9 @@ fn page_down(
             return Ok((messages, last));
         }
         left = left.saturating_sub(bytes.len());
-        messages.push(bytes.to_vec());
-        last = Some(super::query::read_key(row)?);
+        let key = super::query::read_key(row)?;
+        last = Some(key);
+        messages.extend(doubts.check(room, &key, bytes).map(|message| message.bytes().to_vec()));
     }
     Ok((messages, None))
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 use thiserror::Error;
 
 /// Why the store could not do what it was asked.
@@ -18,10 +18,13 @@ pub(crate) enum StoreError {
     Newer { path: PathBuf, found: i64, known: i64 },
     /// Not a database, or one that is broken.
     #[error(
-        "the history {place} is damaged ({detail}): move it away, with its -wal file if there is one, restore a copy \
-         if you have one, and start again; what other nodes hold comes back from them"
+        "the history {place} is damaged ({detail}): the next start of the program moves it aside and takes over what can \
+         still be read; what other nodes hold comes back from them"
     )]
     Damaged { place: Place, detail: String },
+    /// The database is one, and something in it is not as this program writes it.
+    #[error("something in the history {place} is not as it was written ({detail}): `distchat verify` tells more")]
+    Row { place: Place, detail: String },
     /// The file is there, and the system does not let us at it.
     #[error(
         "the history {place} cannot be used ({detail}): check that its file and directory belong to you \
@@ -73,7 +76,7 @@ impl From<Closed> for StoreError {
 }
 
 impl StoreError {
-    /// Something in the database is not as this program writes it.
+    /// It is no database that this program could use.
     pub(super) fn damaged(detail: impl Into<String>) -> Self {
         Self::Damaged { place: Place::default(), detail: detail.into() }
     }
@@ -81,6 +84,21 @@ impl StoreError {
     /// Whether what is around the history is to blame, and not what was to be written: the same may succeed later.
     pub(crate) fn is_of_disk(&self) -> bool {
         matches!(self, Self::Unusable { .. } | Self::Full { .. } | Self::Busy { .. })
+    }
+
+    /// Something in the database is not as this program writes it.
+    pub(super) fn row(detail: impl Into<String>) -> Self {
+        Self::Row { place: Place::default(), detail: detail.into() }
+    }
+
+    /// Whether what is in the history is to blame, and not what is around it.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Row { .. })
+    }
+
+    /// What cannot be read as this program writes it is taken for not there.
+    pub(super) fn if_row<T>(self) -> Result<Option<T>, Self> {
+        if matches!(self, Self::Row { .. }) { Ok(None) } else { Err(self) }
     }
 
     /// An error of the file system.
@@ -94,6 +112,7 @@ impl StoreError {
     /// The same, saying which file is meant.
     pub(super) fn at(mut self, path: Option<&Path>) -> Self {
         if let Self::Damaged { place, .. }
+        | Self::Row { place, .. }
         | Self::Unusable { place, .. }
         | Self::Full { place }
         | Self::Busy { place }
@@ -109,6 +128,10 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         let place = Place::default();
         let detail = error.to_string();
+        // A file that ends where it should not: the disk is not to blame.
+        if error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHORT_READ) {
+            return Self::Damaged { place, detail };
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged { place, detail },
             Some(ErrorCode::DiskFull) => Self::Full { place },
@@ -118,7 +141,7 @@ impl From<rusqlite::Error> for StoreError {
             ) => Self::Unusable { place, detail },
             Some(_) => Self::Failed { place, detail },
             // Not from SQLite but from reading a row: a value of another type or size than this program writes.
-            None => Self::Damaged { place, detail },
+            None => Self::Row { place, detail },
         }
     }
 }

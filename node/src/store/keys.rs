@@ -7,7 +7,7 @@
 use distchat_crdt::{KEY_LEN, Key, MessageId, Timestamp, index::Index};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{RoomNo, error::StoreError};
+use super::{RoomNo, error::StoreError, sums::Sums};
 
 /// How many keys a page holds at most. Four such rows fill a page of the database, and none needs a second one.
 const MAX_KEYS: usize = 48;
@@ -33,7 +33,7 @@ pub(super) fn insert(conn: &Connection, room: RoomNo, mut new: &[Key]) -> Result
         let found = at.query_row(position, |row| Ok((begin(row)?, row.get::<_, Vec<u8>>(2)?))).optional()?;
         let Some((start, bytes)) = found else {
             // The room's first messages, or somebody has taken some out.
-            return rebuild(conn, room);
+            return rebuild(conn, room).map(drop);
         };
         let page = Page { begin: start, keys: decode(&bytes)?.collect() };
         let position = params![room.0, start.time.0.cast_signed(), start.id.0];
@@ -45,14 +45,16 @@ pub(super) fn insert(conn: &Connection, room: RoomNo, mut new: &[Key]) -> Result
     Ok(())
 }
 
-/// Makes a room's pages anew from its messages.
-pub(super) fn rebuild(conn: &Connection, room: RoomNo) -> Result<(), StoreError> {
+/// Makes a room's pages anew from its messages, and tells what the keys add up to.
+pub(super) fn rebuild(conn: &Connection, room: RoomNo) -> Result<Sums, StoreError> {
     conn.execute("DELETE FROM key_page WHERE room = ?", [room.0])?;
     let mut statement = conn.prepare_cached("SELECT time, id FROM message WHERE room = ? ORDER BY time, id")?;
     let mut rows = statement.query([room.0])?;
     let mut page = Page { begin: Key::MIN, keys: Vec::with_capacity(MAX_KEYS) };
+    let mut sums = Sums::default();
     while let Some(row) = rows.next()? {
         let key = begin(row)?;
+        sums.message(&key);
         if page.keys.len() == MAX_KEYS {
             write(conn, room, &page)?;
             page.begin = key;
@@ -60,17 +62,20 @@ pub(super) fn rebuild(conn: &Connection, room: RoomNo) -> Result<(), StoreError>
         }
         page.keys.push(key);
     }
-    write(conn, room, &page)
+    write(conn, room, &page)?;
+    Ok(sums)
 }
 
-/// The index of all the room's keys, its hashes computed; `None` if there are messages and no pages.
-pub(super) fn load(conn: &Connection, room: RoomNo) -> Result<Option<Index>, StoreError> {
+/// The index of all the room's keys, its hashes computed, and what they add up to; `None` if there are messages and no pages.
+pub(super) fn load(conn: &Connection, room: RoomNo) -> Result<Option<(Index, Sums)>, StoreError> {
     let mut index = <Index>::default();
     let mut statement = conn.prepare_cached("SELECT keys FROM key_page WHERE room = ? ORDER BY time, id")?;
     let mut rows = statement.query([room.0])?;
     let mut run = Vec::with_capacity(RUN + MAX_KEYS);
+    let mut sums = Sums::default();
     while let Some(row) = rows.next()? {
-        run.extend(decode(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?);
+        let page = decode(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
+        run.extend(page.inspect(|key| sums.message(key)));
         if run.len() >= RUN {
             add_run(&mut index, &mut run);
         }
@@ -80,7 +85,7 @@ pub(super) fn load(conn: &Connection, room: RoomNo) -> Result<Option<Index>, Sto
         index.is_empty() && conn.prepare_cached("SELECT 1 FROM message WHERE room = ? LIMIT 1")?.exists([room.0])?;
     // Here, and not when somebody first asks: this thread has nothing else to do.
     index.root();
-    Ok((!forgotten).then_some(index))
+    Ok((!forgotten).then_some((index, sums)))
 }
 
 /// How many keys go into the index at once.
@@ -148,6 +153,26 @@ pub(super) fn below(conn: &Connection, room: RoomNo, from: Key) -> Result<(Vec<K
     Ok((keys, next))
 }
 
+/// A page and those behind it.
+const FROM: &str = "SELECT time, id, keys FROM key_page
+    WHERE room = ? AND (time, id) >= (?, ?) ORDER BY time, id LIMIT ?";
+
+/// Some of a room's keys, ascending, from that one on, which is a page's begin; and the begin of the page behind them.
+pub(super) fn from(conn: &Connection, room: RoomNo, from: Key) -> Result<(Vec<Key>, Option<Key>), StoreError> {
+    let mut statement = conn.prepare_cached(FROM)?;
+    let limit = DOWN_PAGES as i64 + 1;
+    let mut rows = statement.query(params![room.0, from.time.0.cast_signed(), from.id.0, limit])?;
+    let (mut keys, mut pages) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        if pages == DOWN_PAGES {
+            return Ok((keys, Some(begin(row)?)));
+        }
+        pages += 1;
+        keys.extend(decode(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)?);
+    }
+    Ok((keys, None))
+}
+
 /// Whether a room has at least so many keys, or a few thousand fewer. Stops counting there.
 pub(super) fn are_at_least(conn: &Connection, room: RoomNo, count: usize) -> Result<bool, StoreError> {
     let pages = count.div_ceil(MAX_KEYS) as i64;
@@ -198,7 +223,7 @@ fn decode(bytes: &[u8]) -> Result<impl Iterator<Item = Key>, StoreError> {
     if rest.is_empty() {
         Ok(keys.iter().map(Key::from_bytes))
     } else {
-        Err(StoreError::damaged("a page of keys is of an odd length"))
+        Err(StoreError::row("a page of keys is of an odd length"))
     }
 }
 
@@ -213,6 +238,12 @@ mod tests {
 
     fn key(time: u64) -> Key {
         Key { time: Timestamp(time), id: MessageId([time as u8; 32]) }
+    }
+
+    fn rebuilt(held: &BTreeSet<Key>) -> Sums {
+        let mut sums = Sums::default();
+        held.iter().for_each(|key| sums.message(key));
+        sums
     }
 
     /// Batches that grow the room upwards, downwards and in between.
@@ -238,7 +269,8 @@ mod tests {
                 let new: Vec<Key> = batch.into_iter().map(key).collect();
                 insert(&conn, RoomNo(1), &new).unwrap();
                 held.extend(new);
-                let index = load(&conn, RoomNo(1)).unwrap().unwrap();
+                let (index, sums) = load(&conn, RoomNo(1)).unwrap().unwrap();
+                prop_assert_eq!(sums, rebuilt(&held));
                 let mut keys = index.newest(&Key::MIN, &Key::last_of(Timestamp::MAX), usize::MAX);
                 keys.reverse();
                 prop_assert_eq!(&keys, &held.iter().copied().collect::<Vec<_>>());

@@ -8,24 +8,31 @@ mod authors;
 mod carry;
 mod check;
 mod disk;
+mod doubts;
 mod error;
 mod guard;
 mod keys;
+mod mend;
 mod query;
 mod ranges;
 mod reader;
+mod salvage;
 mod schema;
+mod scrub;
 mod search;
 mod size;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
+    time::Instant,
 };
 
 use distchat_crdt::{AuthorId, Commit, Key, RoomName, Snapshot, Timestamp, index::Index};
@@ -39,6 +46,8 @@ use crate::{
 pub(crate) use audit::Audit;
 pub(crate) use check::check;
 pub(crate) use error::{Closed, StoreError};
+pub(crate) use mend::Mended;
+pub(crate) use salvage::open;
 pub(crate) use search::{Found, Question};
 
 /// How many jobs wait for the writer, and for the readers, at most. Further callers wait for a place.
@@ -91,6 +100,8 @@ pub(crate) struct Loaded {
     pub(crate) snapshot: Snapshot,
     /// How far it had been shown when a catching up was broken off.
     pub(crate) frontier: Option<Key>,
+    /// What was found to be wrong, and was set right.
+    pub(crate) mended: Option<Mended>,
 }
 
 /// A message that is shown as a line, as people are shown it.
@@ -134,6 +145,9 @@ struct Inner {
     loading: tokio::sync::Mutex<()>,
     search: search::Search,
     disk: Arc<disk::Disk>,
+    doubts: doubts::Doubts,
+    /// Which rooms have been looked through, or judged, since the store was opened. Whoever looks through one holds it.
+    looked_through: tokio::sync::Mutex<BTreeSet<RoomNo>>,
     /// The writer's, then the others'.
     threads: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
     path: Option<PathBuf>,
@@ -152,7 +166,8 @@ impl Store {
         let conn = schema::open_writer(path)?;
         let reading = path.map(|path| [(); READERS].map(|()| schema::open_reader(path)));
         let (writer, queue) = mpsc::channel(QUEUE);
-        let (search, search_thread) = start_search(path, &writer, pace)?;
+        let doubts = doubts::Doubts::default();
+        let (search, search_thread) = start_search(path, &writer, pace, doubts.clone())?;
         let disk = Arc::new(disk::Disk::new(None));
         let work = writer::Writer::new(conn, path, disk.clone(), search.clone());
         threads.push(thread::Builder::new().name("store-writer".into()).spawn(|| work.run(queue)).map_err(failed)?);
@@ -179,6 +194,8 @@ impl Store {
             loading: tokio::sync::Mutex::new(()),
             search,
             disk,
+            doubts,
+            looked_through: tokio::sync::Mutex::default(),
             threads: threads.into(),
             path: path.map(Path::to_owned),
         })))
@@ -206,14 +223,83 @@ impl Store {
     pub(crate) async fn load(&self, room: RoomNo, own: AuthorId) -> Result<Loaded, StoreError> {
         // One at a time: a long history takes a while, in which the other reader is there for everybody else.
         let _loading = self.0.loading.lock().await;
-        if let Some(loaded) = self.on_reader(move |conn| query::load(conn, room, own)).await?
-            && !query::misses_own(&loaded.snapshot, own)
-        {
+        let in_doubt = self.0.doubts.take(room);
+        let mut loaded = if in_doubt { None } else { self.try_load(room, own).await? };
+        if loaded.as_ref().is_some_and(|loaded| query::misses_own(&loaded.snapshot, own)) {
+            self.on_writer(move |conn| query::mark_own(conn, room, own)).await?;
+            // If some are still missed, they are gone.
+            loaded = self.try_load(room, own).await?.filter(|loaded| !query::misses_own(&loaded.snapshot, own));
+        }
+        if let Some(loaded) = loaded {
             return Ok(loaded);
         }
-        self.on_writer(move |conn| query::mend(conn, room, own)).await?;
-        let loaded = self.on_reader(move |conn| query::load(conn, room, own)).await?;
-        loaded.ok_or_else(|| StoreError::damaged("there are no keys"))
+        let judged = self.on_reader(move |conn| mend::judge(conn, room, own)).await?;
+        let mended = self.on_writer(move |conn| mend::rewrite(conn, room, own, judged)).await?;
+        // Whatever was noticed meanwhile was judged, too.
+        self.0.doubts.take(room);
+        let loaded = self.try_load(room, own).await?;
+        let mut loaded = loaded.ok_or_else(|| StoreError::damaged("what was just written is not there"))?;
+        loaded.mended = (mended != Mended::default()).then_some(mended);
+        Ok(loaded)
+    }
+
+    /// `None` if the room is to be judged anew.
+    async fn try_load(&self, room: RoomNo, own: AuthorId) -> Result<Option<Loaded>, StoreError> {
+        self.on_reader(move |conn| query::load(conn, room, own).or_else(|error| Ok(error.if_row()?.flatten()))).await
+    }
+
+    /// Looks the room through, and waits until something in it is found not to be what it was; says what is to be done.
+    pub(crate) async fn doubted(&self, room: RoomNo, own: AuthorId) -> StoreError {
+        let scrub = async {
+            if let Err(error) = self.scrub(room, own).await {
+                return error;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            error = scrub => error,
+            () = self.0.doubts.wait_for(room) => StoreError::row("a message is not what it was, and the room is judged anew"),
+        }
+    }
+
+    /// Looks through all of the room's messages, at a pace that nobody notices.
+    async fn scrub(&self, room: RoomNo, own: AuthorId) -> Result<(), StoreError> {
+        if self.0.path.is_none() {
+            return Ok(());
+        }
+        let mut looked_through = self.0.looked_through.lock().await;
+        let mut from = Key::MIN;
+        while !looked_through.contains(&room) {
+            let begun = Instant::now();
+            let step = self.on_reader(move |conn| scrub::step(conn, room, own, from));
+            let step =
+                step.await.or_else(|error| Ok::<_, StoreError>(error.if_row()?.unwrap_or(scrub::Step::Wrong(None))))?;
+            match step {
+                scrub::Step::To(next) => from = next,
+                scrub::Step::End => _ = looked_through.insert(room),
+                scrub::Step::Wrong(key) => {
+                    // The whole room is judged then, so once is enough.
+                    looked_through.insert(room);
+                    self.0.doubts.raise(room, key.as_ref());
+                }
+            }
+            tokio::time::sleep(begun.elapsed() * scrub::REST).await;
+        }
+        Ok(())
+    }
+
+    fn doubts(&self) -> doubts::Doubts {
+        self.0.doubts.clone()
+    }
+
+    /// Messages of the room that nobody is to be shown, for they crash the program.
+    pub(crate) async fn withheld(&self, room: RoomNo) -> Result<BTreeSet<Key>, StoreError> {
+        self.on_reader(move |conn| query::withheld(conn, room)).await
+    }
+
+    /// From now on nobody is to be shown that message.
+    pub(crate) async fn withhold(&self, room: RoomNo, key: Key) -> Result<(), StoreError> {
+        self.on_writer(move |conn| query::withhold(conn, room, key)).await
     }
 
     /// How many bytes of messages the room holds.
@@ -268,12 +354,14 @@ impl Store {
         keys: Vec<Key>,
         max_bytes: usize,
     ) -> Result<Vec<(Key, Vec<u8>)>, StoreError> {
-        self.on_reader(move |conn| query::read(conn, room, &keys, max_bytes)).await
+        let doubts = self.doubts();
+        self.on_reader(move |conn| query::read(conn, room, &keys, max_bytes, &doubts)).await
     }
 
     /// Some of the messages that are shown as lines, in the transcript's order.
     pub(crate) async fn lines(&self, room: RoomNo, lines: Lines) -> Result<Vec<StoredMessage>, StoreError> {
-        self.on_reader(move |conn| query::lines(conn, room, lines)).await
+        let doubts = self.doubts();
+        self.on_reader(move |conn| query::lines(conn, room, lines, &doubts)).await
     }
 
     /// What is thought of these messages, as of that time.
@@ -283,17 +371,20 @@ impl Store {
         to: Vec<Key>,
         horizon: Timestamp,
     ) -> Result<Vec<Reaction>, StoreError> {
-        self.on_reader(move |conn| query::reactions(conn, room, &to, horizon)).await
+        let doubts = self.doubts();
+        self.on_reader(move |conn| query::reactions(conn, room, &to, horizon, &doubts)).await
     }
 
     /// What the room is about, as of that time.
     pub(crate) async fn topic(&self, room: RoomNo, horizon: Timestamp) -> Result<Option<RoomTopic>, StoreError> {
-        self.on_reader(move |conn| query::topic(conn, room, horizon)).await
+        let doubts = self.doubts();
+        self.on_reader(move |conn| query::topic(conn, room, horizon, &doubts)).await
     }
 
     /// All messages in which somebody gave a name (author, key, body), by author, then in the transcript's order.
     pub(crate) async fn nicks(&self, room: RoomNo) -> Result<Vec<(AuthorId, Key, Vec<u8>)>, StoreError> {
-        self.on_reader(move |conn| query::nicks(conn, room)).await
+        let doubts = self.doubts();
+        self.on_reader(move |conn| query::nicks(conn, room, &doubts)).await
     }
 
     /// The newest lines with these words, over all rooms, the newest first.
@@ -400,8 +491,12 @@ impl Store {
         let path = self.0.path.clone();
         let job = Box::new(move |conn: &Connection| {
             if !sender.is_closed() {
+                let result = guard::guarded(conn, work).map_err(|error| error.at(path.as_deref()));
+                if let (Err(error), Some(path)) = (&result, &path) {
+                    salvage::note(path, error);
+                }
                 // If nobody waits any more, nobody needs to know.
-                let _ = sender.send(guard::guarded(conn, work).map_err(|error| error.at(path.as_deref())));
+                let _ = sender.send(result);
             }
         });
         (job, answer)
@@ -413,16 +508,18 @@ fn start_search(
     path: Option<&Path>,
     writer: &mpsc::Sender<writer::Task>,
     pace: search::Pace,
+    doubts: doubts::Doubts,
 ) -> Result<(search::Search, io::Result<JoinHandle<()>>), StoreError> {
-    let history = match path {
+    let source = match path {
         Some(path) => {
             let conn = schema::open_reader(path)?;
             // It reads everything once and little twice.
             conn.pragma_update(None, "cache_size", -1024)?;
-            search::History::Own(conn)
+            search::Source::Own(conn)
         }
-        None => search::History::Writer(writer.downgrade()),
+        None => search::Source::Writer(writer.downgrade()),
     };
+    let history = search::History { source, doubts };
     Ok(search::Search::start(path.map(|path| path.with_file_name("search.sqlite3")), history, pace))
 }
 

@@ -1,6 +1,6 @@
 //! Opening a history: settings of the connections, the tables, and their versions.
 
-use std::{fs::OpenOptions, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs::OpenOptions, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 
@@ -10,7 +10,7 @@ use super::error::StoreError;
 const APPLICATION: i64 = 0x4443_6874;
 
 /// One script a version, in order. What a release has written is never edited, only added to.
-pub(super) const VERSIONS: [&str; 5] = [V1, V2, V3, V4, V5];
+pub(super) const VERSIONS: [&str; 6] = [V1, V2, V3, V4, V5, V6];
 
 /// Measured with 1 M rows of 300 B that arrive newest first, in pages of 3500 (2 cores, ext4). In 8 KiB pages WITHOUT
 /// ROWID wrote 173,000 rows/s, read a page of 3500 in 3.1 ms and 3500 single rows in 68 ms; with a rowid and an index
@@ -155,6 +155,48 @@ CREATE TRIGGER message_changed AFTER UPDATE OF room, bytes ON message BEGIN
 END;
 ";
 
+/// How damage is noticed, and what becomes of it. A room's `sums` are of its keys and of what follows from its messages, see
+/// `sums.rs`; a room that has none is judged anew when it is next opened. Whoever takes messages out throws them away with the
+/// pages of keys. `set_aside` keeps what was found not to be what its key says, for a person; `withheld` are messages that are
+/// held and passed on, but that nobody is shown, for they crash the program. The `owner` is whose history it is.
+const V6: &str = "
+CREATE TABLE sums (
+    room INTEGER PRIMARY KEY,
+    messages INTEGER NOT NULL,
+    keys INTEGER NOT NULL,
+    heads INTEGER NOT NULL,
+    claims INTEGER NOT NULL,
+    authors INTEGER NOT NULL
+);
+CREATE TABLE set_aside (
+    room INTEGER NOT NULL,
+    time INTEGER,
+    id BLOB,
+    bytes BLOB,
+    why TEXT NOT NULL,
+    at INTEGER NOT NULL
+);
+CREATE TABLE withheld (
+    room INTEGER NOT NULL,
+    time INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    why TEXT NOT NULL,
+    PRIMARY KEY (room, time, id)
+) WITHOUT ROWID;
+CREATE TABLE owner (author BLOB NOT NULL);
+CREATE INDEX room_id ON room (id);
+DROP TRIGGER message_removed;
+DROP TRIGGER message_moved;
+CREATE TRIGGER message_removed AFTER DELETE ON message BEGIN
+    DELETE FROM key_page WHERE room = OLD.room;
+    DELETE FROM sums WHERE room = OLD.room;
+END;
+CREATE TRIGGER message_moved AFTER UPDATE OF room, time, id ON message BEGIN
+    DELETE FROM key_page WHERE room IN (OLD.room, NEW.room);
+    DELETE FROM sums WHERE room IN (OLD.room, NEW.room);
+END;
+";
+
 /// Opens the writing connection, and creates or migrates the tables. `None` opens one in memory.
 pub(super) fn open_writer(path: Option<&Path>) -> Result<Connection, StoreError> {
     let mut conn = match path {
@@ -166,12 +208,16 @@ pub(super) fn open_writer(path: Option<&Path>) -> Result<Connection, StoreError>
     };
     // Before anything is changed: a file of a newer program or of somebody else is left as it is.
     let version = version_of(&conn, path)?;
+    if version > 0 && !is_as_made(&conn, version)? {
+        return Err(StoreError::damaged("its tables are not those of its version"));
+    }
     // People may look at their history with another program, which may hold it for a moment.
     conn.busy_timeout(Duration::from_secs(10))?;
     conn.execute_batch(
         "PRAGMA page_size = 8192;
          PRAGMA cache_size = -16384;
          PRAGMA temp_store = MEMORY;
+         PRAGMA cell_size_check = ON;
          PRAGMA trusted_schema = OFF;",
     )?;
     if path.is_some() {
@@ -208,6 +254,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
         "PRAGMA query_only = ON;
          PRAGMA cache_size = -8192;
          PRAGMA temp_store = MEMORY;
+         PRAGMA cell_size_check = ON;
          PRAGMA trusted_schema = OFF;",
     )?;
     settle_plans(&conn)?;
@@ -242,6 +289,23 @@ pub(super) fn version_of(conn: &Connection, path: Option<&Path>) -> Result<usize
             known: VERSIONS.len() as i64,
         }),
     }
+}
+
+/// Whether all tables, indexes, triggers and views are as the scripts up to that version make them. People may add others.
+fn is_as_made(conn: &Connection, version: usize) -> Result<bool, StoreError> {
+    let made = Connection::open_in_memory()?;
+    for script in VERSIONS.iter().take(version) {
+        made.execute_batch(script)?;
+    }
+    let here = objects(conn)?;
+    Ok(objects(&made)?.into_iter().all(|(name, made)| here.get(&name) == Some(&made)))
+}
+
+/// All that a database consists of, by name.
+fn objects(conn: &Connection) -> Result<BTreeMap<String, (String, Option<String>)>, StoreError> {
+    let mut statement = conn.prepare("SELECT name, type, sql FROM sqlite_schema")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Creates the file if it is not there, for the user's eyes only. SQLite gives its other files the same mode.

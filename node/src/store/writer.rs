@@ -16,6 +16,7 @@ use super::{
     disk::{self, Disk},
     error::StoreError,
     guard::{guarded, unwound},
+    salvage,
     search::Search,
 };
 
@@ -135,6 +136,9 @@ impl Writer {
     /// After a failure: one by one, so that one bad job does not fail the others.
     fn commit_each(&mut self, group: Vec<Queued>, error: StoreError) {
         tracing::warn!(jobs = group.len(), %error, "a transaction failed");
+        if let Some(path) = &self.path {
+            salvage::note(path, &error);
+        }
         let alone = group.len() == 1;
         for queued in group {
             let room = queued.job.room;

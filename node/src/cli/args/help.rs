@@ -51,7 +51,7 @@ Exit codes:
   2  an option is wrong: on the command line, in the environment or in the file
   3  the profile is in use by a process whose node cannot be used
   4  the author's key cannot be read or written
-  5  the store is damaged, too new or cannot be opened
+  5  the store is too new or cannot be opened (one that is damaged is replaced)
   6  an address cannot be listened on or connected to
   7  `send --wait`: it is on this disk, and not on as many others as were wanted
   8  there is nothing of the kind that was asked for: no such words, no such room

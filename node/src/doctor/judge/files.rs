@@ -19,6 +19,10 @@ pub(super) fn judge(seen: &Observed) -> Vec<Finding> {
         findings.extend(space(files));
         findings.extend(key(files));
         findings.extend(history(files));
+        findings.extend(files.aside.iter().map(|path| {
+            Finding::ok("history-aside", format!("a history was moved aside to {}", path.display()))
+                .fix("what could be read of it was taken over at the time: remove it once you miss nothing")
+        }));
         findings.extend(files.in_use.map(|pid| {
             let whom = pid.map_or("another process".to_owned(), |pid| format!("process {pid}"));
             Finding::ok("profile-in-use", format!("the profile is in use by {whom}, and was left alone"))
@@ -103,6 +107,11 @@ fn history(files: &Files) -> Option<Finding> {
             Finding::ok("history", "the history opens; it is too long to be looked through in a moment")
                 .fix("`distchat verify` takes the time for every byte of it"),
         ),
+        History::Damaged(why) => {
+            Some(Finding::warning("history-damaged", "the history is damaged").cause(why.clone()).fix(
+                "start the program: it says what it did; then `distchat verify` tells whether something is missing",
+            ))
+        }
         History::Unusable(why) => Some(
             Finding::apart("history-unusable", "the history cannot be used: the program does not start")
                 .cause(why.clone())
@@ -145,7 +154,9 @@ mod tests {
         check(|files| files.key = Key::Open(0o644), "key-readable", Severity::Warning);
         check(|files| files.key = Key::Bad("no".into()), "key-unusable", Severity::Apart);
         check(|files| files.key = Key::Absent, "key-absent", Severity::Warning);
-        check(|files| files.history = History::Unusable("damaged".into()), "history-unusable", Severity::Apart);
+        check(|files| files.history = History::Unusable("newer".into()), "history-unusable", Severity::Apart);
+        check(|files| files.history = History::Damaged("page 7".into()), "history-damaged", Severity::Warning);
+        check(|files| files.aside = vec!["history-damaged-x.sqlite3".into()], "history-aside", Severity::Ok);
         check(|files| files.in_use = Some(Some(7)), "profile-in-use", Severity::Ok);
     }
 

@@ -75,6 +75,7 @@ pub(super) fn healthy() -> Observed {
             free: Some(1 << 40),
             key: Key::Good,
             history: History::Sound,
+            aside: Vec::new(),
             in_use: None,
         }),
         neighbours: Some(Ok(0)),

@@ -8,7 +8,7 @@ use distchat_crdt::{AuthorId, AuthorLog, Claim, KEY_LEN, Key, index::Index};
 use rusqlite::Connection;
 
 use super::{
-    super::{authors, error::StoreError, keys, query},
+    super::{authors, error::StoreError, keys, query, sums::Sums},
     walk::Walk,
 };
 use crate::verify::Fault;
@@ -20,7 +20,7 @@ impl Walk {
     pub(super) fn compare(&mut self, conn: &Connection) -> Result<(), StoreError> {
         let no = self.no;
         // None: they are made from the messages when the room is next opened.
-        let listed = keys::load(conn, no)?.filter(|index| !index.is_empty());
+        let listed = keys::load(conn, no)?.map(|(index, _)| index).filter(|index| !index.is_empty());
         let differs = listed.as_ref().is_some_and(|index| index.root() != self.room.fingerprint());
         if let Some(index) = listed.as_ref().filter(|_| differs) {
             self.tell(None, Fault::Fingerprint { listed: index.root(), messages: self.room.fingerprint() });
@@ -29,7 +29,7 @@ impl Walk {
         // By the list of keys it was here; without a list there is only what others say.
         let is_listed = |key: &Key| listed.as_ref().is_none_or(|index| index.contains(key));
         let held_once =
-            |walk: &Self, key: &Key| !walk.room.index().contains(key) && !walk.bad.contains(key) && is_listed(key);
+            |walk: &Self, key: &Key| !walk.room.index().contains(key) && !walk.bad.contains_key(key) && is_listed(key);
         let mut missing = BTreeSet::new();
         let heads = query::heads(conn, no)?;
         missing.extend(heads.iter().copied().filter(|key| held_once(self, key)));
@@ -59,7 +59,7 @@ impl Walk {
     /// Names the keys that are on one side only.
     fn compare_keys(&mut self, listed: &Index, missing: &BTreeSet<Key>) {
         for key in all(listed) {
-            if !self.room.index().contains(&key) && !self.bad.contains(&key) && !missing.contains(&key) {
+            if !self.room.index().contains(&key) && !self.bad.contains_key(&key) && !missing.contains(&key) {
                 self.tell(Some(key), Fault::Listed);
             }
         }
@@ -92,7 +92,8 @@ impl Walk {
     }
 
     fn compare_authors(&mut self, conn: &Connection) -> Result<(), StoreError> {
-        let mut kept: BTreeMap<AuthorId, Option<AuthorLog>> = authors::load(conn, self.no)?.into_iter().collect();
+        let mut kept: BTreeMap<AuthorId, Option<AuthorLog>> =
+            authors::load(conn, self.no, &mut Sums::default())?.into_iter().collect();
         let mut wrong = Vec::new();
         for (author, log) in self.room.authors() {
             if kept.remove(author).flatten().as_ref() != Some(log) {
@@ -108,7 +109,7 @@ impl Walk {
 }
 
 /// All keys of an index, from the greatest down, some at a time.
-fn all(index: &Index) -> impl Iterator<Item = Key> + '_ {
+pub(in crate::store) fn all(index: &Index) -> impl Iterator<Item = Key> + '_ {
     let mut below = Some(Key { time: distchat_crdt::Timestamp(u64::MAX), id: distchat_crdt::MessageId([0xff; 32]) });
     std::iter::from_fn(move || {
         let keys = index.newest(&Key::MIN, &below?, KEYS);

@@ -10,11 +10,12 @@ use std::{collections::VecDeque, sync::Arc};
 use distchat_crdt::{AuthorId, RoomId, RoomName, Verifier};
 use rusqlite::Connection;
 
-use super::{RoomNo, Store, error::StoreError, schema};
+use super::{RoomNo, Store, error::StoreError, query::read_key, schema};
 use crate::verify::{Fault, MAX_PROBLEMS, Problem, Verified, VerifyError};
+pub(super) use compare::all;
 #[cfg(test)]
 pub(super) use walk::DOWN;
-use walk::Walk;
+pub(super) use walk::{Kept, Walk};
 
 /// A judging under way.
 pub(crate) struct Audit {
@@ -174,7 +175,30 @@ impl State {
                 }
             }
         }
+        if let Err(error) = put_by(conn, &mut problems) {
+            problems.push(Problem { at: None, fault: Fault::Row(error.to_string()) });
+        }
         problems.truncate(MAX_PROBLEMS);
         Ok(Verified::Store { problems })
     }
+}
+
+/// What was set aside and is not held again, and what is not shown.
+fn put_by(conn: &Connection, problems: &mut Vec<Problem>) -> Result<(), StoreError> {
+    let mut statement = conn.prepare(
+        "SELECT a.time, a.id, a.why, room.name FROM set_aside AS a JOIN room ON room.no = a.room
+        WHERE NOT EXISTS (SELECT 1 FROM message AS m WHERE m.room = a.room AND m.time = a.time AND m.id = a.id)
+        UNION ALL
+        SELECT w.time, w.id, NULL, room.name FROM withheld AS w JOIN room ON room.no = w.room LIMIT ?",
+    )?;
+    let mut rows = statement.query([MAX_PROBLEMS as i64])?;
+    while let Some(row) = rows.next()? {
+        let Ok(room) = RoomName::parse(&row.get::<_, String>(3)?) else { continue };
+        let fault = match row.get(2)? {
+            Some(why) => Fault::SetAside { room, why },
+            None => Fault::Withheld(room),
+        };
+        problems.push(Problem { at: read_key(row).ok(), fault });
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Going through a room's messages, the newest first.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use distchat_crdt::{AuthorId, Key, Message, MessageId, Room, RoomId, RoomName, Timestamp, Verifier, sync::MAX_PAGE};
 use rusqlite::{Connection, Row, params, types::Value};
@@ -16,19 +16,23 @@ pub(in crate::store) const DOWN: &str = "SELECT time, id, bytes, kind, seq, body
     WHERE room = ? AND (time, id) < (?, ?) ORDER BY time DESC, id DESC";
 
 /// A room that is being judged.
-pub(super) struct Walk {
+pub(in crate::store) struct Walk {
     pub(super) no: RoomNo,
-    pub(super) name: RoomName,
+    pub(in crate::store) name: RoomName,
     /// What has been accepted so far, as if a peer had sent it.
-    pub(super) room: Room,
+    pub(in crate::store) room: Room,
     /// How many messages there are, and how many have been judged.
     of: u64,
     done: u64,
     /// From where down to go on, as it stands in the database, which may hold anything.
     below: (Value, Value),
     ended: bool,
-    /// Messages that are not fine, though their keys can be read.
-    pub(super) bad: BTreeSet<Key>,
+    /// Messages that are not fine, though their keys can be read, and why.
+    pub(in crate::store) bad: BTreeMap<Key, &'static str>,
+    /// The places of rows whose keys or bytes cannot be read.
+    pub(in crate::store) odd: Vec<(Value, Value)>,
+    /// Why the messages could not be read to the end.
+    pub(in crate::store) broken: Option<StoreError>,
     /// Of them those that are valid.
     misplaced: u64,
     problems: Vec<Problem>,
@@ -36,14 +40,14 @@ pub(super) struct Walk {
 }
 
 /// A message with what is kept beside it.
-struct Kept {
-    key: Key,
-    bytes: Vec<u8>,
+pub(in crate::store) struct Kept {
+    pub(in crate::store) key: Key,
+    pub(in crate::store) bytes: Vec<u8>,
     columns: [(&'static str, Option<i64>); 5],
 }
 
 impl Walk {
-    pub(super) fn begin(
+    pub(in crate::store) fn begin(
         conn: &Connection,
         no: RoomNo,
         name: RoomName,
@@ -61,7 +65,9 @@ impl Walk {
             // Text and blobs are greater than any number.
             below: (Value::Blob(Vec::new()), Value::Blob(Vec::new())),
             ended: false,
-            bad: BTreeSet::new(),
+            bad: BTreeMap::new(),
+            odd: Vec::new(),
+            broken: None,
             misplaced: 0,
             problems: Vec::new(),
             untold: 0,
@@ -81,7 +87,7 @@ impl Walk {
     }
 
     /// Judges some more; false if there are none.
-    pub(super) fn go_on(&mut self, conn: &Connection) -> Result<bool, StoreError> {
+    pub(in crate::store) fn go_on(&mut self, conn: &Connection) -> Result<bool, StoreError> {
         if self.ended {
             return Ok(false);
         }
@@ -104,10 +110,22 @@ impl Walk {
                 Err(error) => {
                     self.ended = true;
                     self.tell(None, Fault::Database(error.to_string()));
+                    self.broken = Some(error.into());
                     break;
                 }
             };
-            self.below = (row.get(0)?, row.get(1)?);
+            let at: (Value, Value) = (row.get(0)?, row.get(1)?);
+            // Only where the database is out of order, which is not to be walked in circles.
+            if let (Value::Integer(time), Value::Integer(below)) = (&at.0, &self.below.0)
+                && time > below
+            {
+                self.ended = true;
+                let fault = "its rows are not in their order";
+                self.tell(None, Fault::Database(fault.to_owned()));
+                self.broken = Some(StoreError::damaged(fault));
+                break;
+            }
+            self.below = at;
             self.done += 1;
             read += 1;
             match Kept::read(row) {
@@ -115,7 +133,10 @@ impl Walk {
                     bytes += kept.bytes.len();
                     page.push(kept);
                 }
-                Err(error) => self.tell(None, Fault::Row(error.to_string())),
+                Err(error) => {
+                    self.odd.push(self.below.clone());
+                    self.tell(None, Fault::Row(error.to_string()));
+                }
             }
         }
         Ok(page)
@@ -143,7 +164,7 @@ impl Walk {
         if self.room.merge(candidates).unauthentic > 0 {
             for key in keys {
                 if !self.room.index().contains(&key) {
-                    if self.bad.contains(&key) {
+                    if self.bad.contains_key(&key) {
                         self.misplaced -= 1;
                     }
                     self.fault(key, Fault::Unauthentic);
@@ -153,8 +174,22 @@ impl Walk {
     }
 
     fn fault(&mut self, key: Key, fault: Fault) {
-        self.bad.insert(key);
+        self.bad.insert(key, fault.code());
         self.tell(Some(key), fault);
+    }
+
+    /// Whether a row of that key was read.
+    pub(in crate::store) fn has_read(&self, key: &Key) -> bool {
+        self.room.index().contains(key) || self.bad.contains_key(key)
+    }
+
+    /// The keys of all rows that were read.
+    pub(in crate::store) fn each_read(&self, mut take: impl FnMut(&Key)) {
+        self.room.index().descend(&Key::MIN, &Key::last_of(Timestamp(u64::MAX)), &mut |key| {
+            take(&key);
+            true
+        });
+        self.bad.keys().filter(|key| !self.room.index().contains(key)).for_each(take);
     }
 
     /// All has been judged: compares what is kept beside the messages.
@@ -177,7 +212,7 @@ impl Walk {
 }
 
 impl Kept {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(in crate::store) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let time: i64 = row.get(0)?;
         let id: [u8; 32] = row.get(1)?;
         let column = |at: usize| row.get_ref(at).ok().and_then(|value| value.as_i64().ok());
@@ -195,7 +230,7 @@ impl Kept {
     }
 
     /// The first column that does not say what the bytes say, or says nothing at all.
-    fn wrong_column(&self, message: &Message) -> Option<&'static str> {
+    pub(in crate::store) fn wrong_column(&self, message: &Message) -> Option<&'static str> {
         let right = |name, value: i64| match name {
             "kind" => value == i64::from(message.kind()),
             "seq" => value == message.seq().cast_signed(),

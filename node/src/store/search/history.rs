@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use distchat_crdt::{AuthorId, Content, Key, MessageId, RoomName, Timestamp};
+use distchat_crdt::{Content, Key, MessageId, RoomName, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::{mpsc, oneshot};
 
 use super::index::Tally;
-use crate::store::{RoomNo, StoreError, StoredMessage, error::Closed, keys, query, writer};
+use crate::store::{RoomNo, StoreError, StoredMessage, doubts::Doubts, error::Closed, keys, query, writer};
 
 /// A line that was found, with what it takes to show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +19,7 @@ pub(crate) struct StoredHit {
 }
 
 /// A line, with the name that its author had chosen last before it.
-pub(in crate::store) const HIT: &str = "SELECT substr(m.bytes, 39, 32), m.seq, m.kind, m.arrived, m.late,
-        substr(m.bytes, m.body_at + 1, length(m.bytes) - 66 - m.body_at), room.name
+pub(in crate::store) const HIT: &str = "SELECT m.time, m.id, m.bytes, m.arrived, m.late, room.name
     FROM message AS m JOIN room ON room.no = m.room
     WHERE m.room = ? AND m.time = ? AND m.id = ? AND m.kind IN (0, 2, 3)";
 pub(in crate::store) const NICK_BEFORE: &str =
@@ -29,8 +28,13 @@ pub(in crate::store) const NICK_BEFORE: &str =
     WHERE kind = 1 AND room = ? AND substr(bytes, 39, 32) = ? AND (time, id) < (?, ?)
     ORDER BY time DESC, id DESC LIMIT 1";
 
-/// The way to the history.
-pub(in crate::store) enum History {
+/// The way to the history, and whom to tell of what in it is not what it was.
+pub(in crate::store) struct History {
+    pub(in crate::store) source: Source,
+    pub(in crate::store) doubts: Doubts,
+}
+
+pub(in crate::store) enum Source {
     /// A connection that can only read.
     Own(Connection),
     /// In memory there is one connection only, the writer's. Held weakly: the writer works as long as others hold it.
@@ -43,9 +47,9 @@ impl History {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        match self {
-            Self::Own(conn) => work(conn),
-            Self::Writer(writer) => {
+        match &self.source {
+            Source::Own(conn) => work(conn),
+            Source::Writer(writer) => {
                 let (sender, answer) = oneshot::channel();
                 let job = Box::new(move |conn: &Connection| {
                     // If nobody waits any more, nobody needs to know.
@@ -90,15 +94,21 @@ impl History {
         keys: Vec<Key>,
         max_bytes: usize,
     ) -> Result<Vec<(Key, Option<String>)>, StoreError> {
-        self.read(move |conn| query::read_as(conn, room, &keys, max_bytes, |_, kind, body| said(kind, body)))
+        let doubts = self.doubts.clone();
+        self.read(move |conn| {
+            query::read_as(conn, room, &keys, max_bytes, |key, bytes| {
+                doubts.check(room, key, bytes).map(|message| said(message.kind(), message.body()))
+            })
+        })
     }
 
     /// The lines at these places, as far as they are there.
     pub(super) fn hits(&self, places: Vec<(RoomNo, Key)>) -> Result<Vec<StoredHit>, StoreError> {
+        let doubts = self.doubts.clone();
         self.read(move |conn| {
             let mut hits = Vec::with_capacity(places.len());
             for (room, key) in places {
-                hits.extend(hit(conn, room, key)?);
+                hits.extend(hit(conn, room, key, &doubts)?);
             }
             Ok(hits)
         })
@@ -113,22 +123,14 @@ fn said(kind: u32, body: &[u8]) -> Option<String> {
     }
 }
 
-fn hit(conn: &Connection, room: RoomNo, key: Key) -> Result<Option<StoredHit>, StoreError> {
+fn hit(conn: &Connection, room: RoomNo, key: Key, doubts: &Doubts) -> Result<Option<StoredHit>, StoreError> {
     let Key { time, id } = key;
     let (time, id) = (time.0.cast_signed(), id.0);
-    let found = conn.prepare_cached(HIT)?.query_row(params![room.0, time, id], |row| {
-        let message = StoredMessage {
-            key,
-            author: AuthorId(row.get(0)?),
-            seq: row.get::<_, i64>(1)?.cast_unsigned(),
-            kind: row.get(2)?,
-            arrived_ms: row.get::<_, i64>(3)?.cast_unsigned(),
-            late: row.get(4)?,
-            body: row.get(5)?,
-        };
-        Ok((message, row.get::<_, String>(6)?))
-    });
-    let Some((message, name)) = found.optional()? else { return Ok(None) };
+    let mut statement = conn.prepare_cached(HIT)?;
+    let mut rows = statement.query(params![room.0, time, id])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let Some(message) = query::line(row, room, doubts)? else { return Ok(None) };
+    let name: String = row.get(5)?;
     // A name that this program does not write is no room that anybody could open.
     let Ok(name) = RoomName::parse(&name) else { return Ok(None) };
     let nick = conn.prepare_cached(NICK_BEFORE)?.query_row(params![room.0, message.author.0, time, id], |row| {

@@ -31,10 +31,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::RoomNo;
 use crate::{error::SearchError, search::Indexing};
-pub(super) use history::History;
 pub(crate) use history::StoredHit;
 #[cfg(test)]
 pub(super) use history::{HIT, NICK_BEFORE};
+pub(super) use history::{History, Source};
 use indexer::Indexer;
 pub(super) use pace::Pace;
 pub(crate) use words::Question;

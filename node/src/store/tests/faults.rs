@@ -288,7 +288,7 @@ fn a_newer_history_is_left_alone() {
 fn check_damaged(error: &StoreError, path: &Path) {
     assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
     let text = error.to_string();
-    assert!(text.contains(path.to_str().unwrap()) && text.contains("move it away"), "{text}");
+    assert!(text.contains(path.to_str().unwrap()) && text.contains("moves it aside"), "{text}");
 }
 
 #[tokio::test]
@@ -318,15 +318,6 @@ async fn a_damaged_history_is_told() {
         Err(error) => error,
     };
     check_damaged(&error, &path);
-
-    // A value that this program does not write.
-    fs::write(&path, &whole).unwrap();
-    let conn = Connection::open(&path).unwrap();
-    conn.execute("UPDATE author SET ranges = ?", params![[0xff_u8; 3]]).unwrap();
-    drop(conn);
-    let store = Store::open(Some(&path)).unwrap();
-    check_damaged(&store.load(room, keypair(0).author()).await.err().unwrap(), &path);
-    store.close().await;
 }
 
 #[test]

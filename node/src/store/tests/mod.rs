@@ -1,5 +1,6 @@
 //! The store against a model, and against what happens to files.
 
+mod damage;
 mod disk;
 mod faults;
 mod model;
@@ -27,7 +28,7 @@ fn keypair(author: u8) -> Keypair {
 /// A message that refers to nothing held.
 fn message(author: u8, seq: u64, time: u64, kind: u32, body: &[u8]) -> Message {
     let prev = (seq > 0).then(|| Key { time: Timestamp(time - 1), id: MessageId([7; 32]) });
-    let room = RoomId([1; 32]);
+    let room = RoomId::of(&name("general"));
     let draft = Draft { room, seq, time: Timestamp(time), prev, seen: Vec::new(), kind, body: body.to_vec() };
     draft.sign(&keypair(author)).unwrap()
 }

@@ -58,7 +58,8 @@ fn some(most: usize) -> impl Strategy<Value = Vec<usize>> {
 fn indices() -> impl Strategy<Value = Indices> {
     let claims = prop::collection::vec((0..POOL, 0..3_u8, prop::option::of(0..3_u64)), 0..6);
     let log = prop::collection::btree_set(0..100_u64, 0..8).prop_map(|ends| ends.into_iter().collect());
-    let authors = prop::collection::vec((0..3_u8, log, any::<bool>()), 0..3);
+    // Not of the own author's, whose messages are counted by it.
+    let authors = prop::collection::vec((1..4_u8, log, any::<bool>()), 0..3);
     (some(12), (some(6), some(6)), claims, some(6), authors)
         .prop_map(|(messages, heads, claims, filled, authors)| Indices { messages, heads, claims, filled, authors })
 }

@@ -1,0 +1,375 @@
+//! What is done about a history that cannot be used: one that is damaged, or that was written under another key.
+//!
+//! It is moved aside, never deleted, under a name that says what it is and since when, and a new one takes its place, with all
+//! messages that can still be read out of the old one and that pass the rooms' own rules. The rest comes back from peers. The new
+//! one is finished before the old one is moved, so a crash leaves either the old one, as it was, or both; see [`finish`].
+//!
+//! A history of a newer program, a directory in its place, a file that we may not read: these are refused and left as they are.
+
+mod carve;
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use distchat_crdt::{AuthorId, Message, RoomId, RoomName, Verifier, Zip215};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{RoomNo, Store, error::StoreError, mend, query, schema};
+use crate::private;
+use carve::{Found, carve};
+
+/// A history up to this size is looked through at each start, which takes some milliseconds a megabyte. In a longer one damage
+/// is noticed when what is damaged is read.
+const SHORT: u64 = 8 << 20;
+/// How many bytes of messages are poured into the new history at once.
+const BATCH: usize = 16 << 20;
+
+/// Why a history is moved aside.
+enum Why {
+    Damaged(String),
+    /// It was written under that author's key.
+    Of(AuthorId),
+}
+
+/// Opens the history of that author, or creates it; says what a person should know about how it was found. Blocks.
+pub(crate) fn open(path: &Path, own: AuthorId) -> Result<(Store, Vec<String>), StoreError> {
+    let mut told = Vec::new();
+    finish(path, "damaged").map_err(|error| StoreError::io(path, &error))?;
+    let had_one = path.with_file_name("search.sqlite3").exists();
+    if had_one && length(path) + length(&beside(path, "-wal")) == 0 {
+        told.push(format!(
+            "the history {} was gone or empty, though there had been one: what other nodes hold comes back from them",
+            path.display()
+        ));
+    }
+    let why = reason(path, own).map_err(|error| error.at(Some(path)))?;
+    if let Some(why) = why {
+        told.push(salvage(path, own, &why).map_err(|error| error.at(Some(path)))?);
+    }
+    Ok((Store::open(Some(path))?, told))
+}
+
+/// Notes that a history was found to be damaged while it was in use. The next start sees to it.
+pub(super) fn note(path: &Path, error: &StoreError) {
+    if let StoreError::Damaged { detail, .. } = error {
+        let mut options = OpenOptions::new();
+        let noted = private::open(options.write(true).create(true).truncate(true), &noted(path))
+            .and_then(|mut file| file.write_all(detail.as_bytes()));
+        if let Err(error) = noted {
+            tracing::warn!(%error, "that the history is damaged could not be noted");
+        }
+    }
+}
+
+fn noted(path: &Path) -> PathBuf {
+    path.with_extension("damaged")
+}
+
+/// The name of a file of the database itself, as SQLite makes it.
+fn beside(path: &Path, what: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(what);
+    name.into()
+}
+
+fn length(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+/// Whether the history cannot stay, and why.
+fn reason(path: &Path, own: AuthorId) -> Result<Option<Why>, StoreError> {
+    if let Ok(detail) = fs::read_to_string(noted(path)) {
+        return Ok(Some(Why::Damaged(detail)));
+    }
+    let looked = || {
+        if length(path) > 0 {
+            check_header(path)?;
+        }
+        let conn = schema::open_writer(Some(path))?;
+        if length(path) + length(&beside(path, "-wal")) <= SHORT {
+            let said: String = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+            if said != "ok" {
+                return Err(StoreError::damaged(said));
+            }
+        }
+        owner(&conn, own)
+    };
+    match looked() {
+        Ok(owner) => Ok(owner.filter(|owner| *owner != own).map(Why::Of)),
+        Err(StoreError::Damaged { detail, .. } | StoreError::Row { detail, .. }) => Ok(Some(Why::Damaged(detail))),
+        Err(error) => Err(error),
+    }
+}
+
+/// What SQLite believes without asking: some of it makes a file read-only, or one of another kind. There is less in a file whose
+/// first tables are only in the log so far.
+fn check_header(path: &Path) -> Result<(), StoreError> {
+    let failed = |error: io::Error| StoreError::io(path, &error);
+    let mut header = [0; 100];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return Err(StoreError::damaged("it is cut off in its first bytes"));
+        }
+        read => read.map_err(failed)?,
+    }
+    // SQLite's word for 65,536 is 1, which is none of ours either.
+    let page = u64::from(u16::from_be_bytes([header[16], header[17]]));
+    if length(path) < page {
+        return Err(StoreError::damaged("it is cut off in its first page"));
+    }
+    let is_sound = header.starts_with(b"SQLite format 3\0")
+        && matches!(header[18..20], [1, 1] | [2, 2])
+        && header[20..24] == [0, 64, 32, 32]
+        && (header[40..60] == [0; 20] || header[44..48] == [0, 0, 0, 4] && header[52..60] == [0, 0, 0, 0, 0, 0, 0, 1])
+        && header[64..68] == [0; 4]
+        && header[72..92] == [0; 20];
+    if is_sound { Ok(()) } else { Err(StoreError::damaged("its first bytes are not those of a history")) }
+}
+
+/// Whose history it is. If that is not known yet, it is from now on.
+fn owner(conn: &Connection, own: AuthorId) -> Result<Option<AuthorId>, StoreError> {
+    let kept = conn.query_row("SELECT author FROM owner", [], |row| row.get(0).map(AuthorId));
+    if let Some(owner) = kept.optional()? {
+        return Ok(Some(owner));
+    }
+    // An older program has not written that down, but whose messages are its own.
+    let wrote = "SELECT substr(bytes, 39, 32) FROM message INDEXED BY message_own
+        WHERE own = 1 GROUP BY 1 ORDER BY substr(bytes, 39, 32) = ? DESC LIMIT 1";
+    let wrote = conn.query_row(wrote, [own.0], |row| row.get(0).map(AuthorId)).optional()?;
+    if wrote.is_none_or(|wrote| wrote == own) {
+        conn.execute("INSERT INTO owner VALUES (?)", [own.0])?;
+    }
+    Ok(wrote)
+}
+
+/// Makes a new history of what can be read out of this one, and moves this one aside; says so.
+fn salvage(path: &Path, own: AuthorId, why: &Why) -> Result<String, StoreError> {
+    let failed = |error: io::Error| StoreError::io(path, &error);
+    let part = path.with_extension("part");
+    for name in ["", "-wal", "-shm"] {
+        remove(&beside(&part, name)).map_err(failed)?;
+    }
+    let poured = pour(path, &part, own)?;
+    fs::rename(&part, path.with_extension("salvaged")).map_err(failed)?;
+    let word = match why {
+        Why::Damaged(_) => "damaged".to_owned(),
+        Why::Of(author) => format!("of-{}", author.short()),
+    };
+    let aside = finish(path, &word).map_err(failed)?.unwrap_or_default();
+
+    let (path, aside) = (path.display(), aside.display());
+    let what = match why {
+        Why::Damaged(detail) => format!("the history {path} was damaged ({detail})"),
+        Why::Of(author) => format!("the history {path} was written under another key, by {}", author.short()),
+    };
+    let mut told = format!("{what}: it was moved to {aside}, and {} messages were taken over from it", poured.messages);
+    if poured.damaged > 0 {
+        told += &format!("; in {} places there was one that cannot be used any more", poured.damaged);
+    }
+    if poured.unnamed > 0 {
+        told +=
+            &format!("; {} rooms lost their names and are there again when they are opened by them", poured.unnamed);
+    }
+    Ok(told + "; what other nodes hold comes back from them")
+}
+
+/// Puts a finished new history in its place, if there is one, and tells where the old one was moved to. What it does can be done
+/// again, so a crash in between does no harm: the next start comes here first.
+fn finish(path: &Path, word: &str) -> io::Result<Option<PathBuf>> {
+    let salvaged = path.with_extension("salvaged");
+    if !salvaged.exists() {
+        return Ok(None);
+    }
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let when = timestamp(SystemTime::now());
+    let names = (1..).map(|n| if n == 1 { String::new() } else { format!("-{n}") });
+    let mut names = names.map(|n| path.with_file_name(format!("{stem}-{word}-{when}{n}.sqlite3")));
+    let free = |aside: &PathBuf| ["", "-wal", "-shm"].iter().all(|name| !beside(aside, name).exists());
+    let aside = names.find(free).unwrap_or_default();
+    for name in ["-wal", "-shm", ""] {
+        match fs::rename(beside(path, name), beside(&aside, name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    remove(&noted(path))?;
+    fs::rename(salvaged, path)?;
+    if cfg!(unix)
+        && let Some(dir) = path.parent()
+    {
+        File::open(dir)?.sync_all()?;
+    }
+    Ok(Some(aside))
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// What was taken over.
+#[derive(Default)]
+struct Poured {
+    messages: u64,
+    damaged: u64,
+    unnamed: u64,
+}
+
+/// Makes a new history of the messages in an old one's files.
+fn pour(path: &Path, new: &Path, own: AuthorId) -> Result<Poured, StoreError> {
+    let conn = schema::open_writer(Some(new))?;
+    conn.execute("INSERT INTO owner VALUES (?)", [own.0])?;
+    let verifier = Zip215::new(rand::random());
+    let mut pouring = Pouring { conn: &conn, own, verifier, rooms: BTreeMap::new(), batch: Vec::new(), bytes: 0 };
+    let mut poured = Poured::default();
+    carve(path, &beside(path, "-wal"), &mut |found| {
+        match found {
+            Found::Message { message, row } => pouring.take(*message, row)?,
+            Found::Room(name) => drop(query::room(&conn, &name)?),
+            Found::Damaged => poured.damaged += 1,
+        }
+        Ok::<(), StoreError>(())
+    })?;
+    pouring.flush()?;
+
+    let mut statement = conn.prepare("SELECT no, name FROM room")?;
+    let rooms = statement.query_map([], |row| Ok((RoomNo(row.get(0)?), row.get::<_, String>(1)?)))?;
+    let rooms: Vec<_> = rooms.collect::<Result<_, _>>()?;
+    drop(statement);
+    for (room, name) in rooms {
+        if RoomName::parse(&name).is_err() {
+            poured.unnamed += 1;
+            continue;
+        }
+        let judged = mend::judge(&conn, room, own)?;
+        poured.damaged += mend::rewrite(&conn, room, own, judged)?.aside;
+    }
+    poured.messages = conn.query_row("SELECT count(*) FROM message", [], |row| row.get::<_, i64>(0))?.cast_unsigned();
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    conn.close().map_err(|(_, error)| error)?;
+    Ok(poured)
+}
+
+/// Messages on their way into a new history.
+struct Pouring<'a> {
+    conn: &'a Connection,
+    own: AuthorId,
+    verifier: Zip215,
+    rooms: BTreeMap<RoomId, RoomNo>,
+    batch: Vec<(RoomNo, Message, Option<(i64, bool)>)>,
+    bytes: usize,
+}
+
+impl Pouring<'_> {
+    fn take(&mut self, message: Message, row: Option<(i64, bool)>) -> Result<(), StoreError> {
+        // What is left of a message is no damage, and no message.
+        if row.is_none() && !self.is_signed(&message) {
+            return Ok(());
+        }
+        let room = match self.rooms.get(&message.room()) {
+            Some(room) => *room,
+            None => {
+                let room = self.room(message.room())?;
+                self.rooms.insert(message.room(), room);
+                room
+            }
+        };
+        self.bytes += message.bytes().len();
+        self.batch.push((room, message, row));
+        if self.bytes >= BATCH { self.flush() } else { Ok(()) }
+    }
+
+    fn is_signed(&self, message: &Message) -> bool {
+        self.verifier.verify(&message.author(), &message.signed_bytes(), &message.signature())
+    }
+
+    /// The room of that id. Until its name is found it bears one that nobody can open it by.
+    fn room(&self, id: RoomId) -> Result<RoomNo, StoreError> {
+        let find = "SELECT no FROM room WHERE id = ?";
+        if let Some(no) = self.conn.query_row(find, [id.0], |row| row.get(0)).optional()? {
+            return Ok(RoomNo(no));
+        }
+        let digits: String = id.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.conn.execute("INSERT INTO room (name, id) VALUES (?, ?)", params![format!("/{digits}"), id.0])?;
+        Ok(RoomNo(self.conn.last_insert_rowid()))
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        let mut batch = std::mem::take(&mut self.batch);
+        self.bytes = 0;
+        // Of several copies the one in a row counts.
+        batch.sort_by_key(|(room, message, row)| (*room, message.key(), row.is_none()));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let now = i64::try_from(now).unwrap_or(0);
+        let tx = self.conn.unchecked_transaction()?;
+        let mut insert = tx.prepare_cached("INSERT OR IGNORE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+        for (room, message, row) in &batch {
+            let key = message.key();
+            let (arrived, late) = row.unwrap_or((now, false));
+            insert.execute(params![
+                room.0,
+                key.time.0.cast_signed(),
+                key.id.0,
+                message.kind(),
+                message.seq().cast_signed(),
+                message.body_at() as i64,
+                message.author() == self.own,
+                arrived,
+                message.bytes(),
+                late,
+            ])?;
+        }
+        drop(insert);
+        Ok(tx.commit()?)
+    }
+}
+
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        Self::io(Path::new("-"), &error)
+    }
+}
+
+/// A moment as part of a file's name, in UTC.
+fn timestamp(moment: SystemTime) -> String {
+    let seconds = moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let (days, second) = (seconds / 86400, seconds % 86400);
+    // The days of the years that begin in March, as in the Gregorian calendar's cycle of 400 years.
+    let day = days + 719_468;
+    let (cycle, of_cycle) = (day / 146_097, day % 146_097);
+    let year = (of_cycle - of_cycle / 1460 + of_cycle / 36_524 - of_cycle / 146_096) / 365;
+    let of_year = of_cycle - (365 * year + year / 4 - year / 100);
+    let march = (5 * of_year + 2) / 153;
+    let (day, month) = (of_year - (153 * march + 2) / 5 + 1, if march < 10 { march + 3 } else { march - 9 });
+    let year = cycle * 400 + year + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn moments_are_written_as_dates() {
+        for (seconds, expect) in [
+            (0, "19700101T000000Z"),
+            (951_782_399, "20000228T235959Z"),
+            (951_782_400, "20000229T000000Z"),
+            (1_709_164_800, "20240229T000000Z"),
+            (4_107_542_400, "21000301T000000Z"),
+        ] {
+            assert_eq!(timestamp(UNIX_EPOCH + Duration::from_secs(seconds)), expect);
+        }
+    }
+}

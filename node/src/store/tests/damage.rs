@@ -1,0 +1,329 @@
+//! Damage to the database's rows and to its file, and what is left of a history then.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{Seek, SeekFrom, Write},
+    sync::Arc,
+};
+
+use distchat_crdt::{Room, Snapshot, Zip215, clock::Clock, kind};
+use rusqlite::params;
+
+use super::*;
+use crate::store::salvage;
+
+const ME: u8 = 0;
+
+fn clock() -> Clock {
+    let now = distchat_crdt::clock::Now { wall_ms: 1_700_000_000_000, ..Default::default() };
+    distchat_crdt::clock::Clocks::default().read(now)
+}
+
+/// Two who talk, and what each of them says once; some of it is not here, and some is long.
+fn talk(count: u64) -> (Room, Vec<Commit>) {
+    let id = RoomId::of(&name("general"));
+    let room = |author: u8| Room::new(id, keypair(author).author(), Arc::new(Zip215::new([3; 32])));
+    let (mut me, mut other) = (room(ME), room(1));
+    let mut commits = Vec::new();
+    for n in 0..count {
+        let long = "long ".repeat(if n % 7 == 0 { 1900 } else { 1 });
+        let mine = vec![(if n == 3 { kind::NICK } else { kind::TEXT }, format!("{n} {long}").into_bytes())];
+        commits.push(me.say(&keypair(ME), &clock(), mine).0);
+        let theirs =
+            if n == 5 { (kind::TOPIC, b"topic".to_vec()) } else { (kind::TEXT, format!("you {n}").into_bytes()) };
+        let said = other.say(&keypair(1), &clock(), vec![theirs]).0;
+        other.merge(commits.last().unwrap().messages.clone());
+        // One of them never comes.
+        if n != count / 2 {
+            commits.push(me.merge(said.messages).commit);
+        }
+    }
+    (me, commits)
+}
+
+async fn write(store: &Store, commits: &[Commit]) -> RoomNo {
+    let room = store.room(&name("general")).await.unwrap();
+    for commit in commits {
+        submit(store, room, keypair(ME).author(), commit.clone()).await.await.unwrap().unwrap();
+    }
+    room
+}
+
+/// A history of those commits, closed, in a directory of its own.
+async fn history(commits: &[Commit]) -> (tempfile::TempDir, PathBuf) {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("history.sqlite3");
+    let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+    assert_eq!(told, [""; 0]);
+    write(&store, commits).await;
+    store.close().await;
+    (temp, path)
+}
+
+fn messages(commits: &[Commit]) -> Vec<Message> {
+    commits.iter().flat_map(|commit| commit.messages.clone()).collect()
+}
+
+/// The room as it is without those messages.
+fn without(commits: &[Commit], gone: &BTreeSet<Key>) -> Room {
+    let mut room = Room::new(RoomId::of(&name("general")), keypair(ME).author(), Arc::new(Zip215::new([4; 32])));
+    room.merge(messages(commits).into_iter().filter(|message| !gone.contains(&message.key())).collect());
+    room
+}
+
+#[track_caller]
+fn assert_same(loaded: Loaded, expect: &Room, what: &str) {
+    let Loaded { index, snapshot, .. } = loaded;
+    let Snapshot { mut heads, mut claims, authors, own, .. } = snapshot;
+    assert_eq!(index.root(), expect.fingerprint(), "{what}");
+    heads.sort();
+    claims.sort();
+    assert!(heads.iter().eq(expect.heads()), "{what}");
+    assert_eq!(claims, expect.holes().collect::<Vec<_>>(), "{what}");
+    assert_eq!(authors.into_iter().collect::<std::collections::BTreeMap<_, _>>(), *expect.authors(), "{what}");
+    assert!(own.iter().all(|(key, _)| expect.index().contains(key)), "{what}");
+}
+
+#[tokio::test]
+async fn whatever_is_altered_in_a_room_is_set_right() {
+    let (whole, commits) = talk(30);
+    let all = messages(&commits);
+    let at = |n: usize| (all[n].key().time.0.cast_signed(), all[n].key().id.0);
+    let flipped = |n: usize| {
+        let mut bytes = all[n].bytes().to_vec();
+        let last = bytes.len() - 70;
+        bytes[last] ^= 1;
+        bytes
+    };
+    // What is done, which messages are gone then (the newest own one, where there is none of that number), and whether it is
+    // noticed when the room is loaded, or only when it is looked through.
+    type Edit<'a> = (&'static str, Box<dyn Fn(&Connection) + 'a>, &'a [usize], bool);
+    let sql = |script: &'static str| Box::new(move |conn: &Connection| conn.execute_batch(script).unwrap());
+    let edits: [Edit<'_>; 14] = [
+        (
+            "a message's bytes",
+            Box::new(|conn| {
+                let (time, id) = at(21);
+                conn.execute("UPDATE message SET bytes = ? WHERE time = ? AND id = ?", params![flipped(21), time, id])
+                    .unwrap();
+            }),
+            &[21],
+            false,
+        ),
+        (
+            "the newest own message's bytes",
+            Box::new(|conn| {
+                let n = all.iter().rposition(|message| message.author() == keypair(ME).author()).unwrap();
+                let (time, id) = at(n);
+                conn.execute("UPDATE message SET bytes = ? WHERE time = ? AND id = ?", params![flipped(n), time, id])
+                    .unwrap();
+            }),
+            &[usize::MAX],
+            true,
+        ),
+        (
+            "a kind",
+            Box::new(|conn| {
+                let (time, id) = at(10);
+                conn.execute("UPDATE message SET kind = 77 WHERE time = ? AND id = ?", params![time, id]).unwrap();
+            }),
+            &[],
+            false,
+        ),
+        ("a row that is none", sql("INSERT INTO message VALUES (1, 5, x'00', 'x', 0, 0, 0, 0, 7, 0)"), &[], false),
+        ("a head that is none", sql("UPDATE head SET time = time + 1"), &[], true),
+        ("no heads", sql("DELETE FROM head"), &[], true),
+        ("a claim", sql("UPDATE claim SET vouched_seq = vouched_seq + 1"), &[], true),
+        ("no claims", sql("DELETE FROM claim"), &[], true),
+        ("ranges that cannot be read", sql("UPDATE author SET ranges = x'ff'"), &[], true),
+        ("ranges", sql("UPDATE author SET ranges = x'0003'"), &[], true),
+        ("sums", sql("UPDATE sums SET heads = heads + 1"), &[], true),
+        ("no sums", sql("DELETE FROM sums"), &[], true),
+        ("no pages of keys", sql("DELETE FROM key_page"), &[], true),
+        ("a frontier", sql("UPDATE room SET frontier = x'00'"), &[], true),
+    ];
+    for (what, edit, gone, at_once) in edits {
+        let (_temp, path) = history(&commits).await;
+        edit(&Connection::open(&path).unwrap());
+        let store = Store::open(Some(&path)).unwrap();
+        let room = store.room(&name("general")).await.unwrap();
+        let own = keypair(ME).author();
+        let mut loaded = store.load(room, own).await.unwrap();
+        if !at_once {
+            assert_eq!(loaded.mended, None, "{what}");
+            store.doubted(room, own).await;
+            loaded = store.load(room, own).await.unwrap();
+            assert!(loaded.mended.is_some(), "{what}");
+        }
+        let newest_own = || all.iter().filter(|message| message.author() == own).map(Message::key).max().unwrap();
+        let gone = gone.iter().map(|n| all.get(*n).map_or_else(newest_own, Message::key)).collect();
+        let expect = without(&commits, &gone);
+        assert_eq!(expect.fingerprint() == whole.fingerprint(), gone.is_empty());
+        assert_same(loaded, &expect, what);
+
+        // It is so for good, and what was lost comes back as from a peer.
+        let mut again = expect;
+        let back = again.merge(messages(&commits)).commit;
+        if !gone.is_empty() {
+            submit(&store, room, own, back).await.await.unwrap().unwrap();
+        }
+        let loaded = store.load(room, own).await.unwrap();
+        assert_eq!(loaded.mended, None, "{what}");
+        assert_same(loaded, &whole, what);
+        store.close().await;
+    }
+}
+
+/// Everything that a history's file holds, by the room's own rules.
+async fn held(store: &Store) -> Index {
+    let room = store.room(&name("general")).await.unwrap();
+    store.load(room, keypair(ME).author()).await.unwrap().index
+}
+
+/// The files of the history that are not in use any more.
+fn aside(path: &Path) -> Vec<PathBuf> {
+    let names = fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    let known = ["history.sqlite3", "search.sqlite3", "search.sqlite3-wal", "search.sqlite3-shm"];
+    names.filter(|path| !known.contains(&path.file_name().unwrap().to_str().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn every_message_is_found_without_the_database() {
+    let (whole, commits) = talk(200);
+    let (_temp, path) = history(&commits).await;
+    // The first page is gone, with all that leads to the others.
+    let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all(&[0x5a; 100]).unwrap();
+    let before = fs::read(&path).unwrap();
+    let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+    assert!(told[0].contains("was damaged") && told[0].contains("399 messages"), "{told:?}");
+    let loaded = store.load(store.room(&name("general")).await.unwrap(), keypair(ME).author()).await.unwrap();
+    assert_same(loaded, &whole, "salvaged");
+    store.close().await;
+    let [aside] = &aside(&path)[..] else { panic!("one file") };
+    assert!(aside.file_name().unwrap().to_str().unwrap().starts_with("history-damaged-2"), "{aside:?}");
+    assert!(told[0].contains(aside.to_str().unwrap()), "{told:?}");
+    assert_eq!(fs::read(aside).unwrap(), before, "it is as it was");
+    let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+    assert_eq!(told, [""; 0]);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn what_is_only_in_the_log_is_found_too() {
+    let (whole, commits) = talk(40);
+    let (_temp, path) = history(&commits[..30]).await;
+    let store = Store::open(Some(&path)).unwrap();
+    write(&store, &commits[30..]).await;
+    // As after a kill.
+    let copied = tempfile::tempdir().unwrap();
+    let there = copied.path().join("history.sqlite3");
+    for name in ["", "-wal"] {
+        let of = |path: &Path| path.with_file_name(format!("history.sqlite3{name}"));
+        fs::copy(of(&path), of(&there)).unwrap();
+    }
+    store.close().await;
+    let mut file = fs::OpenOptions::new().write(true).open(&there).unwrap();
+    file.seek(SeekFrom::Start(101)).unwrap();
+    file.write_all(&[0xff; 8]).unwrap();
+    salvage::note(&there, &StoreError::damaged("as if"));
+    let (store, told) = salvage::open(&there, keypair(ME).author()).unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!(held(&store).await.root(), whole.fingerprint());
+    store.close().await;
+    assert_eq!(aside(&there).len(), 2, "the log is moved with it: {:?}", aside(&there));
+}
+
+#[tokio::test]
+async fn damage_that_shows_while_it_runs_is_noted_for_the_next_start() {
+    let (whole, commits) = talk(100);
+    let (_temp, path) = history(&commits).await;
+    let bytes = fs::read(&path).unwrap();
+    let store = Store::open(Some(&path)).unwrap();
+    let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    // All but the first page, and the last ones.
+    file.seek(SeekFrom::Start(8192)).unwrap();
+    file.write_all(&vec![0x5a; bytes.len() / 2]).unwrap();
+    let own = keypair(ME).author();
+    let room = RoomNo(1);
+    let error = store.load(room, own).await.err().unwrap();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
+    store.close().await;
+    // As if it were too long to be looked through.
+    fs::write(&path, &bytes).unwrap();
+    let (store, told) = salvage::open(&path, own).unwrap();
+    assert!(told[0].contains("was damaged"), "{told:?}");
+    assert_eq!(held(&store).await.root(), whole.fingerprint());
+    store.close().await;
+    let (store, told) = salvage::open(&path, own).unwrap();
+    assert_eq!(told, [""; 0], "once is enough");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_history_of_another_is_taken_over() {
+    let (whole, commits) = talk(20);
+    let (_temp, path) = history(&commits).await;
+    let other = keypair(7).author();
+    let (store, told) = salvage::open(&path, other).unwrap();
+    assert!(told[0].contains("another key") && told[0].contains(&keypair(ME).author().short()), "{told:?}");
+    let room = store.room(&name("general")).await.unwrap();
+    let loaded = store.load(room, other).await.unwrap();
+    assert_eq!((loaded.index.root(), loaded.snapshot.own.len()), (whole.fingerprint(), 0));
+    store.close().await;
+    assert!(aside(&path)[0].to_str().unwrap().contains(&format!("history-of-{}", keypair(ME).author().short())));
+    let (store, told) = salvage::open(&path, other).unwrap();
+    assert_eq!(told, [""; 0], "it is that author's own by now");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_crash_while_the_old_one_is_moved_loses_neither() {
+    let (whole, commits) = talk(20);
+    let (_temp, path) = history(&commits).await;
+    let (_other, made) = history(&commits).await;
+    fs::rename(made, path.with_extension("salvaged")).unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::write(path.with_file_name("history.sqlite3-wal"), "of the old one").unwrap();
+    let (store, _) = salvage::open(&path, keypair(ME).author()).unwrap();
+    assert_eq!(held(&store).await.root(), whole.fingerprint());
+    store.close().await;
+    assert_eq!(aside(&path).len(), 1);
+}
+
+#[tokio::test]
+async fn a_cut_or_foreign_file_gives_what_is_in_it() {
+    let (whole, commits) = talk(60);
+    let (_temp, path) = history(&commits).await;
+    let bytes = fs::read(&path).unwrap();
+    for length in [0, 1, 99, 100, 8191, 8192, 20_000, bytes.len() / 2, bytes.len() - 8192, bytes.len() - 1] {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("history.sqlite3");
+        fs::write(&path, &bytes[..length]).unwrap();
+        fs::write(path.with_file_name("search.sqlite3"), "").unwrap();
+        let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+        assert_eq!(told.len(), 1, "{length}: {told:?}");
+        assert!(keys_of(&held(&store).await).iter().all(|key| whole.index().contains(key)), "{length}");
+        store.close().await;
+    }
+    fs::write(&path, "a letter to my aunt, ".repeat(1000)).unwrap();
+    let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+    assert!(told[0].contains("0 messages were taken over"), "{told:?}");
+    store.close().await;
+    assert!(fs::read_to_string(&aside(&path)[0]).unwrap().starts_with("a letter"));
+}
+
+/// A process may be killed before the first table is made.
+#[tokio::test]
+async fn a_history_that_was_only_begun_is_no_damage() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("history.sqlite3");
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL;").unwrap();
+    drop(conn);
+    assert!(fs::metadata(&path).unwrap().len() > 0);
+    let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+    assert_eq!(told, [""; 0]);
+    store.close().await;
+}
