@@ -106,7 +106,12 @@ fn a_crowd_of_forged_hosts_hides_nobody() {
             ann.hears(now, ANN, host, &wire::answer("fake", PeerId::random(), &addresses).unwrap());
         }
         if ms == 3000 {
-            assert!(ann.hears(now, ANN, BOB, &wire::answer("bob", PeerId::random(), &[honest.clone()]).unwrap()));
+            assert!(ann.hears(
+                now,
+                ANN,
+                BOB,
+                &wire::answer("bob", PeerId::random(), std::slice::from_ref(&honest)).unwrap()
+            ));
         }
         while let Some(output) = ann.next(now) {
             if matches!(output, Output::Found(_, address) if address == honest) {

@@ -13,7 +13,7 @@ pub(super) fn run(bytes: &[u8]) {
             assert!(!told.is_empty() && told.len() <= wire::MAX_ADDRESSES);
             for (peer, address) in told {
                 // What bears a peer id within, or is too long for one text, is nothing to dial.
-                let Some(packet) = wire::answer("name", peer, &[address.clone()]) else { continue };
+                let Some(packet) = wire::answer("name", peer, std::slice::from_ref(&address)) else { continue };
                 if let Some(Said::Tells(again)) = wire::understand(&packet) {
                     assert_eq!(again, [(peer, address)]);
                 }
