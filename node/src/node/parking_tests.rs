@@ -55,7 +55,7 @@ async fn a_room_that_sleeps_is_shown_as_it_was_and_wakes_when_it_is_used() {
     let mut events = node.events();
     let room = node.open_room(&name("general")).await.unwrap();
     assert!(!node.slot("general").is_awake());
-    let timeless = |info| RoomInfo { horizon: distchat_crdt::Timestamp(0), ..info };
+    let timeless = |info: RoomInfo| RoomInfo { horizon: distchat_crdt::Timestamp(0), ..info };
     assert_eq!(timeless(room.info()), timeless(info));
     let opened = events.next().await.unwrap();
     assert!(matches!(opened, Event::Room { messages, state: RoomState::Open, .. } if messages == awake.messages));
