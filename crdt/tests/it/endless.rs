@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use distchat_crdt::{
     Keypair,
-    index::{Index, Prefix},
+    index::Index,
     sync::{Blob, Branch, Difference, List, Response, RoomGreeting, Summaries, Summary},
 };
 
@@ -12,21 +12,17 @@ use crate::{liars::talk, world::World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Has the liars say that everything differs below whatever they are asked about.
-fn differs_everywhere(world: &mut World) {
-    let (asked, mut next) = (world.asked_about.clone(), 0_u64);
-    world.twist = Some(Box::new(move |response| {
-        let Response::Nodes(_) = &response else { return response };
-        let prefixes = asked.lock().unwrap().pop_front().unwrap();
-        let mut lie = |region: Prefix| {
-            next += 1;
-            let hashes = (0..16_u64).flat_map(|n| (next << 8 | n).to_be_bytes()[2..].to_vec()).collect();
-            Summary::Branch(region, Branch { prefix: region, children: u16::MAX, hashes: Blob::cut(hashes) })
-        };
-        let children = prefixes.iter().flat_map(|prefix| (0..16).map(|digit| prefix.child::<4>(digit)));
-        let summaries = children.map(&mut lie).collect();
-        Response::Nodes(Summaries { done: prefixes.len() as u32, summaries: List::cut(summaries) })
-    }));
+/// Everything that is asked about differs, to the last leaf.
+fn differs(mut response: Response, next: &mut u64) -> Response {
+    let Response::Nodes(nodes) = &mut response else { return response };
+    let lie = |summary: &Summary| {
+        let (Summary::Keys(region, _) | Summary::Branch(region, _)) = summary;
+        *next += 1;
+        let hashes = (0..16_u64).flat_map(|n| (*next << 8 | n).to_be_bytes()[2..].to_vec()).collect();
+        Summary::Branch(*region, Branch { prefix: *region, children: u16::MAX, hashes: Blob::cut(hashes) })
+    };
+    let summaries = nodes.summaries.iter().map(lie).collect();
+    Response::Nodes(Summaries { done: nodes.done, summaries: List::cut(summaries) })
 }
 
 #[test]
@@ -38,7 +34,8 @@ fn a_tree_that_differs_everywhere_is_left_after_some_kibibytes() {
     world.give(1, &talk(&Keypair::from_seed([51; 32]), 5));
     world.gossip = false;
     world.liars = vec![1];
-    differs_everywhere(&mut world);
+    let mut next = 0;
+    world.twist = Some(Box::new(move |response| differs(response, &mut next)));
     world.connect(0, 1);
     world.run_for(SECOND / 2);
     println!("{} bytes in {} requests", world.bytes, world.requests);
@@ -58,7 +55,8 @@ fn another_is_asked_at_once() {
     world.give(2, &shared);
     world.gossip = false;
     world.liars = vec![1];
-    differs_everywhere(&mut world);
+    let mut next = 0;
+    world.twist = Some(Box::new(move |response| differs(response, &mut next)));
     world.connect(0, 1);
     world.run_for(SECOND / 10);
     world.connect(0, 2);

@@ -1,15 +1,14 @@
 //! A few replicas in one process: a network and a disk that do what a test tells them, in virtual time.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, Mutex},
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
 use distchat_crdt::{
     AuthorId, Key, Keypair, Message, Room, RoomId, RoomName, Zip215,
     clock::Now,
-    index::Prefix,
     kind,
     sync::{Imported, Input, Output, Peer, Refusal, Replica, ReplicaConfig, Request, Response, Verdict},
 };
@@ -84,8 +83,6 @@ pub struct World {
     /// Hosts that ask for nothing but to enter, what they answer instead, and how late what they were asked for comes.
     pub liars: Vec<usize>,
     pub twist: Option<Twist>,
-    /// What liars were asked about and have not answered: of each question the prefixes of the asker's nodes.
-    pub asked_about: Arc<Mutex<VecDeque<Vec<Prefix>>>>,
     pub late: Duration,
 }
 
@@ -106,7 +103,6 @@ impl World {
             read_time: Duration::from_micros(100),
             liars: Vec::new(),
             twist: None,
-            asked_about: Arc::default(),
             late: Duration::ZERO,
         };
         for _ in 0..hosts {
@@ -276,12 +272,6 @@ impl World {
                 }
                 self.requests += 1;
                 let there = self.host_of(&peer).filter(|there| self.hosts[host].connected.contains(there));
-                if let (Request::Nodes(nodes), Some(there)) = (&request, there)
-                    && self.liars.contains(&there)
-                {
-                    let prefixes = nodes.items.iter().map(|item| item.branch.prefix).collect();
-                    self.asked_about.lock().unwrap().push_back(prefixes);
-                }
                 let Some(there) = there else {
                     let failed = Event::Input(Input::Answered { peer, id, response: None });
                     return self.schedule(host, LATENCY, failed);
