@@ -111,6 +111,7 @@ fn a_chat_goes_on_when_the_service_is_killed_and_started_again() {
         let text = format!("before {round}");
         enter(&ann, &text);
         ann.wait("it said", |screen| screen.find(&text).is_some_and(|(_, row)| row < SIZE.1 - 2));
+        ann.wait("no news of the round before", |screen| !screen.contains("has ended"));
         daemon.kill9();
         ann.wait_text("has ended");
         // What is typed meanwhile waits for the next one.
