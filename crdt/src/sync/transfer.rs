@@ -203,6 +203,22 @@ impl Replica {
         if self.is_talked() { OFFERED_WHILE_TALKING } else { MAX_UNCOMMITTED }
     }
 
+    /// Whether so much of what came in is not on disk yet that more had better wait where it is: there the messages of others
+    /// can overtake it, and behind it they cannot. What is said here is taken in at any time.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, sync::{Peer, Replica, ReplicaConfig}};
+    ///
+    /// let ana = Keypair::from_seed([1; 32]);
+    /// let room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
+    /// let config = ReplicaConfig { me: Peer::new(b"ana"), handle: 1, signer: Arc::new(ana), seed: 1, said: Vec::new() };
+    /// assert!(!Replica::new(room, config, Now::default()).is_behind());
+    /// ```
+    pub fn is_behind(&self) -> bool {
+        self.uncommitted_bytes >= self.most_uncommitted()
+    }
+
     /// How much may be on its way to the store before nothing more is asked for.
     fn most_uncommitted(&self) -> usize {
         if self.is_talked() { UNCOMMITTED_WHILE_TALKING } else { MAX_UNCOMMITTED }

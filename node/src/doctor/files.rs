@@ -169,7 +169,7 @@ mod tests {
             "{:?}",
             files.history
         );
-        assert_eq!(files.aside, [PathBuf::new(); 0]);
+        assert_eq!(files.aside, Vec::<PathBuf>::new());
         let moved = dir.join("history-damaged-20260102T030405Z.sqlite3");
         fs::write(&moved, "").unwrap();
         assert_eq!(look(&config(temp.path())).unwrap().unwrap().aside, [moved]);

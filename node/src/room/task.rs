@@ -112,12 +112,11 @@ impl RoomFailure {
         let (Self::Store(error) | Self::Loading(error)) = self;
         error.is_of_disk()
     }
-}
 
-impl RoomFailure {
     /// Whether another start of the task would meet the same.
     pub(crate) fn is_beyond_help(&self) -> bool {
-        matches!(self, Self::Store(StoreError::Damaged { .. }))
+        let (Self::Store(error) | Self::Loading(error)) = self;
+        matches!(error, StoreError::Damaged { .. })
     }
 }
 
@@ -212,7 +211,7 @@ pub(crate) async fn run(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<(), Room
             _ = task.disk.changed() => {}
             Some(read) = task.reads.next() => task.handle(read).await?,
             Some(command) = mailbox.commands.recv() => task.command(command).await?,
-            Some(input) = mailbox.inputs.recv() => task.input(input).await?,
+            Some(input) = mailbox.inputs.recv(), if !task.replica.is_behind() => task.input(input).await?,
             () = sleep_until(deadline) => task.handle(Input::Tick).await?,
             () = sleep_until(rests_at) => if task.park(mailbox) {
                 return Ok(());
@@ -315,7 +314,9 @@ impl Task {
         for _ in 0..AT_ONCE {
             if let Ok(command) = mailbox.commands.try_recv() {
                 self.command(command).await?;
-            } else if let Ok(input) = mailbox.inputs.try_recv() {
+            } else if !self.replica.is_behind()
+                && let Ok(input) = mailbox.inputs.try_recv()
+            {
                 self.input(input).await?;
             } else {
                 break;

@@ -20,6 +20,7 @@ use super::{
     error::StoreError,
     keys,
     query::{BAD_COLUMN, mark_own},
+    size,
     sums::{self, Change, Sums},
 };
 
@@ -151,6 +152,7 @@ fn derive(conn: &Connection, room: RoomNo, walk: &Walk) -> Result<Sums, StoreErr
     for (author, log) in walk.room.authors() {
         authors::write(conn, room, author, log, &[], &mut sums)?;
     }
+    size::forget(conn, room)?;
     sums::write(conn, room, sums)?;
     Ok(sums)
 }

@@ -42,6 +42,12 @@ pub(super) fn grow(conn: &Connection, grown: &BTreeMap<(RoomNo, AuthorId), usize
     Ok(())
 }
 
+/// The room's messages are not those that were counted.
+pub(super) fn forget(conn: &Connection, room: RoomNo) -> Result<(), StoreError> {
+    conn.execute("UPDATE author SET bytes = NULL WHERE room = ?", [room.0])?;
+    Ok(())
+}
+
 /// Counts anew, and keeps it.
 pub(super) fn keep(conn: &Connection, room: RoomNo) -> Result<(), StoreError> {
     let Size::Counted(counted) = of(conn, room)? else { return Ok(()) };

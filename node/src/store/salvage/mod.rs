@@ -258,18 +258,21 @@ fn pour(path: &Path, new: &Path, own: AuthorId) -> Result<Poured, StoreError> {
     Ok(poured)
 }
 
+/// When a message came, and whether it was late, if its row could be read.
+type Arrival = Option<(i64, bool)>;
+
 /// Messages on their way into a new history.
 struct Pouring<'a> {
     conn: &'a Connection,
     own: AuthorId,
     verifier: Zip215,
     rooms: BTreeMap<RoomId, RoomNo>,
-    batch: Vec<(RoomNo, Message, Option<(i64, bool)>)>,
+    batch: Vec<(RoomNo, Message, Arrival)>,
     bytes: usize,
 }
 
 impl Pouring<'_> {
-    fn take(&mut self, message: Message, row: Option<(i64, bool)>) -> Result<(), StoreError> {
+    fn take(&mut self, message: Message, row: Arrival) -> Result<(), StoreError> {
         // What is left of a message is no damage, and no message.
         if row.is_none() && !self.is_signed(&message) {
             return Ok(());
