@@ -85,7 +85,7 @@ fn shown(chat: &Chat) -> BTreeMap<String, u64> {
 fn in_more_rooms_than_anybody_looks_into_all_is_heard() {
     let _alone = heavy();
     let seed: u64 = rand::random();
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let mut rng = StdRng::seed_from_u64(seed);
     let machine = Machine::loopback();
     let one = gauge::rss(machine.chat("cat").room(&name(0)).start().pid());
@@ -132,30 +132,30 @@ fn ten_thousand_rooms() {
     const WITH_TRAFFIC: usize = 1000;
     let _alone = heavy();
     let seed: u64 = rand::random();
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let mut rng = StdRng::seed_from_u64(seed);
     let machine = Machine::loopback();
     let mib = |chat: &Chat| gauge::rss(chat.pid()) / (1024 * 1024);
     let (mut ann, first) = start(&machine, "ann", ROOMS);
-    println!("{ROOMS} new rooms: open after {first:.1?}, {} MiB", mib(&ann));
+    eprintln!("{ROOMS} new rooms: open after {first:.1?}, {} MiB", mib(&ann));
     ann.stop();
     let began = Instant::now();
     ann.restart();
     all_open(&ann, ROOMS);
-    println!("started again: open after {:.1?}, {} MiB", began.elapsed(), mib(&ann));
-    println!("alone and idle: {:.1} % of a core", 100.0 * busy(ann.pid(), Duration::from_secs(10)));
+    eprintln!("started again: open after {:.1?}, {} MiB", began.elapsed(), mib(&ann));
+    eprintln!("alone and idle: {:.1} % of a core", 100.0 * busy(ann.pid(), Duration::from_secs(10)));
     let (bob, _) = start(&machine, "bob", ROOMS);
     ann.wait_peers(1);
     let began = Instant::now();
     all_synced(&ann, ROOMS);
-    println!("all in sync {:.1?} after they met, {} MiB and {} MiB", began.elapsed(), mib(&ann), mib(&bob));
+    eprintln!("all in sync {:.1?} after they met, {} MiB and {} MiB", began.elapsed(), mib(&ann), mib(&bob));
     let idle = [&ann, &bob].map(|chat| 100.0 * busy(chat.pid(), Duration::from_secs(20)));
-    println!("idle together: {idle:.1?} % of a core, {} MiB and {} MiB", mib(&ann), mib(&bob));
+    eprintln!("idle together: {idle:.1?} % of a core, {} MiB and {} MiB", mib(&ann), mib(&bob));
     let mut all: Vec<usize> = (0..ROOMS).collect();
     all.shuffle(&mut rng);
     for round in 0..5 {
         let took = say_in(&ann, &bob, &all[..WITH_TRAFFIC], round);
-        println!(
+        eprintln!(
             "round {round}: a message in {WITH_TRAFFIC} rooms, all heard after {took:.1?}, {} MiB and {} MiB",
             mib(&ann),
             mib(&bob)
@@ -163,7 +163,7 @@ fn ten_thousand_rooms() {
     }
     assert_eq!(shown(&ann), shown(&bob));
     thread::sleep(Duration::from_secs(75));
-    println!("a minute later: {} MiB and {} MiB", mib(&ann), mib(&bob));
+    eprintln!("a minute later: {} MiB and {} MiB", mib(&ann), mib(&bob));
     for chat in [&ann, &bob] {
         assert!(gauge::rss(chat.pid()) < ROOMS as u64 * BYTES_A_ROOM + 4 * AWAKE);
     }

@@ -21,10 +21,10 @@ use super::pace::{Rate, Share};
 const COST: u64 = 512;
 /// What comes of one author, and what of all together. A burst is what everybody else's messages may have to wait for: so much
 /// is stored and shown within a tenth of a second.
-const AUTHOR: Rate = Rate { bytes: 3 * 1024 * 1024, burst: 1024 * 1024 };
-const ALL: Rate = Rate { bytes: 6 * 1024 * 1024, burst: 4 * 1024 * 1024 };
+const AUTHOR: Rate = Rate { bytes: 6 * 1024 * 1024, burst: 1024 * 1024 };
+const ALL: Rate = Rate { bytes: 12 * 1024 * 1024, burst: 4 * 1024 * 1024 };
 /// What is published of the own author's: less than others take, for their clocks are not this one's.
-const OWN: Rate = Rate { bytes: 5 * 512 * 1024, burst: 7 * 128 * 1024 };
+const OWN: Rate = Rate { bytes: 5 * 1024 * 1024, burst: 7 * 128 * 1024 };
 /// When many talk each has an equal part of what all have, this many times: not all talk at once.
 const EQUAL_PARTS: u64 = 2;
 /// How many authors are remembered.
