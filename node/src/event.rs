@@ -126,7 +126,7 @@ pub struct Message {
     pub author: AuthorId,
     /// The author's display name at that place, else the first digits of the key. Never empty.
     pub nick: String,
-    /// Another author goes by the same name, or by one that the eye takes for it ([`crate::look`]), or it looks like the digits
+    /// Another author goes by the same name, or by one that the eye takes for it ([`fn@crate::look`]), or it looks like the digits
     /// of a key: show the author's key, too.
     pub nick_shared: bool,
     /// How many messages the author wrote here before.
