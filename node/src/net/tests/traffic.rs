@@ -182,6 +182,8 @@ async fn gossip_goes_as_far_as_the_verdicts_let_it() {
 
 #[tokio::test]
 async fn the_longest_frames_arrive_one_behind_the_other() {
+    /// As many as one author publishes at once.
+    const LONG: u8 = 12;
     let a = Node::start(quiet()).await;
     let b = Node::to(&[&a]).await;
     let (mut ra, mut rb) = (a.join(1).await, b.join(1).await);
@@ -201,11 +203,11 @@ async fn the_longest_frames_arrive_one_behind_the_other() {
         () = first => {}
     }
     a.net.publish(topic(1), vec![0; MAX_GOSSIP + 1]);
-    for n in 0..20 {
+    for n in 0..LONG {
         a.net.publish(topic(1), vec![n; MAX_GOSSIP]);
     }
     let mut long = 0;
-    while long < 20 {
+    while long < usize::from(LONG) {
         if let NetInput::Gossip { frame, .. } = rb.next().await
             && frame.len() == MAX_GOSSIP
         {
