@@ -101,7 +101,10 @@ impl Supervisor {
                 self.shared.wakes.set_awake(self.children.len());
                 return;
             }
-            Ok((id, Err(failure))) if failure.is_of_disk() => return self.failed_by_disk(id, failure),
+            // What a failing disk gives to read may look like damage, and is none.
+            Ok((id, Err(failure))) if failure.is_of_disk() || self.disk_fails() => {
+                return self.failed_by_disk(id, failure);
+            }
             Ok((id, Err(failure))) => (id, failure.to_string(), false, failure.is_beyond_help()),
             Err(error) => (error.id(), error.to_string(), error.is_panic(), false),
         };
@@ -141,6 +144,10 @@ impl Supervisor {
                 self.shared.events.emit(slot.event());
             }
         }
+    }
+
+    fn disk_fails(&self) -> bool {
+        self.shared.store.disk().borrow().is_some()
     }
 
     /// The disk has failed a room, which is no crash: it is loaded again, and takes nothing in until the disk works.
