@@ -16,7 +16,7 @@ const MANY: usize = 1200;
 /// How much a room may take in which nothing happens, besides what a node takes in any case.
 const BYTES_A_ROOM: u64 = 12 * 1024;
 /// How much those may take together that are awake at a time, because something was said in them or somebody came.
-const AWAKE: u64 = 32 * 1024 * 1024;
+const AWAKE: u64 = 24 * 1024 * 1024;
 
 fn name(n: usize) -> String {
     format!("room{n:05}")

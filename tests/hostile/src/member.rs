@@ -13,7 +13,7 @@ use distchat_crdt::{
         sign_peer,
     },
 };
-use futures::{AsyncReadExt, AsyncWriteExt};
+use futures::{AsyncReadExt, AsyncWriteExt, future::try_join_all};
 use serde::Serialize;
 
 use crate::{Answers, Connection, Rpc, Stream};
@@ -110,10 +110,11 @@ impl Member {
             streams.push(self.connection.speaking(SYNC_PROTOCOL).await?);
         }
         let question = framed(request);
+        // None of them may be answered before the last is on its way, so nothing is flushed before all are written.
         for stream in &mut streams {
             stream.write_all(&question).await?;
-            stream.flush().await?;
         }
+        try_join_all(streams.iter_mut().map(AsyncWriteExt::flush)).await?;
         Ok(streams)
     }
 
