@@ -24,7 +24,7 @@ const START: u64 = 256 * 1024;
 const LEAST_START: u64 = 64 * 1024;
 /// How many bytes of answers are earned by each byte of a request, and by each byte of an answer that was taken.
 const FOR_ASKING: u64 = 16;
-const FOR_TAKING: u64 = 4;
+const FOR_TAKING: u64 = 3;
 /// How much is earned a second, up to what a connection begins with.
 const A_SECOND: u64 = 16 * 1024;
 /// How much may be earned in advance.
