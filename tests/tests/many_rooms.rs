@@ -101,6 +101,7 @@ fn in_more_rooms_than_anybody_looks_into_all_is_heard() {
     for chat in [&ann, &bob] {
         let grown = gauge::rss(chat.pid()).saturating_sub(one);
         let limit = MANY as u64 * BYTES_A_ROOM + AWAKE;
+        eprintln!("{MANY} rooms take {} KiB", grown / 1024);
         assert!(grown < limit, "{MANY} rooms take {} KiB", grown / 1024);
     }
     let (at_ann, at_bob) = (shown(&ann), shown(&bob));
