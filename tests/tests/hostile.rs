@@ -2,12 +2,15 @@
 
 use std::{
     net::SocketAddr,
+    sync::MutexGuard,
     thread,
     time::{Duration, Instant},
 };
 
-use distchat_tests::{Chat, Lan, gauge};
+use distchat_tests::{Chat, Lan, Machine, gauge};
 use tokio::{runtime::Builder, sync::oneshot};
+
+use crate::common::{heavy, pair};
 
 /// How much a node may grow, whatever others send.
 pub(crate) const GROWTH: u64 = 10 * 1024 * 1024;
@@ -86,6 +89,29 @@ impl Memory {
     pub(crate) fn has_not_grown_by(&self, limit: u64) {
         let grown = gauge::rss(self.pid).saturating_sub(self.before);
         assert!(grown < limit, "from {} KiB it grew by {} KiB", self.before / 1024, grown / 1024);
+    }
+}
+
+/// Two who talk in a room on one machine, all to themselves, and what one of them takes of it before anything hostile begins.
+pub(crate) struct Scene {
+    pub(crate) _alone: MutexGuard<'static, ()>,
+    pub(crate) _machine: Machine,
+    pub(crate) ann: Chat,
+    pub(crate) bob: Chat,
+    /// Where ann listens.
+    pub(crate) node: SocketAddr,
+    /// Ann's.
+    pub(crate) memory: Memory,
+}
+
+impl Scene {
+    pub(crate) fn begin() -> Self {
+        let alone = heavy();
+        let machine = Machine::loopback();
+        let (ann, bob) = pair(&machine, &["general"]);
+        warm_up(&bob, &ann);
+        let (node, memory) = (tcp(&ann), Memory::of(&ann));
+        Self { _alone: alone, _machine: machine, ann, bob, node, memory }
     }
 }
 

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use distchat_crdt::{RoomId, RoomName};
 use distchat_hostile::{Connection, Rpc};
-use distchat_tests::{Chat, Machine, PATIENCE, gauge, is, skip};
+use distchat_tests::{Chat, PATIENCE, gauge, is, skip};
 use futures::{AsyncWriteExt, future::join_all};
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    common::{heavy, pair},
-    hostile::{GROWTH, Memory, meanwhile, meanwhile_on, talk, tcp, warm_up},
+    common::heavy,
+    hostile::{GROWTH, Memory, Scene, meanwhile, meanwhile_on, talk, tcp},
 };
 
 fn is_told(chat: &Chat, word: &str) {
@@ -21,12 +21,7 @@ fn is_told(chat: &Chat, word: &str) {
 
 #[test]
 fn messages_in_topics_that_nobody_has_are_not_remembered() {
-    let _alone = heavy();
-    let machine = Machine::loopback();
-    let (ann, bob) = pair(&machine, &["general"]);
-    let node = tcp(&ann);
-    warm_up(&bob, &ann);
-    let memory = Memory::of(&ann);
+    let Scene { _alone, _machine, ann, bob, node, memory } = Scene::begin();
     let flood = async move {
         let connection = Connection::to(node).await.unwrap();
         let mut gossip = connection.speaking("/meshsub/1.1.0").await.unwrap();
@@ -46,12 +41,7 @@ fn messages_in_topics_that_nobody_has_are_not_remembered() {
 
 #[test]
 fn messages_in_a_room_that_one_has_not_entered_are_read_slowly() {
-    let _alone = heavy();
-    let machine = Machine::loopback();
-    let (ann, bob) = pair(&machine, &["general"]);
-    let node = tcp(&ann);
-    warm_up(&bob, &ann);
-    let memory = Memory::of(&ann);
+    let Scene { _alone, _machine, ann, bob, node, memory } = Scene::begin();
     let topic = RoomId::of(&RoomName::parse("general").unwrap()).topic().to_string();
     let flood = async move {
         let connection = Connection::to(node).await.unwrap();
@@ -72,12 +62,7 @@ fn messages_in_a_room_that_one_has_not_entered_are_read_slowly() {
 
 #[test]
 fn ten_thousand_subscriptions_and_streams_are_bounded() {
-    let _alone = heavy();
-    let machine = Machine::loopback();
-    let (ann, bob) = pair(&machine, &["general"]);
-    let node = tcp(&ann);
-    warm_up(&bob, &ann);
-    let memory = Memory::of(&ann);
+    let Scene { _alone, _machine, ann, bob, node, memory } = Scene::begin();
     let many = async move {
         let connection = Connection::to(node).await.unwrap();
         let mut gossip = connection.speaking("/meshsub/1.1.0").await.unwrap();

@@ -4,14 +4,11 @@ use std::time::Duration;
 
 use distchat_crdt::sync::SYNC_PROTOCOL;
 use distchat_hostile::{Connection, Stream};
-use distchat_tests::{Machine, PATIENCE};
+use distchat_tests::PATIENCE;
 use futures::{AsyncReadExt, AsyncWriteExt, future::join_all};
 use tokio::time::{sleep, timeout};
 
-use crate::{
-    common::{heavy, pair},
-    hostile::{GROWTH, Memory, meanwhile, run, talk, tcp, warm_up},
-};
+use crate::hostile::{GROWTH, Scene, meanwhile, run, talk};
 
 fn with_length(length: u32, body: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes(), body].concat()
@@ -38,12 +35,7 @@ async fn refused(node: std::net::SocketAddr, bytes: &[u8]) {
 
 #[test]
 fn bad_frames_are_refused_and_cost_nothing() {
-    let _alone = heavy();
-    let machine = Machine::loopback();
-    let (ann, bob) = pair(&machine, &["general"]);
-    let node = tcp(&ann);
-    warm_up(&bob, &ann);
-    let memory = Memory::of(&ann);
+    let Scene { _alone, _machine, ann, bob, node, memory } = Scene::begin();
     run(async {
         // 64 MiB, announced and then sent, as far as anybody wants it.
         refused(node, &with_length(64 << 20, &vec![0; 64 << 20])).await;
@@ -78,12 +70,7 @@ fn bad_frames_are_refused_and_cost_nothing() {
 
 #[test]
 fn five_hundred_streams_that_drip_keep_nobody_out() {
-    let _alone = heavy();
-    let machine = Machine::loopback();
-    let (ann, mut bob) = pair(&machine, &["general"]);
-    let node = tcp(&ann);
-    warm_up(&bob, &ann);
-    let memory = Memory::of(&ann);
+    let Scene { _alone, _machine, ann, mut bob, node, memory } = Scene::begin();
     let drip = async move {
         let connections = join_all((0..10).map(|_| Connection::to(node))).await;
         let connections: Vec<_> = connections.into_iter().map(Result::unwrap).collect();

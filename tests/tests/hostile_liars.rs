@@ -26,8 +26,8 @@ use futures::AsyncWriteExt;
 use tokio::time::sleep;
 
 use crate::{
-    common::{heavy, pair},
-    hostile::{GROWTH, Memory, meanwhile, run, talk, tcp, warm_up},
+    common::pair,
+    hostile::{GROWTH, Scene, meanwhile, run, talk, tcp},
 };
 
 fn general() -> RoomId {
@@ -303,11 +303,7 @@ fn nobodys(time: Timestamp, n: u64) -> Key {
 
 #[test]
 fn refs_to_nothing_by_the_ten_thousand_are_bounded_and_shown_by_claimant() {
-    let _alone = heavy();
-    let machine = Machine::loopback();
-    let (ann, bob) = pair(&machine, &["general"]);
-    warm_up(&bob, &ann);
-    let memory = Memory::of(&ann);
+    let Scene { _alone, _machine, ann, bob, node, memory } = Scene::begin();
     let keys = Keypair::from_seed([99; 32]);
     let author = keys.author();
     let asked_for = Arc::new(Mutex::new(Vec::new()));
@@ -335,7 +331,6 @@ fn refs_to_nothing_by_the_ten_thousand_are_bounded_and_shown_by_claimant() {
             draft.sign(&keys).unwrap()
         })
         .collect();
-    let node = tcp(&ann);
     let (first, rest) = messages.split_at(600);
     let (first, rest) = (first.to_vec(), rest.to_vec());
     let (tell, told) = mpsc::sync_channel(1);
@@ -380,17 +375,12 @@ fn refs_to_nothing_by_the_ten_thousand_are_bounded_and_shown_by_claimant() {
 
 #[test]
 fn forks_by_the_thousand_are_one_mark() {
-    let _alone = heavy();
-    let machine = Machine::loopback();
-    let (mut ann, bob) = pair(&machine, &["general"]);
-    warm_up(&bob, &ann);
-    let memory = Memory::of(&ann);
+    let Scene { _alone, _machine, mut ann, bob, node, memory } = Scene::begin();
     let (keys, answers) = a_quiet_one();
     let author = keys.author();
     let start = now();
     let forks: Vec<Message> =
         (0..5000).map(|n| text(Timestamp(start.0 + n), &format!("fork {n}")).sign(&keys).unwrap()).collect();
-    let node = tcp(&ann);
     run(async {
         let member = Member::answering(node, answers).await.unwrap();
         assert_eq!(give(&member, &forks).await, 5000);

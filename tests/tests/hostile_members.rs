@@ -19,7 +19,7 @@ use tokio::time::sleep;
 
 use crate::{
     common::{heavy, pair},
-    hostile::{GROWTH, Memory, agree, meanwhile, run, talk, tcp, warm_up},
+    hostile::{GROWTH, Memory, Scene, agree, meanwhile, run, talk, tcp},
 };
 
 fn general() -> RoomId {
@@ -56,12 +56,7 @@ async fn flood(node: std::net::SocketAddr, sent: &AtomicUsize, over: &AtomicBool
 
 #[test]
 fn a_member_who_floods_is_slowed_and_then_sent_away() {
-    let _alone = heavy();
-    let machine = Machine::loopback();
-    let (ann, bob) = pair(&machine, &["general"]);
-    let node = tcp(&ann);
-    warm_up(&bob, &ann);
-    let memory = Memory::of(&ann);
+    let Scene { _alone, _machine, ann, bob, node, memory } = Scene::begin();
     let (sent, over) = (AtomicUsize::new(0), AtomicBool::new(false));
     meanwhile(flood(node, &sent, &over), || {
         talk(&bob, &ann, "during the flood", 1000);
@@ -112,11 +107,7 @@ fn show(what: &str, all: &[Duration]) {
 #[test]
 #[ignore = "a measurement: how long others wait for each other's messages during a flood"]
 fn how_long_others_wait_during_a_flood() {
-    let _alone = heavy();
-    let machine = Machine::loopback();
-    let (ann, bob) = pair(&machine, &["general"]);
-    let node = tcp(&ann);
-    warm_up(&bob, &ann);
+    let Scene { _alone, _machine, ann, bob, node, memory: _ } = Scene::begin();
     show("quiet", &latencies(&bob, &ann, "quiet", 2000));
     let (sent, over) = (AtomicUsize::new(0), AtomicBool::new(false));
     meanwhile(flood(node, &sent, &over), || {

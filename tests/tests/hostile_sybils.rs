@@ -9,14 +9,11 @@ use std::{
 
 use distchat_crdt::{RoomId, RoomName};
 use distchat_hostile::Member;
-use distchat_tests::{Machine, PATIENCE};
+use distchat_tests::PATIENCE;
 use futures::future::join_all;
 use tokio::time::sleep;
 
-use crate::{
-    common::{heavy, pair},
-    hostile::{agree, meanwhile, talk, tcp, warm_up},
-};
+use crate::hostile::{Scene, agree, meanwhile, talk};
 
 const ADDRESSES: u8 = 20;
 const OF_EACH: usize = 50;
@@ -42,11 +39,7 @@ async fn besiege(node: SocketAddr, entered: &AtomicUsize) {
 
 #[test]
 fn one_among_a_thousand_is_heard() {
-    let _alone = heavy();
-    let machine = Machine::loopback();
-    let (ann, mut bob) = pair(&machine, &["general"]);
-    let node = tcp(&ann);
-    warm_up(&bob, &ann);
+    let Scene { _alone, _machine, ann, mut bob, node, memory: _ } = Scene::begin();
     let entered = AtomicUsize::new(0);
     meanwhile(besiege(node, &entered), || {
         let deadline = Instant::now() + PATIENCE;

@@ -157,7 +157,7 @@ impl Attached {
                 Ended::Unwanted => return None,
                 Ended::Lost(bye) => bye,
             };
-            // Nobody listening is no failure.
+            // Here and below: nobody listening is no failure.
             let _ = self.happens.send(Happened::Gone);
             self.give_up_what_is_uncertain(bye);
         }
@@ -281,6 +281,7 @@ impl Attached {
             self.open.extract_if(.., |id, open| taken_up(*id) && !open.request.may_be_repeated()).collect::<Vec<_>>();
         for (_, open) in uncertain {
             let message = "the node stopped before it said whether this was done: look, and do it again if it was not";
+            // Whoever asked may not want to know any more.
             let _ = open.reply.send(Err(Problem::new("node-gone", message)));
         }
     }
