@@ -10,7 +10,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use distchat_crdt::AuthorId;
@@ -19,12 +19,15 @@ use super::pace::{Rate, Share};
 
 /// What a frame costs besides its bytes.
 const COST: u64 = 512;
-/// What comes of one author, and what of all together. A burst is what everybody else's messages may have to wait for: so much
-/// is stored and shown within a tenth of a second.
-const AUTHOR: Rate = Rate { bytes: 6 * 1024 * 1024, burst: 1024 * 1024 };
+/// What comes of one author while others talk, too; of one who talks alone it may be twice as much; and what of all together.
+/// A burst is what everybody else's messages may have to wait for: so much is stored and shown within a tenth of a second.
+const AUTHOR: Rate = Rate { bytes: 3 * 1024 * 1024, burst: 1024 * 1024 };
+const ALONE: u64 = 2;
 const ALL: Rate = Rate { bytes: 12 * 1024 * 1024, burst: 4 * 1024 * 1024 };
 /// What is published of the own author's: less than others take, for their clocks are not this one's.
-const OWN: Rate = Rate { bytes: 5 * 1024 * 1024, burst: 7 * 128 * 1024 };
+const OWN: Rate = Rate { bytes: 5 * 512 * 1024, burst: 7 * 128 * 1024 };
+/// How long somebody who has said something is one who talks.
+const TALKING: Duration = Duration::from_secs(2);
 /// When many talk each has an equal part of what all have, this many times: not all talk at once.
 const EQUAL_PARTS: u64 = 2;
 /// How many authors are remembered.
@@ -40,12 +43,14 @@ pub(super) struct Shares {
     own: Share,
     /// The authors of connected peers.
     here: BTreeSet<AuthorId>,
+    /// The two who were heard last, and when.
+    last: [Option<(AuthorId, Instant)>; 2],
 }
 
 impl Shares {
     pub(super) fn new(now: Instant) -> Self {
         let (authors, here) = (BTreeMap::new(), BTreeSet::new());
-        Self { authors, all: Share::full(ALL, now), own: Share::full(OWN, now), here }
+        Self { authors, all: Share::full(ALL, now), own: Share::full(OWN, now), here, last: [None; 2] }
     }
 
     /// These are the authors of the peers that are connected.
@@ -57,7 +62,7 @@ impl Shares {
     /// themselves and have said little: authors come by the thousand, connections do not.
     pub(super) fn may(&mut self, now: Instant, author: &AuthorId) -> bool {
         let all_spent = self.all.wait(now).is_some();
-        let rate = self.rate();
+        let rate = self.rate(now, author);
         match self.authors.get_mut(author) {
             None => !all_spent || self.here.contains(author),
             Some(share) => {
@@ -77,12 +82,18 @@ impl Shares {
             let fullest = left.max();
             fullest.map(|(_, fullest)| self.authors.remove(&fullest));
         }
-        let rate = self.rate();
+        match &mut self.last {
+            [Some((newest, at)), _] if *newest == author => *at = now,
+            [newest, before] => *before = newest.replace((author, now)),
+        }
+        let rate = self.rate(now, &author);
         self.authors.entry(author).or_insert_with(|| Share::full(rate, now)).spend(now, cost);
     }
 
     /// Whether a frame of the own author's is to be published.
     pub(super) fn may_publish(&mut self, now: Instant, bytes: usize) -> bool {
+        let alone = if self.others_talk(now, None) { 1 } else { ALONE };
+        self.own.rate = Rate { bytes: alone * OWN.bytes, ..OWN };
         let may = self.own.wait(now).is_none();
         if may {
             self.own.spend(now, bytes as u64 + COST);
@@ -90,9 +101,16 @@ impl Shares {
         may
     }
 
-    fn rate(&self) -> Rate {
+    fn rate(&self, now: Instant, author: &AuthorId) -> Rate {
+        let alone = if self.others_talk(now, Some(author)) { 1 } else { ALONE };
         let part = EQUAL_PARTS * ALL.bytes / (self.here.len() as u64).max(1);
-        Rate { bytes: AUTHOR.bytes.min(part), ..AUTHOR }
+        Rate { bytes: part.min(alone * AUTHOR.bytes), ..AUTHOR }
+    }
+
+    /// Whether anybody but that author has said something lately.
+    fn others_talk(&self, now: Instant, author: Option<&AuthorId>) -> bool {
+        let lately = |at: Instant| now.saturating_duration_since(at) < TALKING;
+        self.last.iter().flatten().any(|(who, at)| Some(who) != author && lately(*at))
     }
 }
 
@@ -103,8 +121,6 @@ pub(super) fn author_of(frame: &[u8]) -> Option<AuthorId> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use distchat_crdt::{Draft, Keypair, RoomId, Signer, Timestamp};
 
     use super::*;
@@ -144,6 +160,26 @@ mod tests {
         assert!(shares.may(now, &author(2)));
         let later = heard(&mut shares, now + SECOND, author(1));
         assert!((16..=17).contains(&later), "it goes on at its rate: {later}");
+    }
+
+    #[test]
+    fn who_talks_alone_may_say_twice_as_much() {
+        let start = Instant::now();
+        let said_in_ten_seconds = |others_talk: bool| {
+            let mut shares = Shares::new(start);
+            let steps = (0..1000).map(|n| start + SECOND * n / 100);
+            let mut said = 0;
+            for now in steps {
+                if others_talk {
+                    shares.spend(now, author(2), 100);
+                }
+                said += heard(&mut shares, now, author(1));
+            }
+            (said * FRAME) as u64
+        };
+        let (alone, among_others) = (said_in_ten_seconds(false), said_in_ten_seconds(true));
+        assert!(alone.abs_diff(10 * ALONE * AUTHOR.bytes) < 3 * AUTHOR.burst, "{alone}");
+        assert!(among_others.abs_diff(10 * AUTHOR.bytes) < 3 * AUTHOR.burst, "{among_others}");
     }
 
     #[test]
