@@ -59,7 +59,8 @@ pub(crate) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-fn create_dir(dir: &Path) -> io::Result<()> {
+/// Makes a directory, and those above it, for its owner only. One that is there is left as it is.
+pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

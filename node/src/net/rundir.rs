@@ -199,7 +199,7 @@ impl Files {
     /// Makes the directory and the lock file. The file is locked before it bears its name, so that nobody ever finds it
     /// unlocked while this node lives.
     fn claim(&mut self, path: &Path) -> Result<(), Unusable> {
-        make_private_dir(&self.dir)?;
+        private::create_dir(&self.dir)?;
         let draft = self.path(&self.me, "lock.tmp");
         let file = create_private(&draft)?;
         let own = file.metadata().map_err(Unusable::from).and_then(|own| is_own_dir(&self.dir, &own));
@@ -294,17 +294,6 @@ fn remove_if_stale(path: &Path) {
 /// Makes a file for its owner only.
 fn create_private(path: &Path) -> io::Result<File> {
     private::open(OpenOptions::new().write(true).create(true).truncate(true), path)
-}
-
-#[cfg(unix)]
-fn make_private_dir(dir: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
-}
-
-#[cfg(not(unix))]
-fn make_private_dir(dir: &Path) -> io::Result<()> {
-    fs::create_dir_all(dir)
 }
 
 /// Others of this machine could send a node anywhere by writing into a directory that is theirs, such as one made ahead

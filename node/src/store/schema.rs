@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs::OpenOptions, path::Path, time::Duration};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use super::error::StoreError;
+use crate::private;
 
 /// Marks the file as a history of this program ("DCht"), for `file` and for ourselves.
 const APPLICATION: i64 = 0x4443_6874;
@@ -310,9 +311,5 @@ fn objects(conn: &Connection) -> Result<BTreeMap<String, (String, Option<String>
 
 /// Creates the file if it is not there, for the user's eyes only. SQLite gives its other files the same mode.
 pub(super) fn create_private(path: &Path) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
+    private::open(OpenOptions::new().write(true).create(true).truncate(false), path).map(drop)
 }
