@@ -20,9 +20,13 @@ impl Task {
     /// turn, and a connection that is closed throws it away; so every peer is asked something, for its answer shows that
     /// all that stood before the question is there.
     pub(super) async fn publish_the_rest(&mut self, inputs: &mut Inputs) {
-        inputs.gossip.close();
-        while let Ok(command) = inputs.gossip.try_recv() {
-            self.on_gossip_command(command);
+        while let Ok(judged) = inputs.judged.try_recv() {
+            self.judge(std::iter::once(judged));
+        }
+        inputs.publications.close();
+        self.publish_due(&mut inputs.publications);
+        while inputs.publications.try_recv().is_ok() {
+            self.out.counting.publish_left.add();
         }
         if self.published.is_none_or(|at| at.elapsed() > LATELY) {
             return;

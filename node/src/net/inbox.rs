@@ -2,14 +2,30 @@
 //!
 //! A room in which nothing happens is *parked*: it has no task, and its inbox stays. Whatever is put into the inbox of a parked
 //! room wakes it. What it would only answer with what it said last it need not be woken for.
+//!
+//! Whatever stands in an inbox is taken in before anything that comes later, so little stands there: a few inputs, and of
+//! messages about as many as are verified and stored in a hundredth of a second.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use distchat_crdt::sync::{Request, Response};
 use libp2p::PeerId;
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::mpsc::{
+    self,
+    error::{TryRecvError, TrySendError},
+};
 
 use super::NetInput;
+use crate::boxed;
+
+/// With so many bytes of messages in it an inbox is full.
+const FULL: usize = 64 * 1024;
 
 /// What stands between the network and a room that may be asleep.
 pub(crate) trait Doorbell: Debug + Send + Sync {
@@ -23,21 +39,74 @@ pub(crate) trait Doorbell: Debug + Send + Sync {
     fn answer(&self, asker: &PeerId, request: &Request) -> Option<Response>;
 }
 
+/// An input, and how many bytes of messages it bears.
+#[derive(Debug)]
+struct Letter {
+    input: NetInput,
+    bytes: usize,
+}
+
+/// Where inputs are put in.
+#[derive(Clone, Debug)]
+pub(crate) struct Slit {
+    sender: mpsc::Sender<Box<Letter>>,
+    /// How many bytes of messages are in.
+    held: Arc<AtomicUsize>,
+}
+
+/// Where they are taken out.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    receiver: boxed::Receiver<Letter>,
+    held: Arc<AtomicUsize>,
+}
+
+/// Both ends of an inbox, of so many places.
+pub(crate) fn inputs(places: usize) -> (Slit, Inputs) {
+    let (sender, receiver) = boxed::channel(places);
+    let held = Arc::new(AtomicUsize::new(0));
+    (Slit { sender, held: Arc::clone(&held) }, Inputs { receiver, held })
+}
+
+impl Inputs {
+    /// The next one; `None` if there will be none.
+    pub(crate) async fn recv(&mut self) -> Option<NetInput> {
+        let letter = self.receiver.recv().await?;
+        Some(self.open(letter))
+    }
+
+    /// The next one, if it is there.
+    pub(crate) fn try_recv(&mut self) -> Result<NetInput, TryRecvError> {
+        let letter = self.receiver.try_recv()?;
+        Ok(self.open(letter))
+    }
+
+    /// Whether none is there.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.receiver.is_empty()
+    }
+
+    fn open(&self, Letter { input, bytes }: Letter) -> NetInput {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+        input
+    }
+}
+
 /// The sending end of a room's inputs.
 #[derive(Clone, Debug)]
 pub(crate) struct Inbox {
-    sender: mpsc::Sender<Box<NetInput>>,
+    slit: Slit,
     bell: Arc<dyn Doorbell>,
 }
 
 impl Inbox {
-    pub(crate) fn new(sender: mpsc::Sender<Box<NetInput>>, bell: Arc<dyn Doorbell>) -> Self {
-        Self { sender, bell }
+    pub(crate) fn new(slit: Slit, bell: Arc<dyn Doorbell>) -> Self {
+        Self { slit, bell }
     }
 
     /// Whether nobody will ever take anything out of it.
     pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+        self.slit.sender.is_closed()
     }
 
     pub(super) fn bell(&self) -> &dyn Doorbell {
@@ -46,29 +115,50 @@ impl Inbox {
 
     /// A place for something.
     pub(crate) fn place(&self) -> Result<Place<'_>, TrySendError<()>> {
-        self.sender.try_reserve().map(|permit| Place { permit, bell: &*self.bell })
+        let permit = self.slit.sender.try_reserve()?;
+        if self.slit.held.load(Ordering::Relaxed) >= FULL {
+            return Err(TrySendError::Full(()));
+        }
+        Ok(Place { permit, held: &self.slit.held, bell: &*self.bell })
     }
 }
 
 /// A place in a room's inbox.
 pub(crate) struct Place<'a> {
-    permit: mpsc::Permit<'a, Box<NetInput>>,
+    permit: mpsc::Permit<'a, Box<Letter>>,
+    held: &'a AtomicUsize,
     bell: &'a dyn Doorbell,
 }
 
 impl Place<'_> {
     /// Puts something in, and wakes the room.
     pub(crate) fn put(self, input: NetInput) {
+        let bytes = input.message_bytes();
+        // Before it can be taken out.
+        self.held.fetch_add(bytes, Ordering::Relaxed);
         // In this order: a room that is just being parked either sees what is in its inbox, or hears the bell.
-        self.permit.send(Box::new(input));
+        self.permit.send(Box::new(Letter { input, bytes }));
         self.bell.ring();
+    }
+}
+
+impl NetInput {
+    /// How many bytes of messages it bears, as far as these can be many.
+    fn message_bytes(&self) -> usize {
+        match self {
+            Self::Gossip { frame, .. } => frame.len(),
+            Self::Request { request: Request::Offer(offer), .. } => offer.messages.len(),
+            Self::Response { response: Ok(Response::Page(page)), .. } => page.messages.len(),
+            Self::PeerUp { .. } | Self::PeerDown { .. } | Self::Request { .. } | Self::Response { .. } => 0,
+        }
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use distchat_crdt::sync::{Blob, List, Page};
+
     use super::*;
-    use crate::boxed;
 
     /// A room that never sleeps.
     #[derive(Debug)]
@@ -89,8 +179,29 @@ pub(super) mod tests {
     }
 
     /// The inbox of one.
-    pub(in crate::net) fn inbox(places: usize) -> (Inbox, boxed::Receiver<NetInput>) {
-        let (sender, inputs) = boxed::channel(places);
-        (Inbox::new(sender, Arc::new(Awake)), inputs)
+    pub(in crate::net) fn inbox(places: usize) -> (Inbox, Inputs) {
+        let (slit, inputs) = inputs(places);
+        (Inbox::new(slit, Arc::new(Awake)), inputs)
+    }
+
+    fn page(bytes: usize) -> NetInput {
+        let messages = Blob::cut(vec![0; bytes]);
+        let page = Page { done: 0, messages, cuts: List::default(), lacks: Blob::default() };
+        NetInput::Response { peer: PeerId::random(), id: 0, response: Ok(Response::Page(page)) }
+    }
+
+    #[test]
+    fn no_more_stands_in_it_than_is_soon_taken_in() {
+        let (inbox, mut inputs) = inbox(16);
+        inbox.place().unwrap().put(page(FULL - 1));
+        inbox.place().unwrap().put(page(10 * FULL));
+        assert!(matches!(inbox.place(), Err(TrySendError::Full(()))));
+        inputs.try_recv().unwrap();
+        assert!(inbox.place().is_err(), "a long one fills it by itself");
+        inputs.try_recv().unwrap();
+        for _ in 0..16 {
+            inbox.place().unwrap().put(NetInput::PeerUp { peer: PeerId::random() });
+        }
+        assert!(inbox.place().is_err());
     }
 }

@@ -45,6 +45,7 @@ mod leaving;
 mod mdns;
 mod offline;
 mod origin;
+mod own;
 mod peers;
 pub mod probe;
 mod probed;
@@ -72,13 +73,14 @@ pub use counters::Counters;
 pub use error::ConnectError;
 pub(crate) use error::{Closed, NetError, RequestError};
 pub(crate) use gossip::{GossipTicket, MAX_TOPICS};
-pub(crate) use inbox::{Doorbell, Inbox};
+pub(crate) use inbox::{Doorbell, Inbox, Inputs, Slit, inputs};
 pub(crate) use offline::offline;
 pub(crate) use rundir::look as neighbours;
 pub(crate) use start::start;
 
 use counters::Counting;
 use entered::Entered;
+use own::Publisher;
 use route::Outgoing;
 
 /// How the network part is set up.
@@ -193,11 +195,11 @@ enum Command {
     Crash,
 }
 
-/// What the task is asked to do about gossip. A queue of its own, so that a flood of frames does not keep requests out.
+/// What a room has found of a frame. A queue of its own, so that a flood of frames does not keep requests out.
 #[derive(Debug)]
-enum GossipCommand {
-    Publish { topic: Topic, frame: Vec<u8> },
-    Verdict { ticket: GossipTicket, verdict: Verdict },
+struct Judged {
+    ticket: GossipTicket,
+    verdict: Verdict,
 }
 
 /// A handle to the network task.
@@ -205,7 +207,8 @@ enum GossipCommand {
 pub(crate) struct Network {
     me: PeerId,
     commands: mpsc::Sender<Command>,
-    gossip: mpsc::Sender<GossipCommand>,
+    judged: mpsc::Sender<Judged>,
+    publisher: Publisher,
     listeners: watch::Receiver<Vec<Multiaddr>>,
     peers: watch::Receiver<Vec<(PeerId, Multiaddr)>>,
     counting: Arc<Counting>,
@@ -264,17 +267,18 @@ impl Network {
         }
     }
 
-    /// Tells everybody in the topic, as far as they can be reached now.
+    /// Tells everybody in the topic, as far as they can be reached then, as soon as they would take it.
     pub(crate) fn publish(&self, topic: Topic, frame: Vec<u8>) {
-        let fits = frame.len() <= MAX_GOSSIP;
-        if !fits || self.gossip.try_send(GossipCommand::Publish { topic, frame }).is_err() {
+        if frame.len() > MAX_GOSSIP {
             self.counting.publish_dropped.add();
+        } else if !self.publisher.publish(topic, frame) {
+            self.counting.publish_left.add();
         }
     }
 
     /// Says what becomes of a frame. Without it, the frame is not passed on.
     pub(crate) fn verdict(&self, ticket: GossipTicket, verdict: Verdict) {
-        if self.gossip.try_send(GossipCommand::Verdict { ticket, verdict }).is_err() {
+        if self.judged.try_send(Judged { ticket, verdict }).is_err() {
             self.counting.verdicts_dropped.add();
         }
     }

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Command, ConnectError, GossipCommand, Network, counters::Counting, entered::Entered};
+use super::{Command, ConnectError, Network, counters::Counting, entered::Entered, own};
 
 /// How many commands may wait: they are taken at once.
 const QUEUE: usize = 64;
@@ -19,7 +19,9 @@ const QUEUE: usize = 64;
 pub(crate) fn offline(shutdown: CancellationToken) -> (Network, JoinHandle<()>) {
     let me = Keypair::generate_ed25519().public().to_peer_id();
     let (commands, mut command_queue) = mpsc::channel(QUEUE);
-    let (gossip, mut gossip_queue) = mpsc::channel(QUEUE);
+    let (publisher, mut publications) = own::queue();
+    // Nothing comes that could be judged.
+    let (judged, _) = mpsc::channel(1);
     // Nobody ever changes these.
     let (listeners, peers) = (watch::channel(Vec::new()).1, watch::channel(Vec::new()).1);
     let counting = Arc::new(Counting::default());
@@ -33,15 +35,11 @@ pub(crate) fn offline(shutdown: CancellationToken) -> (Network, JoinHandle<()>) 
                     Some(command) => take(command, &mut last),
                     None => return,
                 },
-                Some(command) = gossip_queue.recv() => {
-                    if let GossipCommand::Publish { .. } = command {
-                        counted.publish_alone.add();
-                    }
-                }
+                Some(_) = publications.recv() => counted.publish_alone.add(),
             }
         }
     });
-    (Network { me, commands, gossip, listeners, peers, counting, entered: Entered::default() }, task)
+    (Network { me, commands, judged, publisher, listeners, peers, counting, entered: Entered::default() }, task)
 }
 
 fn take(command: Command, last: &mut u32) {

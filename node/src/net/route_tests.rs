@@ -6,7 +6,7 @@ use distchat_crdt::{
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::{boxed, net::inbox::tests::inbox};
+use crate::net::{Inputs, inbox::tests::inbox};
 
 const AUTHOR: AuthorId = AuthorId([1; 32]);
 /// As much as any answer may have.
@@ -29,7 +29,7 @@ fn greeting(clock: u64, counts: &[u64]) -> Response {
     Response::Hello(Greeting { clock, rooms: List::cut(rooms) })
 }
 
-fn joined(rooms: &mut Rooms, topic: u8, space: usize) -> (u32, boxed::Receiver<NetInput>) {
+fn joined(rooms: &mut Rooms, topic: u8, space: usize) -> (u32, Inputs) {
     let (inbox, inputs) = inbox(space);
     (rooms.join(Topic([topic; 32]), inbox, std::iter::empty()), inputs)
 }

@@ -27,7 +27,7 @@ use super::{
     foreign::Foreign,
     kept::{self, Kept},
     leaving::Leaving,
-    mdns,
+    mdns, own,
     peers::Peers,
     probed::Probed,
     route::Rooms,
@@ -41,8 +41,8 @@ const FIRST_ADDRESSES: Duration = Duration::from_secs(5);
 const MORE_ADDRESSES: Duration = Duration::from_millis(30);
 /// How many commands may wait. Requests bear up to a mebibyte each.
 const COMMANDS: usize = 256;
-/// How many gossip commands may wait. Frames bear up to 64 KiB each.
-const GOSSIP: usize = 1024;
+/// How many verdicts may wait.
+const JUDGED: usize = 1024;
 /// How many listings of the run directory may wait.
 const LISTINGS: usize = 4;
 /// How often mDNS may have found somebody before it is taken note of. What it finds has a pace.
@@ -73,7 +73,8 @@ pub(crate) async fn start(
     info!(peer = %me, listeners = ?listeners.borrow(), "listening");
 
     let (commands_in, commands) = mpsc::channel(COMMANDS);
-    let (gossip_in, gossip) = mpsc::channel(GOSSIP);
+    let (judged_in, judged) = mpsc::channel(JUDGED);
+    let (publisher, publications) = own::queue();
     let (told_in, told) = mpsc::channel(LISTINGS);
     let (found_in, found) = mpsc::channel(FINDS);
     let dir = run_dir.map(|dir| rundir::run(dir, me, listeners.clone(), told_in, shutdown.clone()));
@@ -88,11 +89,13 @@ pub(crate) async fn start(
             shutdown: shutdown.clone(),
         })
     });
-    let running = kept::keep(kept, task, Inputs { commands, gossip, told, found, shutdown });
+    let running = kept::keep(kept, task, Inputs { commands, judged, publications, told, found, shutdown });
     let beside = join_all(dir.map(tokio::spawn).into_iter().chain(mdns.map(tokio::spawn)));
     // In one task with the swarm, so that whoever awaits its end knows that the files are gone and nothing listens.
     let handle = tokio::spawn(async move { futures::join!(running, beside).0 });
-    Ok((Network { me, commands: commands_in, gossip: gossip_in, listeners, peers, counting, entered }, handle))
+    let network =
+        Network { me, commands: commands_in, judged: judged_in, publisher, listeners, peers, counting, entered };
+    Ok((network, handle))
 }
 
 /// A task that listens, in the rooms that have been joined so far.

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
-    Command, GossipCommand, NetEvent,
+    Command, Judged, NetEvent,
     allowance::Funds,
     behaviour::Behaviour,
     budget::{Offence, Offences, REFUSED},
@@ -38,6 +38,7 @@ use super::{
     kept::Kept,
     leaving::Leaving,
     mdns::Found,
+    own::{Publication, Publications},
     peers::Peers,
     probed::Probed,
     requests::Answer,
@@ -99,7 +100,8 @@ pub(super) struct Outputs {
 /// What the task listens to.
 pub(super) struct Inputs {
     pub(super) commands: mpsc::Receiver<Command>,
-    pub(super) gossip: mpsc::Receiver<GossipCommand>,
+    pub(super) judged: mpsc::Receiver<Judged>,
+    pub(super) publications: Publications,
     pub(super) told: mpsc::Receiver<Told>,
     pub(super) found: mpsc::Receiver<Vec<Found>>,
     pub(super) shutdown: CancellationToken,
@@ -128,7 +130,7 @@ impl Task {
     /// Runs until cancelled, or until nobody holds a [`super::Network`] any more.
     pub(super) async fn run(mut self, inputs: &mut Inputs) {
         let mut commands = Vec::with_capacity(BATCH);
-        let mut gossip = Vec::with_capacity(BATCH);
+        let mut judged = Vec::with_capacity(BATCH);
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ticks = 0_u64;
@@ -140,6 +142,7 @@ impl Task {
         loop {
             self.dial_due();
             let dial_at = self.dialer.deadline(Instant::now());
+            let publish_at = self.publish_at();
             tokio::select! {
                 () = inputs.shutdown.cancelled() => break,
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
@@ -149,10 +152,13 @@ impl Task {
                     }
                     self.on_commands(commands.drain(..));
                 }
-                _ = inputs.gossip.recv_many(&mut gossip, BATCH) => {
-                    for command in gossip.drain(..) {
-                        self.on_gossip_command(command);
-                    }
+                _ = inputs.judged.recv_many(&mut judged, BATCH) => self.judge(judged.drain(..)),
+                Some(first) = inputs.publications.recv(), if publish_at.is_none() => {
+                    self.publish(first);
+                    self.publish_due(&mut inputs.publications);
+                }
+                () = sleep_until(publish_at.unwrap_or_else(Instant::now).into()), if publish_at.is_some() && !inputs.publications.is_empty() => {
+                    self.publish_due(&mut inputs.publications);
                 }
                 Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.send_answer(answer),
                 Some(done) = self.probed.next() => self.answer_probe(done),
@@ -229,22 +235,38 @@ impl Task {
         }
     }
 
-    pub(super) fn on_gossip_command(&mut self, command: GossipCommand) {
-        if matches!(command, GossipCommand::Publish { .. }) {
-            self.published = Some(Instant::now());
+    pub(super) fn judge(&mut self, judged: impl Iterator<Item = Judged>) {
+        for Judged { ticket, verdict } in judged {
+            self.swarm.behaviour_mut().gossip.judge(&ticket, verdict);
         }
-        let gossip = &mut self.swarm.behaviour_mut().gossip;
-        match command {
-            GossipCommand::Publish { topic, frame } => match gossip.publish(&topic, frame) {
-                Ok(true) | Err(PublishError::Duplicate) => {}
-                Ok(false) => self.out.counting.publish_left.add(),
-                Err(PublishError::NoPeersSubscribedToTopic) => self.out.counting.publish_alone.add(),
-                Err(error) => {
-                    debug!(%error, MAX_GOSSIP, "a frame was not published");
-                    self.out.counting.publish_dropped.add();
-                }
-            },
-            GossipCommand::Verdict { ticket, verdict } => gossip.judge(&ticket, verdict),
+    }
+
+    /// When the next frame may be published, if not now.
+    fn publish_at(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        self.swarm.behaviour_mut().gossip.publishes_in(now).map(|wait| now + wait)
+    }
+
+    /// Publishes what waits, as far as others would take it now.
+    pub(super) fn publish_due(&mut self, publications: &mut Publications) {
+        for _ in 0..BATCH {
+            if self.publish_at().is_some() {
+                return;
+            }
+            let Ok(next) = publications.try_recv() else { return };
+            self.publish(next);
+        }
+    }
+
+    fn publish(&mut self, Publication { topic, frame, .. }: Publication) {
+        self.published = Some(Instant::now());
+        match self.swarm.behaviour_mut().gossip.publish(&topic, frame) {
+            Ok(()) | Err(PublishError::Duplicate) => {}
+            Err(PublishError::NoPeersSubscribedToTopic) => self.out.counting.publish_alone.add(),
+            Err(error) => {
+                debug!(%error, MAX_GOSSIP, "a frame was not published");
+                self.out.counting.publish_dropped.add();
+            }
         }
     }
 

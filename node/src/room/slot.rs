@@ -30,7 +30,7 @@ use crate::{
     disk::Patience,
     error::RoomError,
     event::{self, FingerprintInfo, RoomInfo, RoomState},
-    net::{Doorbell, Inbox, NetInput},
+    net::{self, Doorbell, Inbox, Inputs, Slit},
     restart::{Decision, Intensity},
     store::{Frontier, Lines, RoomNo},
 };
@@ -54,7 +54,7 @@ pub(crate) struct Slot {
     turn: tokio::sync::Mutex<()>,
     /// Whose turn it is to import: one page at a time is in memory.
     pub(super) importing: tokio::sync::Mutex<()>,
-    inputs: mpsc::Sender<Box<NetInput>>,
+    inputs: Slit,
     bell: Arc<Bell>,
     /// The receiving ends. The task holds the lock while it runs; what it has not taken when it crashes, the next one
     /// takes.
@@ -86,7 +86,7 @@ pub(crate) struct Slot {
 
 pub(crate) struct Mailbox {
     pub(crate) commands: boxed::Receiver<Command>,
-    pub(crate) inputs: boxed::Receiver<NetInput>,
+    pub(crate) inputs: Inputs,
 }
 
 /// What a restarted task needs to know of the one before it.
@@ -176,7 +176,7 @@ impl Slot {
         slot: Weak<Self>,
     ) -> Self {
         let (commands, command_receiver) = boxed::channel(COMMANDS);
-        let (inputs, input_receiver) = boxed::channel(INPUTS);
+        let (inputs, input_receiver) = net::inputs(INPUTS);
         let status = Status {
             messages: 0,
             fingerprint: Fingerprint([0; 32]),

@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use distchat_crdt::{AuthorId, Topic, sync::Verdict};
@@ -82,16 +82,21 @@ impl Gossip {
         self.inner.unsubscribe(&gossip_topic(topic));
     }
 
-    /// Sends a frame to those who take part. False if the own author says more than others would take.
+    /// How long it is until others would take more of the own author's, if they would not now.
+    pub(in crate::net) fn publishes_in(&mut self, now: Instant) -> Option<Duration> {
+        self.shares.publishes_in(now)
+    }
+
+    /// Sends a frame of the own author's to those who take part.
     ///
     /// # Errors
     /// If there is nobody, or no place in their queues.
-    pub(in crate::net) fn publish(&mut self, topic: &Topic, frame: Vec<u8>) -> Result<bool, PublishError> {
-        let may = self.shares.may_publish(Instant::now(), frame.len());
-        if may {
-            self.inner.publish(gossip_topic(topic), frame)?;
-        }
-        Ok(may)
+    pub(in crate::net) fn publish(&mut self, topic: &Topic, frame: Vec<u8>) -> Result<(), PublishError> {
+        let bytes = frame.len();
+        self.inner.publish(gossip_topic(topic), frame)?;
+        // What nobody has got takes nobody's time.
+        self.shares.spend_own(Instant::now(), bytes);
+        Ok(())
     }
 
     /// Takes a frame to be judged, from a peer that has entered as this author. Nothing if the frame's author has said too much

@@ -5,7 +5,7 @@
 //! either, so it costs the mesh no more than one node. What an author has said counts wherever it comes from, and only what
 //! was found to be his, so nobody can use up another's share.
 //!
-//! A node keeps to that itself: what its own author says beyond [`OWN`] it does not publish.
+//! A node keeps to that itself: what its own author says beyond [`OWN`] waits.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -90,15 +90,16 @@ impl Shares {
         self.authors.entry(author).or_insert_with(|| Share::full(rate, now)).spend(now, cost);
     }
 
-    /// Whether a frame of the own author's is to be published.
-    pub(super) fn may_publish(&mut self, now: Instant, bytes: usize) -> bool {
+    /// How long it is until a frame of the own author's may be published, if none may be now.
+    pub(super) fn publishes_in(&mut self, now: Instant) -> Option<Duration> {
         let alone = if self.others_talk(now, None) { 1 } else { ALONE };
         self.own.rate = Rate { bytes: alone * OWN.bytes, ..OWN };
-        let may = self.own.wait(now).is_none();
-        if may {
-            self.own.spend(now, bytes as u64 + COST);
-        }
-        may
+        self.own.wait(now)
+    }
+
+    /// A frame of the own author's was published.
+    pub(super) fn spend_own(&mut self, now: Instant, bytes: usize) {
+        self.own.spend(now, bytes as u64 + COST);
     }
 
     fn rate(&self, now: Instant, author: &AuthorId) -> Rate {
@@ -209,9 +210,10 @@ mod tests {
         for n in 0..60 {
             let at = now + SECOND * n;
             for _ in 0..1000 {
-                if !shares.may_publish(at, FRAME) {
+                if shares.publishes_in(at).is_some() {
                     break;
                 }
+                shares.spend_own(at, FRAME);
                 assert!(others.may(at, &author(1)));
                 others.spend(at, author(1), FRAME);
             }

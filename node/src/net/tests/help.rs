@@ -7,10 +7,7 @@ use libp2p::{Multiaddr, PeerId};
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    boxed,
-    net::{NetConfig, NetEvent, NetInput, Network, inbox::tests::inbox, start},
-};
+use crate::net::{Inputs, NetConfig, NetEvent, NetInput, Network, inbox::tests::inbox, start};
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -97,7 +94,7 @@ impl Node {
 
 pub(super) struct Room {
     pub(super) handle: u32,
-    pub(super) inputs: boxed::Receiver<NetInput>,
+    pub(super) inputs: Inputs,
 }
 
 impl Room {

@@ -5,10 +5,7 @@ use std::time::Duration;
 use distchat_crdt::{AuthorId, Topic};
 
 use super::help::{Node, quiet, soon};
-use crate::{
-    boxed,
-    net::{MAX_TOPICS, NetInput, inbox::tests::inbox},
-};
+use crate::net::{Inputs, MAX_TOPICS, NetInput, inbox::tests::inbox};
 
 fn topic(n: usize) -> Topic {
     let mut topic = [0; 32];
@@ -19,7 +16,7 @@ fn topic(n: usize) -> Topic {
 }
 
 /// Joins all of these, and returns their handles and inputs.
-async fn join_all(node: &Node, topics: std::ops::Range<usize>) -> Vec<(u32, boxed::Receiver<NetInput>)> {
+async fn join_all(node: &Node, topics: std::ops::Range<usize>) -> Vec<(u32, Inputs)> {
     let mut rooms = Vec::new();
     for n in topics {
         let (inbox, inputs) = inbox(8);
@@ -29,7 +26,7 @@ async fn join_all(node: &Node, topics: std::ops::Range<usize>) -> Vec<(u32, boxe
 }
 
 /// Publishes in a topic until it is heard there.
-async fn heard(from: &Node, to: &mut boxed::Receiver<NetInput>, n: usize) {
+async fn heard(from: &Node, to: &mut Inputs, n: usize) {
     let speak = async {
         for frame in 0_u64.. {
             from.net.publish(topic(n), frame.to_be_bytes().to_vec());
