@@ -44,7 +44,7 @@ const SHORT_TURN: Duration = Duration::from_secs(2);
 /// So long after gossip brought something new people are talking: what is caught up with waits behind that.
 const TALKING: Duration = Duration::from_secs(1);
 /// How much may be on its way to the store then. What is said next stands behind it.
-const UNCOMMITTED_WHILE_TALKING: usize = 256 * 1024;
+const UNCOMMITTED_WHILE_TALKING: usize = 128 * 1024;
 const OFFERED_WHILE_TALKING: usize = 2 * 1024 * 1024;
 /// The longest page that is sent then: those who get it talk, too, and what they say meanwhile waits until it is stored and
 /// shown.

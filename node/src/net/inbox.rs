@@ -25,7 +25,7 @@ use super::NetInput;
 use crate::boxed;
 
 /// With so many bytes of messages in it an inbox is full.
-const FULL: usize = 64 * 1024;
+const FULL: usize = 16 * 1024;
 
 /// What stands between the network and a room that may be asleep.
 pub(crate) trait Doorbell: Debug + Send + Sync {

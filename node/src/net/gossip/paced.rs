@@ -32,7 +32,7 @@ use super::{
 };
 
 /// How many times as much a frame costs besides, if its author is who sent it and has said too much.
-const OVER_ITS_SHARE: u64 = 8;
+const OVER_ITS_SHARE: u64 = 4;
 
 /// Gossip in the topics of this node's rooms.
 ///

@@ -5,7 +5,11 @@
 //! either, so it costs the mesh no more than one node. What an author has said counts wherever it comes from, and only what
 //! was found to be his, so nobody can use up another's share.
 //!
-//! A node keeps to that itself: what its own author says beyond [`OWN`] waits.
+//! How much an author's share is depends on what the others say. Whoever talks alone may fill a good part of what a computer
+//! can take in. Where others talk, nobody says very much more than the next one: programs that all say thousands of things a
+//! second are all heard, and where people chat, what floods in leaves the computer time for them.
+//!
+//! A node keeps to that itself: what its own author says beyond that waits.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,15 +23,16 @@ use super::pace::{Rate, Share};
 
 /// What a frame costs besides its bytes.
 const COST: u64 = 512;
-/// What comes of one author while others talk, too; of one who talks alone it may be twice as much; and what of all together.
-/// A burst is what everybody else's messages may have to wait for: so much is stored and shown within a tenth of a second.
-const AUTHOR: Rate = Rate { bytes: 3 * 1024 * 1024, burst: 1024 * 1024 };
-const ALONE: u64 = 2;
+/// What comes of one author who talks alone, and what of all together.
+const AUTHOR: Rate = Rate { bytes: 6 * 1024 * 1024, burst: 1024 * 1024 };
 const ALL: Rate = Rate { bytes: 12 * 1024 * 1024, burst: 4 * 1024 * 1024 };
-/// What is published of the own author's: less than others take, for their clocks are not this one's.
-const OWN: Rate = Rate { bytes: 5 * 512 * 1024, burst: 7 * 128 * 1024 };
-/// How long somebody who has said something is one who talks.
-const TALKING: Duration = Duration::from_secs(2);
+/// What of one author while others talk, at least; and how many times as much as the loudest of them.
+const AMONG_OTHERS: u64 = 1024 * 1024;
+const LOUDER: u64 = 3;
+/// What is published of the own author's, in eighths: less than others take, for their clocks are not this one's.
+const OWN: u64 = 7;
+/// How long what somebody has said is counted.
+const LATELY: Duration = Duration::from_secs(1);
 /// When many talk each has an equal part of what all have, this many times: not all talk at once.
 const EQUAL_PARTS: u64 = 2;
 /// How many authors are remembered.
@@ -43,14 +48,80 @@ pub(super) struct Shares {
     own: Share,
     /// The authors of connected peers.
     here: BTreeSet<AuthorId>,
-    /// The two who were heard last, and when.
-    last: [Option<(AuthorId, Instant)>; 2],
+    loudness: Loudness,
+}
+
+/// The own author, or another one.
+type Speaker = Option<AuthorId>;
+
+/// Who says the most.
+#[derive(Debug)]
+struct Loudness {
+    /// Since when it is counted.
+    since: Instant,
+    counted: BTreeMap<Speaker, u64>,
+    /// Those of them who have said the most, and how much; and those who had in the time before that.
+    loudest: [(Speaker, u64); 2],
+    before: [(Speaker, u64); 2],
+}
+
+impl Loudness {
+    fn new(now: Instant) -> Self {
+        Self { since: now, counted: BTreeMap::new(), loudest: [(None, 0); 2], before: [(None, 0); 2] }
+    }
+
+    /// That speaker has said so much.
+    fn count(&mut self, now: Instant, speaker: Speaker, bytes: u64) {
+        self.pass(now);
+        // Those beyond are so many that there is little left for each.
+        if self.counted.len() >= MAX_AUTHORS && !self.counted.contains_key(&speaker) {
+            return;
+        }
+        let counted = self.counted.entry(speaker).or_default();
+        *counted += bytes;
+        let place = usize::from(self.loudest[0].0 != speaker);
+        if place == 0 || self.loudest[1].0 == speaker || *counted > self.loudest[1].1 {
+            self.loudest[place] = (speaker, *counted);
+        }
+        if self.loudest[0].1 < self.loudest[1].1 {
+            self.loudest.swap(0, 1);
+        }
+    }
+
+    fn pass(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.since);
+        if passed >= LATELY {
+            let loudest = std::mem::replace(&mut self.loudest, [(None, 0); 2]);
+            self.before = if passed < 2 * LATELY { loudest } else { [(None, 0); 2] };
+            self.counted.clear();
+            self.since = now;
+        }
+    }
+
+    /// How much the loudest of all others says in [`LATELY`].
+    fn of_others(&mut self, now: Instant, speaker: Speaker) -> u64 {
+        self.pass(now);
+        let others = self.loudest.iter().chain(&self.before).filter(|(other, _)| *other != speaker);
+        others.map(|(_, bytes)| *bytes).max().unwrap_or(0)
+    }
+
+    /// How much a speaker may say.
+    fn rate(&mut self, now: Instant, speaker: Speaker) -> Rate {
+        match self.of_others(now, speaker) {
+            0 => AUTHOR,
+            others => {
+                let bytes = AUTHOR.bytes.min(AMONG_OTHERS.max(LOUDER * others));
+                // What comes at once is what the others may have to wait for.
+                Rate { bytes, burst: AUTHOR.burst.min(bytes / 4) }
+            }
+        }
+    }
 }
 
 impl Shares {
     pub(super) fn new(now: Instant) -> Self {
         let (authors, here) = (BTreeMap::new(), BTreeSet::new());
-        Self { authors, all: Share::full(ALL, now), own: Share::full(OWN, now), here, last: [None; 2] }
+        Self { authors, all: Share::full(ALL, now), own: Share::full(AUTHOR, now), here, loudness: Loudness::new(now) }
     }
 
     /// These are the authors of the peers that are connected.
@@ -82,36 +153,29 @@ impl Shares {
             let fullest = left.max();
             fullest.map(|(_, fullest)| self.authors.remove(&fullest));
         }
-        match &mut self.last {
-            [Some((newest, at)), _] if *newest == author => *at = now,
-            [newest, before] => *before = newest.replace((author, now)),
-        }
+        self.loudness.count(now, Some(author), cost);
         let rate = self.rate(now, &author);
         self.authors.entry(author).or_insert_with(|| Share::full(rate, now)).spend(now, cost);
     }
 
     /// How long it is until a frame of the own author's may be published, if none may be now.
     pub(super) fn publishes_in(&mut self, now: Instant) -> Option<Duration> {
-        let alone = if self.others_talk(now, None) { 1 } else { ALONE };
-        self.own.rate = Rate { bytes: alone * OWN.bytes, ..OWN };
+        let Rate { bytes, burst } = self.loudness.rate(now, None);
+        self.own.rate = Rate { bytes: bytes * OWN / 8, burst: burst * OWN / 8 };
         self.own.wait(now)
     }
 
     /// A frame of the own author's was published.
     pub(super) fn spend_own(&mut self, now: Instant, bytes: usize) {
-        self.own.spend(now, bytes as u64 + COST);
+        let cost = bytes as u64 + COST;
+        self.loudness.count(now, None, cost);
+        self.own.spend(now, cost);
     }
 
-    fn rate(&self, now: Instant, author: &AuthorId) -> Rate {
-        let alone = if self.others_talk(now, Some(author)) { 1 } else { ALONE };
+    fn rate(&mut self, now: Instant, author: &AuthorId) -> Rate {
         let part = EQUAL_PARTS * ALL.bytes / (self.here.len() as u64).max(1);
-        Rate { bytes: part.min(alone * AUTHOR.bytes), ..AUTHOR }
-    }
-
-    /// Whether anybody but that author has said something lately.
-    fn others_talk(&self, now: Instant, author: Option<&AuthorId>) -> bool {
-        let lately = |at: Instant| now.saturating_duration_since(at) < TALKING;
-        self.last.iter().flatten().any(|(who, at)| Some(who) != author && lately(*at))
+        let Rate { bytes, burst } = self.loudness.rate(now, Some(*author));
+        Rate { bytes: part.min(bytes), burst }
     }
 }
 
@@ -160,27 +224,46 @@ mod tests {
         assert!(!shares.may(now, &author(1)));
         assert!(shares.may(now, &author(2)));
         let later = heard(&mut shares, now + SECOND, author(1));
-        assert!((16..=17).contains(&later), "it goes on at its rate: {later}");
+        assert!((16..=17).contains(&later), "it goes on, and never more at once: {later}");
+    }
+
+    /// How much an author gets through in ten seconds while another says so much in each hundredth of a second.
+    fn said_in_ten_seconds(other: usize) -> u64 {
+        let start = Instant::now();
+        let mut shares = Shares::new(start);
+        let mut said = 0;
+        for now in (0..1000).map(|n| start + SECOND * n / 100) {
+            if other > 0 {
+                shares.spend(now, author(2), other);
+            }
+            said += heard(&mut shares, now, author(1));
+        }
+        (said * FRAME) as u64
     }
 
     #[test]
-    fn who_talks_alone_may_say_twice_as_much() {
-        let start = Instant::now();
-        let said_in_ten_seconds = |others_talk: bool| {
-            let mut shares = Shares::new(start);
-            let steps = (0..1000).map(|n| start + SECOND * n / 100);
-            let mut said = 0;
-            for now in steps {
-                if others_talk {
-                    shares.spend(now, author(2), 100);
-                }
-                said += heard(&mut shares, now, author(1));
-            }
-            (said * FRAME) as u64
-        };
-        let (alone, among_others) = (said_in_ten_seconds(false), said_in_ten_seconds(true));
-        assert!(alone.abs_diff(10 * ALONE * AUTHOR.bytes) < 3 * AUTHOR.burst, "{alone}");
-        assert!(among_others.abs_diff(10 * AUTHOR.bytes) < 3 * AUTHOR.burst, "{among_others}");
+    fn nobody_is_much_louder_than_the_next_one() {
+        for (other, rate) in [(0, AUTHOR.bytes), (100, AMONG_OTHERS), (10_000, LOUDER * 100 * (10_000 + COST))] {
+            let said = said_in_ten_seconds(other);
+            assert!(said.abs_diff(10 * rate) < 3 * AUTHOR.burst, "{other}: {said} and not {}", 10 * rate);
+        }
+    }
+
+    #[test]
+    fn the_two_who_say_most_are_known() {
+        let now = Instant::now();
+        let mut loudness = Loudness::new(now);
+        for (speaker, bytes) in [(None, 5), (Some(author(1)), 3), (Some(author(2)), 4), (Some(author(1)), 3), (None, 1)]
+        {
+            loudness.count(now, speaker, bytes);
+        }
+        assert_eq!(loudness.of_others(now, Some(author(3))), 6);
+        assert_eq!(loudness.of_others(now, Some(author(1))), 6, "the own author");
+        loudness.count(now, Some(author(1)), 1);
+        assert_eq!(loudness.of_others(now, Some(author(1))), 6);
+        assert_eq!(loudness.of_others(now, None), 7);
+        assert_eq!(loudness.of_others(now + LATELY, None), 7, "that was lately");
+        assert_eq!(loudness.of_others(now + 2 * LATELY, None), 0, "that is over");
     }
 
     #[test]
