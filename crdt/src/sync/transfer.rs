@@ -220,7 +220,7 @@ impl Replica {
     ///
     /// let ana = Keypair::from_seed([1; 32]);
     /// let room = Room::new(RoomId([7; 32]), ana.author(), Arc::new(Zip215::new([9; 32])));
-    /// let config = ReplicaConfig { me: Peer::new(b"ana"), handle: 1, signer: Arc::new(ana), seed: 1, said: Vec::new() };
+    /// let config = ReplicaConfig { me: Peer::new(b"ana"), handle: 1, signer: Arc::new(ana), seed: [1; 32], said: Vec::new() };
     /// assert!(!Replica::new(room, config, Now::default()).is_behind());
     /// ```
     pub fn is_behind(&self) -> bool {
