@@ -2,7 +2,7 @@
 //! text, name, topic and reaction, and names that pass for others'. Whatever looks at the room, be it a chat, lines, JSON, a
 //! command or a log, says none of it as it is.
 
-use std::{fs, net::SocketAddr, time::SystemTime};
+use std::{fs, time::SystemTime};
 
 use distchat_crdt::{
     Draft, Key, Keypair, Message, RoomId, RoomName, Timestamp, kind,
@@ -54,7 +54,10 @@ fn bodies() -> Vec<Vec<u8>> {
 }
 
 /// Says all that in the room, of every kind there is and of one that there is not.
-fn say_all(node: SocketAddr, room: &str) -> usize {
+fn say_all(somebody: &Chat, room: &str) -> usize {
+    // Until the room is open nobody is let in.
+    somebody.fingerprint();
+    let node = tcp(somebody);
     let room = RoomId::of(&RoomName::parse(room).unwrap());
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
     let keys = Keypair::from_seed(SEED);
@@ -113,7 +116,7 @@ fn around(text: &str, at: usize) -> String {
 /// Somebody whose room all that was said in; `launch` is how they look at it.
 fn visited(machine: &Machine) -> (Chat, usize) {
     let ann = machine.chat("ann").start();
-    let said = say_all(tcp(&ann), "lobby");
+    let said = say_all(&ann, "lobby");
     ann.wait_for("the last of it", PATIENCE, |event| is(event, "message") && event["nick"] != "ann");
     (ann, said)
 }
@@ -166,7 +169,7 @@ fn no_line_and_no_object_says_it_as_it_is() {
 fn nothing_that_arrives_acts_on_who_reads_lines_or_a_log() {
     let machine = Machine::loopback();
     let bob = machine.chat("bob").start();
-    let said = say_all(tcp(&bob), "lobby");
+    let said = say_all(&bob, "lobby");
     let ann = machine.chat("ann").plain().options(["--log", "trace"]).start();
     // Three kinds of seven are lines, be they empty or not.
     let mut lines = 0;
@@ -196,7 +199,7 @@ fn nothing_that_is_held_acts_on_a_terminal_or_its_log() {
     let mut ann = Terminal::start(machine.chat("ann").options(["--log", "trace"]), (120, 50));
     // Both have much to say to each other, of which there is not yet a line.
     ann.wait("company", |screen| screen.contains("1 peer · "));
-    say_all(tcp(&bob), "lobby");
+    say_all(&bob, "lobby");
     enter(&ann, "/who");
     ann.wait("the list", |screen| screen.contains("┌─") && screen.contains("message"));
     ann.resize(100, 40);
