@@ -58,11 +58,6 @@ impl Publications {
         self.0.try_recv()
     }
 
-    /// Whether none is there.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// From here on nothing is put in.
     pub(super) fn close(&mut self) {
         self.0.close();

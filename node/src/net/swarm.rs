@@ -157,7 +157,7 @@ impl Task {
                     self.publish(first);
                     self.publish_due(&mut inputs.publications);
                 }
-                () = sleep_until(publish_at.unwrap_or_else(Instant::now).into()), if publish_at.is_some() && !inputs.publications.is_empty() => {
+                () = sleep_until(publish_at.unwrap_or_else(Instant::now).into()), if publish_at.is_some() => {
                     self.publish_due(&mut inputs.publications);
                 }
                 Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.send_answer(answer),

@@ -133,7 +133,7 @@ impl Shares {
     /// themselves and have said little: authors come by the thousand, connections do not.
     pub(super) fn may(&mut self, now: Instant, author: &AuthorId) -> bool {
         let all_spent = self.all.wait(now).is_some();
-        let rate = self.rate(now, author);
+        let rate = self.rate(now, Some(*author));
         match self.authors.get_mut(author) {
             None => !all_spent || self.here.contains(author),
             Some(share) => {
@@ -154,13 +154,13 @@ impl Shares {
             fullest.map(|(_, fullest)| self.authors.remove(&fullest));
         }
         self.loudness.count(now, Some(author), cost);
-        let rate = self.rate(now, &author);
+        let rate = self.rate(now, Some(author));
         self.authors.entry(author).or_insert_with(|| Share::full(rate, now)).spend(now, cost);
     }
 
     /// How long it is until a frame of the own author's may be published, if none may be now.
     pub(super) fn publishes_in(&mut self, now: Instant) -> Option<Duration> {
-        let Rate { bytes, burst } = self.loudness.rate(now, None);
+        let Rate { bytes, burst } = self.rate(now, None);
         self.own.rate = Rate { bytes: bytes * OWN / 8, burst: burst * OWN / 8 };
         self.own.wait(now)
     }
@@ -172,9 +172,9 @@ impl Shares {
         self.own.spend(now, cost);
     }
 
-    fn rate(&mut self, now: Instant, author: &AuthorId) -> Rate {
+    fn rate(&mut self, now: Instant, speaker: Speaker) -> Rate {
         let part = EQUAL_PARTS * ALL.bytes / (self.here.len() as u64).max(1);
-        let Rate { bytes, burst } = self.loudness.rate(now, Some(*author));
+        let Rate { bytes, burst } = self.loudness.rate(now, speaker);
         Rate { bytes: part.min(bytes), burst }
     }
 }

@@ -182,8 +182,8 @@ async fn gossip_goes_as_far_as_the_verdicts_let_it() {
 
 #[tokio::test]
 async fn the_longest_frames_arrive_one_behind_the_other() {
-    /// As many as one author publishes at once.
-    const LONG: u8 = 12;
+    /// Some times as many as are published at once: the others wait until they may go.
+    const LONG: u8 = 50;
     let a = Node::start(quiet()).await;
     let b = Node::to(&[&a]).await;
     let (mut ra, mut rb) = (a.join(1).await, b.join(1).await);
