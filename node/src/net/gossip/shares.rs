@@ -91,8 +91,8 @@ impl Loudness {
     fn pass(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.since);
         if passed >= LATELY {
-            let loudest = std::mem::replace(&mut self.loudest, [(None, 0); 2]);
-            self.before = if passed < 2 * LATELY { loudest } else { [(None, 0); 2] };
+            let loudest = std::mem::take(&mut self.loudest);
+            self.before = if passed < 2 * LATELY { loudest } else { Default::default() };
             self.counted.clear();
             self.since = now;
         }
