@@ -43,12 +43,27 @@ struct Raw<'a> {
     delay: Option<Duration>,
 }
 
+/// A name that an author goes by.
+#[derive(Debug)]
+struct Name {
+    nick: String,
+    /// What it looks like. It takes longer to find out than all else about a message.
+    look: String,
+}
+
+impl Name {
+    fn new(body: &[u8], author: &AuthorId) -> Self {
+        let nick = shown_nick(body, author);
+        Self { look: look(&nick), nick }
+    }
+}
+
 /// The names in a room, and how far its transcript has been shown.
 #[derive(Debug)]
 pub(super) struct View {
     own: AuthorId,
     /// Each author's names, by the place from which on they hold.
-    nicks: BTreeMap<AuthorId, BTreeMap<Key, String>>,
+    names: BTreeMap<AuthorId, BTreeMap<Key, Name>>,
     /// Who goes now by a name that looks like this.
     users: BTreeMap<String, BTreeSet<AuthorId>>,
     /// Messages that nobody is shown: they crash the program.
@@ -69,15 +84,15 @@ impl View {
         nicks: Vec<(AuthorId, Key, Vec<u8>)>,
         newest_shown: Key,
     ) -> Self {
-        let mut view = Self { own, nicks: BTreeMap::new(), users: BTreeMap::new(), withheld, newest_shown };
+        let mut view = Self { own, names: BTreeMap::new(), users: BTreeMap::new(), withheld, newest_shown };
         for (author, key, body) in nicks {
             if !view.withheld.contains(&key) {
-                view.nicks.entry(author).or_default().insert(key, shown_nick(&body, &author));
+                view.names.entry(author).or_default().insert(key, Name::new(&body, &author));
             }
         }
-        for (author, names) in &view.nicks {
-            if let Some((_, nick)) = names.last_key_value() {
-                view.users.entry(look(nick)).or_default().insert(*author);
+        for (author, names) in &view.names {
+            if let Some((_, name)) = names.last_key_value() {
+                view.users.entry(name.look.clone()).or_default().insert(*author);
             }
         }
         view
@@ -85,10 +100,10 @@ impl View {
 
     /// An author goes by another name from that place on.
     fn renamed(&mut self, author: AuthorId, key: Key, body: &[u8]) {
-        let names = self.nicks.entry(author).or_default();
-        let before = names.last_key_value().map(|(_, nick)| look(nick));
-        names.insert(key, shown_nick(body, &author));
-        let after = names.last_key_value().map(|(_, nick)| look(nick));
+        let names = self.names.entry(author).or_default();
+        let before = names.last_key_value().map(|(_, name)| name.look.clone());
+        names.insert(key, Name::new(body, &author));
+        let after = names.last_key_value().map(|(_, name)| name.look.clone());
         if let Some(before) = before
             && let Some(users) = self.users.get_mut(&before)
         {
@@ -102,31 +117,36 @@ impl View {
         }
     }
 
-    /// The name that the author goes by at that place.
-    fn nick(&self, author: &AuthorId, at: &Key) -> String {
-        let names = self.nicks.get(author);
-        let nick = names.and_then(|names| names.range(..=at).next_back()).map(|(_, nick)| nick.clone());
-        nick.unwrap_or_else(|| author.short())
+    /// The name that the author goes by at that place, and whether another one does, too.
+    fn nick(&self, author: &AuthorId, at: &Key) -> (String, bool) {
+        let names = self.names.get(author);
+        match names.and_then(|names| names.range(..=at).next_back()) {
+            Some((_, name)) => (name.nick.clone(), self.is_shared(author, name)),
+            None => {
+                let name = Name::new(&[], author);
+                let shared = self.is_shared(author, &name);
+                (name.nick, shared)
+            }
+        }
     }
 
     /// The name that the author goes by now, and whether another one does, too.
     pub(super) fn nick_now(&self, author: &AuthorId) -> (String, bool) {
-        match self.nicks.get(author).and_then(|names| names.last_key_value()) {
-            Some((_, nick)) => (nick.clone(), self.is_shared(author, nick)),
+        match self.names.get(author).and_then(|names| names.last_key_value()) {
+            Some((_, name)) => (name.nick.clone(), self.is_shared(author, name)),
             None => (author.short(), false),
         }
     }
 
     /// Whether somebody else could be meant by that name of the author's.
-    fn is_shared(&self, author: &AuthorId, nick: &str) -> bool {
-        let look = look(nick);
-        self.users.get(&look).is_some_and(|users| users.iter().any(|user| user != author))
-            || (is_like_a_key(&look) && nick != author.short())
+    fn is_shared(&self, author: &AuthorId, name: &Name) -> bool {
+        self.users.get(&name.look).is_some_and(|users| users.iter().any(|user| user != author))
+            || (is_like_a_key(&name.look) && name.nick != author.short())
     }
 
     /// The name that the own author has chosen last.
     pub(super) fn own_nick(&self) -> Option<&str> {
-        Some(self.nicks.get(&self.own)?.last_key_value()?.1)
+        Some(&self.names.get(&self.own)?.last_key_value()?.1.nick)
     }
 
     /// A message has become part of the room; what people are shown of it, if anything. It arrived at that time, in
@@ -145,7 +165,7 @@ impl View {
         match (kind, Content::read(kind, body)) {
             (kind::NICK, _) => {
                 self.renamed(author, key, body);
-                Some(Shown::Name { author, from: key, nick: self.nick(&author, &key) })
+                Some(Shown::Name { author, from: key, nick: self.nick(&author, &key).0 })
             }
             (kind::TEXT | kind::ACTION | kind::REPLY, _) => {
                 let delay = (key < frontier.key).then(|| delay(key, arrived_ms));
@@ -178,7 +198,7 @@ impl View {
         let Raw { key, author, seq, kind, body, delay } = raw;
         #[cfg(test)]
         assert_ne!(body, CRASHES.as_bytes());
-        let nick = self.nick(&author, &key);
+        let (nick, nick_shared) = self.nick(&author, &key);
         let (form, text) = match Content::read(kind, body) {
             Some(Content::Action(text)) => (Form::Action, text.to_owned()),
             Some(Content::Reply { to, text }) => (Form::Reply(to), text.to_owned()),
@@ -189,8 +209,8 @@ impl View {
             id: key.id,
             key,
             author,
-            nick_shared: self.is_shared(&author, &nick),
             nick,
+            nick_shared,
             seq,
             time: key.time,
             form,
@@ -252,10 +272,10 @@ mod tests {
     #[test]
     fn a_name_holds_from_its_place_on() {
         let view = view(&[(A, 20, "bob"), (A, 10, "alice")]);
-        assert_eq!(view.nick(&A, &key(5)), "aaaaaaaa");
-        assert_eq!(view.nick(&A, &key(10)), "alice");
-        assert_eq!(view.nick(&A, &key(19)), "alice");
-        assert_eq!(view.nick(&A, &key(21)), "bob");
+        assert_eq!(view.nick(&A, &key(5)).0, "aaaaaaaa");
+        assert_eq!(view.nick(&A, &key(10)).0, "alice");
+        assert_eq!(view.nick(&A, &key(19)).0, "alice");
+        assert_eq!(view.nick(&A, &key(21)).0, "bob");
         assert_eq!(view.own_nick(), Some("bob"));
     }
 
@@ -282,8 +302,8 @@ mod tests {
     #[test]
     fn odd_names_and_texts_are_shown_as_such() {
         let view = view(&[(A, 10, " \t "), (B, 10, &"x".repeat(500))]);
-        assert_eq!(view.nick(&A, &key(11)), "aaaaaaaa");
-        assert_eq!(view.nick(&B, &key(11)).len(), MAX_NICK);
+        assert_eq!(view.nick(&A, &key(11)).0, "aaaaaaaa");
+        assert_eq!(view.nick(&B, &key(11)).0.len(), MAX_NICK);
         let shown = view.show(raw(12, B, &[0xff, 0xfe]), Timestamp::MAX);
         assert_eq!(shown.text, "[2 bytes that are not text]");
     }
