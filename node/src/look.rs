@@ -36,6 +36,16 @@ pub fn look(name: &str) -> String {
     if look.is_empty() { whole } else { look }
 }
 
+/// What an author looks like who has no name and is called by the first digits of their key.
+pub(crate) fn look_of_key(digits: &str) -> String {
+    let seen = |digit| match digit {
+        '0' => 'o',
+        '1' => 'l',
+        other => other,
+    };
+    digits.chars().map(seen).collect()
+}
+
 /// What can stand beside a name and be taken for no part of it.
 fn stands_around(c: char) -> bool {
     c.is_whitespace() || c.is_ascii_punctuation() || "·•≈│┃↪…".contains(c)
@@ -54,6 +64,14 @@ fn is_digit(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_look_like_what_they_are() {
+        for digits in ["01234567", "89abcdef", "00000000", "11111111", "deadbeef"] {
+            assert_eq!(look_of_key(digits), look(digits), "{digits}");
+            assert!(is_like_a_key(&look_of_key(digits)));
+        }
+    }
 
     #[test]
     fn the_eye_takes_these_for_each_other() {

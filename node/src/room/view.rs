@@ -10,7 +10,7 @@ use distchat_crdt::{AuthorId, Content, Key, Timestamp, kind};
 use super::short::{NICK_BYTES, emoji};
 use crate::{
     event::{Form, Message, Reaction, RoomTopic},
-    look::{is_like_a_key, look},
+    look::{is_like_a_key, look, look_of_key},
     store::{Frontier, StoredMessage},
 };
 
@@ -123,7 +123,8 @@ impl View {
         match names.and_then(|names| names.range(..=at).next_back()) {
             Some((_, name)) => (name.nick.clone(), self.is_shared(author, name)),
             None => {
-                let name = Name::new(&[], author);
+                let nick = author.short();
+                let name = Name { look: look_of_key(&nick), nick };
                 let shared = self.is_shared(author, &name);
                 (name.nick, shared)
             }
