@@ -6,7 +6,7 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Command,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use distchat_tests::{
@@ -338,9 +338,13 @@ fn commands_work_between_the_hosts_of_a_lan() {
     fs::remove_dir_all(service(0).profile_dir()).unwrap();
     for (host, other) in [(1, 2), (2, 1)] {
         assert_eq!(texts(&lines(service(host), &["tail", "general"])), ["over there"]);
-        let peers = events(service(host), &["peers"]);
         let author = &events(service(other), &["id"])[0]["author"];
-        assert!(peers[0]["peers"].as_array().unwrap().iter().any(|peer| peer["author"] == *author), "{peers:?}");
+        // Both heard it from the first one, so they may not have met yet.
+        let until = Instant::now() + PATIENCE;
+        let met = |peers: &[Value]| peers[0]["peers"].as_array().unwrap().iter().any(|peer| peer["author"] == *author);
+        while !met(&events(service(host), &["peers"])) {
+            assert!(Instant::now() < until, "{host} and {other} do not meet");
+        }
     }
     // Without any service: each command is a node of its own, and waits for somebody to take what it says.
     services[1].stop();
@@ -366,8 +370,18 @@ fn the_bot_of_the_readme_answers() {
     fs::write(&path, &script).unwrap();
     let mut running = Running(bot.shell("sh").arg(&path).process_group(0).spawn().unwrap());
     bob.wait_peers(1);
-    bob.say("!date");
-    let answer = bob.wait_for("an answer", PATIENCE, |event| is(event, "message") && event["own"] == false);
+    let until = Instant::now() + PATIENCE;
+    let answer = loop {
+        // What is said before the bot listens is history to it.
+        bob.say_and_wait("!date");
+        let mark = bob.mark();
+        let answer = |event: &&std::sync::Arc<Value>| is(event, "message") && event["own"] == false;
+        bob.pause(mark, Duration::from_secs(1));
+        if let Some(answer) = bob.events().iter().find(answer) {
+            break answer.clone();
+        }
+        assert!(Instant::now() < until, "no answer");
+    };
     assert!(answer["text"].as_str().unwrap().contains("20"), "{answer}");
     assert_eq!(answer["nick"], "bot");
     assert!(running.0.try_wait().unwrap().is_none(), "it goes on");
