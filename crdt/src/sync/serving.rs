@@ -158,7 +158,7 @@ impl Replica {
         if self.reading.len() >= MAX_READING || for_it >= MAX_READING_FOR_ONE {
             return self.answer(ticket, Response::Refused(Refusal::Busy));
         }
-        let max_bytes = max_bytes.min(self.answer_limit(peer)).min(self.longest_page());
+        let max_bytes = max_bytes.min(self.answer_limit(peer));
         self.read_keys(peer, keys, max_bytes, reading);
     }
 
@@ -169,7 +169,7 @@ impl Replica {
     /// Reads messages to offer them.
     pub(super) fn read_offer(&mut self, peer: &Peer, session: u64, keys: Vec<Key>) {
         debug_assert!(keys.len() <= MAX_OFFER_KEYS, "an offer is one page");
-        self.read_keys(peer, keys.clone(), self.longest_page(), Reading::Offer(session, keys));
+        self.read_keys(peer, keys.clone(), MAX_PAGE, Reading::Offer(session, keys));
     }
 
     /// Reads messages, once all of them are on disk: what could still be lost is not passed on from here.

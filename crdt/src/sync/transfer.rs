@@ -19,7 +19,7 @@ use std::{
 };
 
 use super::{
-    Blob, Fetch, Filter, List, MAX_PAGE, Page, Peer, Range, Replica, Request, Wanted,
+    Blob, Fetch, Filter, List, Page, Peer, Range, Replica, Request, Wanted,
     asking::InFlight,
     replica::MAX_UNCOMMITTED,
     schedule::PEERS_A_ROUND,
@@ -46,9 +46,6 @@ const TALKING: Duration = Duration::from_secs(1);
 /// How much may be on its way to the store then. What is said next stands behind it.
 const UNCOMMITTED_WHILE_TALKING: usize = 128 * 1024;
 const OFFERED_WHILE_TALKING: usize = 2 * 1024 * 1024;
-/// The longest page that is sent then: those who get it talk, too, and what they say meanwhile waits until it is stored and
-/// shown.
-const PAGE_WHILE_TALKING: usize = 128 * 1024;
 
 /// A range of which others have brought so many messages since it was found is not fetched as a whole.
 pub(super) const OVERTAKEN: u64 = 64;
@@ -204,11 +201,6 @@ impl Replica {
     /// How much may be on its way to the store before offers are refused.
     pub(super) fn most_offered(&self) -> usize {
         if self.is_talked() { OFFERED_WHILE_TALKING } else { MAX_UNCOMMITTED }
-    }
-
-    /// How much is sent at once of what others catch up with.
-    pub(super) fn longest_page(&self) -> usize {
-        if self.is_talked() { PAGE_WHILE_TALKING } else { MAX_PAGE }
     }
 
     /// Whether so much of what came in is not on disk yet that more had better wait where it is: there the messages of others

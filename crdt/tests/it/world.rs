@@ -40,7 +40,6 @@ pub struct Host {
     pub write_time: Duration,
     /// Bytes of messages sent in pages, and how many pages were asked for of others and have not come.
     pub served: usize,
-    pub longest_page: usize,
     /// Bytes of messages offered to others.
     pub offered: usize,
     pub pages_in_flight: usize,
@@ -144,7 +143,6 @@ impl World {
             receipts: Vec::new(),
             write_time: Duration::from_millis(1),
             served: 0,
-            longest_page: 0,
             offered: 0,
             pages_in_flight: 0,
             most_in_flight: 0,
@@ -294,7 +292,6 @@ impl World {
                 self.hosts[asker].refused += usize::from(response == Response::Refused(Refusal::Busy));
                 if let Response::Page(page) = &response {
                     self.hosts[host].served += page.messages.len();
-                    self.hosts[host].longest_page = self.hosts[host].longest_page.max(page.messages.len());
                     let asker = &mut self.hosts[asker];
                     asker.pages_in_flight = asker.pages_in_flight.saturating_sub(1);
                 }

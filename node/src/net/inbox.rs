@@ -41,15 +41,15 @@ pub(crate) trait Doorbell: Debug + Send + Sync {
 
 /// An input, and how many bytes of messages it bears.
 #[derive(Debug)]
-struct Letter {
+struct Weighed {
     input: NetInput,
     bytes: usize,
 }
 
 /// Where inputs are put in.
 #[derive(Clone, Debug)]
-pub(crate) struct Slit {
-    sender: mpsc::Sender<Box<Letter>>,
+pub(crate) struct InputSender {
+    sender: mpsc::Sender<Box<Weighed>>,
     /// How many bytes of messages are in.
     held: Arc<AtomicUsize>,
 }
@@ -57,28 +57,28 @@ pub(crate) struct Slit {
 /// Where they are taken out.
 #[derive(Debug)]
 pub(crate) struct Inputs {
-    receiver: boxed::Receiver<Letter>,
+    receiver: boxed::Receiver<Weighed>,
     held: Arc<AtomicUsize>,
 }
 
 /// Both ends of an inbox, of so many places.
-pub(crate) fn inputs(places: usize) -> (Slit, Inputs) {
+pub(crate) fn inputs(places: usize) -> (InputSender, Inputs) {
     let (sender, receiver) = boxed::channel(places);
     let held = Arc::new(AtomicUsize::new(0));
-    (Slit { sender, held: Arc::clone(&held) }, Inputs { receiver, held })
+    (InputSender { sender, held: Arc::clone(&held) }, Inputs { receiver, held })
 }
 
 impl Inputs {
     /// The next one; `None` if there will be none.
     pub(crate) async fn recv(&mut self) -> Option<NetInput> {
-        let letter = self.receiver.recv().await?;
-        Some(self.open(letter))
+        let weighed = self.receiver.recv().await?;
+        Some(self.open(weighed))
     }
 
     /// The next one, if it is there.
     pub(crate) fn try_recv(&mut self) -> Result<NetInput, TryRecvError> {
-        let letter = self.receiver.try_recv()?;
-        Ok(self.open(letter))
+        let weighed = self.receiver.try_recv()?;
+        Ok(self.open(weighed))
     }
 
     /// Whether none is there.
@@ -86,7 +86,7 @@ impl Inputs {
         self.receiver.is_empty()
     }
 
-    fn open(&self, Letter { input, bytes }: Letter) -> NetInput {
+    fn open(&self, Weighed { input, bytes }: Weighed) -> NetInput {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
         input
     }
@@ -95,18 +95,18 @@ impl Inputs {
 /// The sending end of a room's inputs.
 #[derive(Clone, Debug)]
 pub(crate) struct Inbox {
-    slit: Slit,
+    sender: InputSender,
     bell: Arc<dyn Doorbell>,
 }
 
 impl Inbox {
-    pub(crate) fn new(slit: Slit, bell: Arc<dyn Doorbell>) -> Self {
-        Self { slit, bell }
+    pub(crate) fn new(sender: InputSender, bell: Arc<dyn Doorbell>) -> Self {
+        Self { sender, bell }
     }
 
     /// Whether nobody will ever take anything out of it.
     pub(super) fn is_closed(&self) -> bool {
-        self.slit.sender.is_closed()
+        self.sender.sender.is_closed()
     }
 
     pub(super) fn bell(&self) -> &dyn Doorbell {
@@ -115,17 +115,17 @@ impl Inbox {
 
     /// A place for something.
     pub(crate) fn place(&self) -> Result<Place<'_>, TrySendError<()>> {
-        let permit = self.slit.sender.try_reserve()?;
-        if self.slit.held.load(Ordering::Relaxed) >= FULL {
+        let permit = self.sender.sender.try_reserve()?;
+        if self.sender.held.load(Ordering::Relaxed) >= FULL {
             return Err(TrySendError::Full(()));
         }
-        Ok(Place { permit, held: &self.slit.held, bell: &*self.bell })
+        Ok(Place { permit, held: &self.sender.held, bell: &*self.bell })
     }
 }
 
 /// A place in a room's inbox.
 pub(crate) struct Place<'a> {
-    permit: mpsc::Permit<'a, Box<Letter>>,
+    permit: mpsc::Permit<'a, Box<Weighed>>,
     held: &'a AtomicUsize,
     bell: &'a dyn Doorbell,
 }
@@ -137,7 +137,7 @@ impl Place<'_> {
         // Before it can be taken out.
         self.held.fetch_add(bytes, Ordering::Relaxed);
         // In this order: a room that is just being parked either sees what is in its inbox, or hears the bell.
-        self.permit.send(Box::new(Letter { input, bytes }));
+        self.permit.send(Box::new(Weighed { input, bytes }));
         self.bell.ring();
     }
 }
@@ -180,8 +180,8 @@ pub(super) mod tests {
 
     /// The inbox of one.
     pub(in crate::net) fn inbox(places: usize) -> (Inbox, Inputs) {
-        let (slit, inputs) = inputs(places);
-        (Inbox::new(slit, Arc::new(Awake)), inputs)
+        let (sender, inputs) = inputs(places);
+        (Inbox::new(sender, Arc::new(Awake)), inputs)
     }
 
     fn page(bytes: usize) -> NetInput {

@@ -73,7 +73,7 @@ pub use counters::Counters;
 pub use error::ConnectError;
 pub(crate) use error::{Closed, NetError, RequestError};
 pub(crate) use gossip::{GossipTicket, MAX_TOPICS};
-pub(crate) use inbox::{Doorbell, Inbox, Inputs, Slit, inputs};
+pub(crate) use inbox::{Doorbell, Inbox, InputSender, Inputs, inputs};
 pub(crate) use offline::offline;
 pub(crate) use rundir::look as neighbours;
 pub(crate) use start::start;

@@ -30,7 +30,7 @@ use crate::{
     disk::Patience,
     error::RoomError,
     event::{self, FingerprintInfo, RoomInfo, RoomState},
-    net::{self, Doorbell, Inbox, Inputs, Slit},
+    net::{self, Doorbell, Inbox, InputSender, Inputs},
     restart::{Decision, Intensity},
     store::{Frontier, Lines, RoomNo},
 };
@@ -54,7 +54,7 @@ pub(crate) struct Slot {
     turn: tokio::sync::Mutex<()>,
     /// Whose turn it is to import: one page at a time is in memory.
     pub(super) importing: tokio::sync::Mutex<()>,
-    inputs: Slit,
+    inputs: InputSender,
     bell: Arc<Bell>,
     /// The receiving ends. The task holds the lock while it runs; what it has not taken when it crashes, the next one
     /// takes.

@@ -15,6 +15,7 @@ use libp2p::{
 };
 use ring::digest;
 
+mod loudness;
 mod pace;
 mod paced;
 mod portions;

@@ -5,9 +5,7 @@
 //! either, so it costs the mesh no more than one node. What an author has said counts wherever it comes from, and only what
 //! was found to be his, so nobody can use up another's share.
 //!
-//! How much an author's share is depends on what the others say. Whoever talks alone may fill a good part of what a computer
-//! can take in. Where others talk, nobody says very much more than the next one: programs that all say thousands of things a
-//! second are all heard, and where people chat, what floods in leaves the computer time for them.
+//! How much an author's share is depends on what the others say (see [`super::loudness`]).
 //!
 //! A node keeps to that itself: what its own author says beyond that waits.
 
@@ -19,24 +17,21 @@ use std::{
 
 use distchat_crdt::AuthorId;
 
-use super::pace::{Rate, Share};
+use super::{
+    loudness::{AUTHOR, Loudness, Speaker},
+    pace::{Rate, Share},
+};
 
 /// What a frame costs besides its bytes.
 const COST: u64 = 512;
-/// What comes of one author who talks alone, and what of all together.
-const AUTHOR: Rate = Rate { bytes: 6 * 1024 * 1024, burst: 1024 * 1024 };
+/// What comes of all authors together.
 const ALL: Rate = Rate { bytes: 12 * 1024 * 1024, burst: 4 * 1024 * 1024 };
-/// What of one author while others talk, at least; and how many times as much as the loudest of them.
-const AMONG_OTHERS: u64 = 1024 * 1024;
-const LOUDER: u64 = 3;
 /// What is published of the own author's, in eighths: less than others take, for their clocks are not this one's.
 const OWN: u64 = 7;
-/// How long what somebody has said is counted.
-const LATELY: Duration = Duration::from_secs(1);
 /// When many talk each has an equal part of what all have, this many times: not all talk at once.
 const EQUAL_PARTS: u64 = 2;
 /// How many authors are remembered.
-const MAX_AUTHORS: usize = 1024;
+pub(super) const MAX_AUTHORS: usize = 1024;
 /// Where the author stands in a message, and so in a frame (PROTOCOL.md, section 3).
 const AUTHOR_AT: Range<usize> = 38..70;
 
@@ -49,73 +44,6 @@ pub(super) struct Shares {
     /// The authors of connected peers.
     here: BTreeSet<AuthorId>,
     loudness: Loudness,
-}
-
-/// The own author, or another one.
-type Speaker = Option<AuthorId>;
-
-/// Who says the most.
-#[derive(Debug)]
-struct Loudness {
-    /// Since when it is counted.
-    since: Instant,
-    counted: BTreeMap<Speaker, u64>,
-    /// Those of them who have said the most, and how much; and those who had in the time before that.
-    loudest: [(Speaker, u64); 2],
-    before: [(Speaker, u64); 2],
-}
-
-impl Loudness {
-    fn new(now: Instant) -> Self {
-        Self { since: now, counted: BTreeMap::new(), loudest: [(None, 0); 2], before: [(None, 0); 2] }
-    }
-
-    /// That speaker has said so much.
-    fn count(&mut self, now: Instant, speaker: Speaker, bytes: u64) {
-        self.pass(now);
-        // Those beyond are so many that there is little left for each.
-        if self.counted.len() >= MAX_AUTHORS && !self.counted.contains_key(&speaker) {
-            return;
-        }
-        let counted = self.counted.entry(speaker).or_default();
-        *counted += bytes;
-        let place = usize::from(self.loudest[0].0 != speaker);
-        if place == 0 || self.loudest[1].0 == speaker || *counted > self.loudest[1].1 {
-            self.loudest[place] = (speaker, *counted);
-        }
-        if self.loudest[0].1 < self.loudest[1].1 {
-            self.loudest.swap(0, 1);
-        }
-    }
-
-    fn pass(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.since);
-        if passed >= LATELY {
-            let loudest = std::mem::take(&mut self.loudest);
-            self.before = if passed < 2 * LATELY { loudest } else { Default::default() };
-            self.counted.clear();
-            self.since = now;
-        }
-    }
-
-    /// How much the loudest of all others says in [`LATELY`].
-    fn of_others(&mut self, now: Instant, speaker: Speaker) -> u64 {
-        self.pass(now);
-        let others = self.loudest.iter().chain(&self.before).filter(|(other, _)| *other != speaker);
-        others.map(|(_, bytes)| *bytes).max().unwrap_or(0)
-    }
-
-    /// How much a speaker may say.
-    fn rate(&mut self, now: Instant, speaker: Speaker) -> Rate {
-        match self.of_others(now, speaker) {
-            0 => AUTHOR,
-            others => {
-                let bytes = AUTHOR.bytes.min(AMONG_OTHERS.max(LOUDER * others));
-                // What comes at once is what the others may have to wait for.
-                Rate { bytes, burst: AUTHOR.burst.min(bytes / 4) }
-            }
-        }
-    }
 }
 
 impl Shares {
@@ -189,6 +117,7 @@ mod tests {
     use distchat_crdt::{Draft, Keypair, RoomId, Signer, Timestamp};
 
     use super::*;
+    use crate::net::gossip::loudness::{AMONG_OTHERS, LOUDER};
 
     const SECOND: Duration = Duration::from_secs(1);
     const FRAME: usize = 64 * 1024;
@@ -247,23 +176,6 @@ mod tests {
             let said = said_in_ten_seconds(other);
             assert!(said.abs_diff(10 * rate) < 3 * AUTHOR.burst, "{other}: {said} and not {}", 10 * rate);
         }
-    }
-
-    #[test]
-    fn the_two_who_say_most_are_known() {
-        let now = Instant::now();
-        let mut loudness = Loudness::new(now);
-        for (speaker, bytes) in [(None, 5), (Some(author(1)), 3), (Some(author(2)), 4), (Some(author(1)), 3), (None, 1)]
-        {
-            loudness.count(now, speaker, bytes);
-        }
-        assert_eq!(loudness.of_others(now, Some(author(3))), 6);
-        assert_eq!(loudness.of_others(now, Some(author(1))), 6, "the own author");
-        loudness.count(now, Some(author(1)), 1);
-        assert_eq!(loudness.of_others(now, Some(author(1))), 6);
-        assert_eq!(loudness.of_others(now, None), 7);
-        assert_eq!(loudness.of_others(now + LATELY, None), 7, "that was lately");
-        assert_eq!(loudness.of_others(now + 2 * LATELY, None), 0, "that is over");
     }
 
     #[test]
