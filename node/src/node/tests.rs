@@ -69,10 +69,13 @@ async fn what_was_said_at_the_crash_that_was_one_too_many_is_told_as_it_is() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_that_did_not_come_to_the_disk_is_said_again() {
     let (node, room) = start("alice").await;
-    let store = node.0.shared.store.clone();
+    let (store, mut events) = (node.0.shared.store.clone(), node.events());
     store.sql("CREATE TEMP TRIGGER full BEFORE INSERT ON message BEGIN SELECT RAISE(ABORT, 'no space'); END").await;
     room.broadcast("lost").await.unwrap_err();
     store.sql("DROP TRIGGER full").await;
+    // What is said before the room is loaded again is refused, and whoever says it is told.
+    let restarted = |event: &Event| matches!(event, Event::Room { state: RoomState::Restarted, .. });
+    while !restarted(&events.next().await.unwrap()) {}
     room.broadcast("found").await.unwrap();
     assert_eq!(texts(&room).await, [("alice".into(), "found".into())]);
     node.shutdown().await;
