@@ -347,9 +347,16 @@ async fn keep(inner: Arc<Inner>, attached: Box<Attached>, config: Config, face: 
                     Ok(server) => *lock(&client.0.server) = server,
                     Err(error) => tracing::warn!(%error, "other programs cannot use this node"),
                 }
-                Behind::Here(Arc::new(Seat::new(node)))
+                let seat = Seat::new(node);
+                for room in &left.rooms {
+                    if let Err(problem) = perform(&seat, Request::Open { room: room.clone() }).await {
+                        tracing::warn!(%problem, "the next node is not where the former one was");
+                    }
+                }
+                Behind::Here(Arc::new(seat))
             }
-            Ok(Got::There(remote, next)) => {
+            Ok(Got::There(remote, mut next)) => {
+                next.succeed(&left);
                 attached = Some(next);
                 Behind::There(remote)
             }
@@ -361,17 +368,12 @@ async fn keep(inner: Arc<Inner>, attached: Box<Attached>, config: Config, face: 
     passing_on.await;
 }
 
-/// Brings the next node to where the former one was, and asks it what that one did not answer.
+/// Asks the next node what the former one did not answer.
 async fn pass_on(client: Client, left: Left) {
-    let Left { mut orders, open, rooms } = left;
+    let Left { mut orders, open, .. } = left;
     // The questions of those who come now find the next node by themselves.
     orders.close();
     let mut asking = FuturesUnordered::new();
-    for request in rooms.into_iter().map(|room| Request::Open { room }).chain([Request::Watch]) {
-        if let Err(problem) = client.ask(request).await {
-            tracing::warn!(%problem, "the next node is not where the former one was");
-        }
-    }
     for order in open {
         asking.push(pass(&client, order));
     }

@@ -1,6 +1,6 @@
 //! Using the node that another program runs.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -73,6 +73,8 @@ pub(super) async fn attach(directory: PathBuf) -> Result<Option<(Remote, Attache
         next: 0,
         unwritten: VecDeque::new(),
         lines: Some(lines),
+        gone: false,
+        returning: None,
     };
     Ok(Some((remote, attached)))
 }
@@ -123,6 +125,21 @@ pub(super) struct Attached {
     /// What is to be written, with its number, in order.
     unwritten: VecDeque<(u64, String)>,
     lines: Option<Lines>,
+    /// It was told that the node has gone, and not that there is one again.
+    gone: bool,
+    returning: Option<Returning>,
+}
+
+/// A node that is there again and not yet where the former one was. Until it is, nobody's questions come to it, which would
+/// be refused for rooms that it has yet to open, and those who look see how everything was before.
+#[derive(Debug)]
+struct Returning {
+    /// What it was asked for to come there, by number, and has not answered yet.
+    asked: BTreeSet<u64>,
+    /// The questions that the former one did not answer, in order.
+    held: Vec<Open>,
+    /// How everything is by now.
+    state: State,
 }
 
 /// A question without an answer yet.
@@ -139,9 +156,18 @@ pub(super) struct Left {
     /// What has no answer yet, in order.
     pub(super) open: Vec<Order>,
     pub(super) rooms: Vec<RoomName>,
+    /// How everything was.
+    pub(super) state: State,
 }
 
 impl Attached {
+    /// Brings a node that has just been attached to where a former one was, of which that is left.
+    pub(super) fn succeed(&mut self, left: &Left) {
+        (self.rooms, self.watching) = (left.rooms.clone(), true);
+        let state = self.state.send_replace(left.state.clone());
+        self.bring_back(state);
+    }
+
     /// Asks and hears the answers until nobody wants to ask any more (`None`), or until the node has gone and none has come
     /// back in its place.
     pub(super) async fn run(mut self) -> Option<Left> {
@@ -157,9 +183,16 @@ impl Attached {
                 Ended::Unwanted => return None,
                 Ended::Lost(bye) => bye,
             };
-            // Here and below: nobody listening is no failure.
-            let _ = self.happens.send(Happened::Gone);
+            if !std::mem::replace(&mut self.gone, true) {
+                // Here and below: nobody listening is no failure.
+                let _ = self.happens.send(Happened::Gone);
+            }
             self.give_up_what_is_uncertain(bye);
+            // What never came to the one that has gone is for the next.
+            for open in self.returning.take().into_iter().flat_map(|returning| returning.held) {
+                self.open.insert(self.next, open);
+                self.next += 1;
+            }
         }
     }
 
@@ -176,20 +209,36 @@ impl Attached {
                 continue;
             };
             self.face = hello.face;
-            self.state.send_replace(hello.state);
-            // What was not written to the former one is among what is open.
-            self.unwritten.clear();
-            // Nobody waits for the answers to these.
-            let rooms = self.rooms.clone().into_iter().map(|room| Request::Open { room });
-            for request in self.watching.then_some(Request::Watch).into_iter().chain(rooms).collect::<Vec<_>>() {
-                self.number(&request);
-            }
-            for Open { request, reply } in std::mem::take(&mut self.open).into_values() {
-                let id = self.number(&request);
-                self.open.insert(id, Open { request, reply });
-            }
-            let _ = self.happens.send(Happened::Back);
+            self.bring_back(hello.state);
             return Some(lines);
+        }
+    }
+
+    /// Has the node told what the former one knew.
+    fn bring_back(&mut self, state: State) {
+        // What was not written to the former one is among what is open.
+        self.unwritten.clear();
+        let held = std::mem::take(&mut self.open).into_values().collect();
+        // Watching comes first: then how everything is with a room open is told before that it is.
+        let rooms = self.rooms.clone().into_iter().map(|room| Request::Open { room });
+        let asking = self.watching.then_some(Request::Watch).into_iter().chain(rooms).collect::<Vec<_>>();
+        let asked = asking.iter().map(|request| self.number(request)).collect();
+        self.returning = Some(Returning { asked, held, state });
+        self.go_on_once_back();
+    }
+
+    /// If the node is where the former one was, its questions go to it.
+    fn go_on_once_back(&mut self) {
+        let Some(Returning { held, state, .. }) = self.returning.take_if(|returning| returning.asked.is_empty()) else {
+            return;
+        };
+        self.state.send_replace(state);
+        for open in held {
+            let id = self.number(&open.request);
+            self.open.insert(id, open);
+        }
+        if std::mem::take(&mut self.gone) {
+            let _ = self.happens.send(Happened::Back);
         }
     }
 
@@ -213,7 +262,7 @@ impl Attached {
         loop {
             let waiting = !self.unwritten.is_empty();
             tokio::select! {
-                order = self.orders.recv(), if self.unwritten.len() < QUEUE => {
+                order = self.orders.recv(), if self.returning.is_none() && self.unwritten.len() < QUEUE => {
                     let Some(Order { request, reply }) = order else { return Ended::Unwanted };
                     self.note(&request);
                     let id = self.number(&request);
@@ -260,11 +309,22 @@ impl Attached {
                 return;
             }
             Told::State { state } => {
-                self.state.send_replace(state);
+                match &mut self.returning {
+                    Some(returning) => returning.state = state,
+                    None => drop(self.state.send_replace(state)),
+                }
                 return;
             }
             Told::Bye { .. } => return,
         };
+        if let Some(returning) = &mut self.returning
+            && returning.asked.remove(&id)
+        {
+            if let Err(problem) = result {
+                tracing::warn!(%problem, "the next node is not where the former one was");
+            }
+            return self.go_on_once_back();
+        }
         if let Some(open) = self.open.remove(&id) {
             // Whoever asked may not want to know any more.
             let _ = open.reply.send(result);
@@ -288,7 +348,7 @@ impl Attached {
 
     fn left(self) -> Left {
         let open = self.open.into_values().map(|Open { request, reply }| Order { request, reply }).collect();
-        Left { orders: self.orders, open, rooms: self.rooms }
+        Left { orders: self.orders, open, rooms: self.rooms, state: self.state.borrow().clone() }
     }
 }
 
