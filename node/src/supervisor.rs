@@ -82,14 +82,16 @@ impl Supervisor {
 
     fn start(&mut self, slot: Arc<Slot>, before: Before) {
         let (child, shared) = (slot.clone(), self.shared.clone());
-        let task = self.tasks.spawn(async move {
+        // In a box, which goes with the room's end. The task's own memory stays for as long as the mailbox of a room that sleeps
+        // remembers whom it had to wake.
+        let task = self.tasks.spawn(Box::pin(async move {
             match before {
                 Before::Nothing => {}
                 Before::Pause(pause) => tokio::time::sleep(pause).await,
                 Before::StandIn(error, pause) => room::stand_in(&slot, &shared, &error, pause).await,
             }
             room::run(slot, shared).await
-        });
+        }));
         self.children.insert(task.id(), child);
         self.shared.wakes.set_awake(self.children.len());
     }

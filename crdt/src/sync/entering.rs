@@ -2,7 +2,7 @@
 
 use super::{
     Enter, Output, Peer, Refusal, Replica, Request, Response,
-    asking::{EnteredPeer, InFlight, PeerState},
+    asking::{EnteredPeer, InFlight},
     proof,
     schedule::SOON,
     verify_peer,
@@ -15,7 +15,7 @@ const MAX_ENTER_WAIT: u32 = 30;
 impl Replica {
     pub(super) fn peer_up(&mut self, peer: Peer) {
         if !self.peers.contains_key(&peer) {
-            self.peers.insert(peer.clone(), PeerState::default());
+            self.peers.insert(peer.clone(), Box::default());
             self.enter(&peer);
         }
     }

@@ -95,7 +95,8 @@ pub struct Replica {
     pub(super) rng: StdRng,
     pub(super) now: Now,
     pub(super) out: Vec<Output>,
-    pub(super) peers: BTreeMap<Peer, PeerState>,
+    /// In boxes: a map has room for eleven, and most rooms one peer.
+    pub(super) peers: BTreeMap<Peer, Box<PeerState>>,
     pub(super) asking: Asking,
     pub(super) reading: BTreeMap<u64, (Peer, Reading)>,
     /// Reads that wait until the commit of this number is on disk. There are no more than there are in `reading`.

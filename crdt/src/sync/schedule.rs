@@ -140,7 +140,7 @@ impl Replica {
 
     pub(super) fn deadline(&self) -> Option<Duration> {
         let round = (!self.peers.is_empty()).then_some(self.asking.next_round);
-        let meetings = self.peers.values().filter_map(PeerState::meets_at);
+        let meetings = self.peers.values().filter_map(|state| state.meets_at());
         let answers = self.asking.in_flight.values().map(|(_, until, _)| *until);
         let holes = self.asking.hole_asks.front().map(|(at, ..)| *at);
         let receipts = self.receipts_deadline();
@@ -217,7 +217,7 @@ impl Replica {
         }
         let start = chance % places.len().max(1);
         places.rotate_left(start);
-        places.into_iter().min_by_key(|at| state(at).map(&waited)).unwrap_or_default()
+        places.into_iter().min_by_key(|at| state(at).map(|state| waited(state))).unwrap_or_default()
     }
 
     /// Remembers to ask for messages that a peer's messages refer to, should they not come by themselves.

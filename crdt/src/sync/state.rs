@@ -105,7 +105,7 @@ impl Replica {
             && self.reading.is_empty()
             && self.asking.is_idle()
             && self.receipts_deadline().is_none()
-            && self.peers.values().all(settled)
+            && self.peers.values().all(|state| settled(state))
     }
 
     /// What the peers' clocks said, for the replica that is made of the room later: see [`Replica::remember_clocks`].

@@ -34,6 +34,9 @@ use crate::{net::Doorbell, store::Frontier};
 
 /// How many rooms may be awake before any is parked. With so few it does not pay.
 const KEPT_AWAKE: usize = 64;
+/// How many may be awake before those in which nothing was said are parked almost at once. Whoever comes and is in thousands of
+/// rooms wakes them all, one after the other; what they took together the process would not give back.
+const CROWD: usize = 512;
 
 /// What is known of a parked room.
 #[derive(Debug)]
@@ -229,6 +232,11 @@ impl Wakes {
     /// Whether so many rooms are awake that others had better sleep.
     pub(crate) fn are_many_awake(&self) -> bool {
         self.awake.load(Ordering::Relaxed) >= self.kept_awake.load(Ordering::Relaxed)
+    }
+
+    /// Whether so many are awake that no room had better stay so in case something happens in it.
+    pub(crate) fn are_too_many_awake(&self) -> bool {
+        self.awake.load(Ordering::Relaxed) >= CROWD
     }
 
     /// Lets rooms sleep as soon as they can, however few they are.

@@ -222,7 +222,8 @@ pub(crate) async fn run(slot: Arc<Slot>, shared: Arc<Shared>) -> Result<(), Room
         task.drain(mailbox).await?;
         task.show_status();
     }
-    task.finish(mailbox, &mut written).await
+    // In a box: it is large, and would be a part of every task that is far from its end.
+    Box::pin(task.finish(mailbox, &mut written)).await
 }
 
 async fn sleep_until(deadline: Option<Instant>) {
@@ -297,9 +298,10 @@ impl Task {
             && self.settling.is_empty()
             && self.imports.are_none();
         let rests = nobody_waits && self.shared.wakes.are_many_awake() && self.replica.is_settled();
+        let looked = if self.shared.wakes.are_too_many_awake() { PARKED_AFTER_LOOK / 16 } else { PARKED_AFTER_LOOK };
         let used = self.used.map(|used| used + PARKED_AFTER);
         let watched = self.watched.filter(|_| !self.replica.delivered()).map(|watched| watched + PARKED_AFTER);
-        rests.then(|| (self.heard + PARKED_AFTER_LOOK).max(used.max(watched).unwrap_or(self.heard)))
+        rests.then(|| (self.heard + looked).max(used.max(watched).unwrap_or(self.heard)))
     }
 
     /// Lets the room sleep until something is put into its mailbox. False if something is in it.
