@@ -125,6 +125,8 @@ fn a_chat_goes_on_when_the_service_is_killed_and_started_again() {
         ann.wait_text("there is a node again");
         ann.wait("it said", |screen| screen.find(&text).is_some_and(|(_, row)| row < SIZE.1 - 2));
     }
+    enter(&ann, "/topic the last");
+    ann.wait("the topic", |screen| screen.row(0).contains("the last"));
     drop(ann);
     let history = machine.chat("ann").options(["history", "general"]).run(b"");
     let texts: Vec<Value> =
@@ -142,6 +144,28 @@ fn a_command_waits_for_others_though_its_node_is_killed() {
     waiting.wait_for("that it is on the own disk", PATIENCE, |event| is(event, "said"));
     daemon.kill9();
     daemon.restart();
+    let bob = machine.chat("bob").room("general").start();
+    let on = waiting.wait_for("that it is on a disk", PATIENCE, |event| is(event, "on_disks"));
+    assert_eq!(on["on"], json!([bob.author()]));
+    assert!(waiting.wait_exit(PATIENCE).success());
+}
+
+#[test]
+fn a_command_waits_for_others_though_one_node_after_another_ends() {
+    let machine = Machine::loopback();
+    let mut chats: Vec<Terminal> = (0..4).map(|_| sit(&machine)).collect();
+    let mut waiting = Chat::start(machine.chat("ann").options(["send", "general", "whoever comes", "--wait", "1"]));
+    waiting.wait_for("that it is on the own disk", PATIENCE, |event| is(event, "said"));
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < deadline, "nobody runs the node");
+        // Whoever asks may have run it meanwhile, if it came between two.
+        let Some(host) = host(&machine) else { continue };
+        let Some(at) = chats.iter().position(|chat| u64::from(chat.pid()) == host) else { break };
+        let mut chat = chats.remove(at);
+        chat.key(Key::Ctrl('c'));
+        assert_eq!(chat.wait_exit(), Some(0));
+    }
     let bob = machine.chat("bob").room("general").start();
     let on = waiting.wait_for("that it is on a disk", PATIENCE, |event| is(event, "on_disks"));
     assert_eq!(on["on"], json!([bob.author()]));

@@ -8,8 +8,8 @@ use std::time::Duration;
 use distchat_node::{
     AuthorId, Config, Counters, Found, Multiaddr, Node, PeerInfo, RoomInfo, RoomName, StartError, StoredRoom,
 };
+use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt, StreamExt};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -55,6 +55,8 @@ struct Inner {
 pub(super) enum Behind {
     Here(Arc<Seat>),
     There(Remote),
+    /// This process's, which is not yet where the former one was. How everything was there.
+    Coming(Arc<Seat>, State),
     /// Nowhere any more, and why.
     Nowhere(Cow<'static, str>),
 }
@@ -189,6 +191,7 @@ impl Client {
         match &*self.0.behind.borrow() {
             Behind::Here(seat) => here(&seat.node),
             Behind::There(remote) => there(&remote.state.borrow()),
+            Behind::Coming(_, state) => there(state),
             Behind::Nowhere(_) => T::default(),
         }
     }
@@ -267,6 +270,7 @@ impl Client {
             let behind = self.0.behind.borrow().clone();
             match behind {
                 Behind::Here(seat) => return perform(&seat, request).await,
+                Behind::Coming(..) => self.moved().await,
                 Behind::There(remote) => {
                     let (reply, answer) = oneshot::channel();
                     if remote.orders.send(Order { request: request.clone(), reply }).await.is_ok() {
@@ -283,6 +287,7 @@ impl Client {
     async fn moved(&self) {
         let taken = |behind: &Behind| match behind {
             Behind::Here(_) | Behind::Nowhere(_) => true,
+            Behind::Coming(..) => false,
             Behind::There(remote) => !remote.orders.is_closed(),
         };
         // The sender is this client's own.
@@ -316,7 +321,7 @@ impl Client {
         }
         let behind = self.0.behind.borrow().clone();
         match behind {
-            Behind::Here(seat) => seat.node.shutdown().await,
+            Behind::Here(seat) | Behind::Coming(seat, _) => seat.node.shutdown().await,
             Behind::There(_) | Behind::Nowhere(_) => {
                 self.0.behind.send_replace(Behind::Nowhere("it was left".into()));
             }
@@ -337,23 +342,29 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 async fn keep(inner: Arc<Inner>, attached: Box<Attached>, config: Config, face: Face) {
     let client = Client(inner);
     let mut attached = Some(attached);
-    let mut passing_on = futures::future::ready(()).boxed();
+    let mut passing_on = FuturesUnordered::new();
     while let Some(connection) = attached.take() {
-        let (left, ()) = tokio::join!(connection.run(), passing_on);
-        let Some(left) = left else { return };
-        let behind = match attach_or_start(&config).await {
+        let next = async {
+            let left = connection.run().await?;
+            Some((left, attach_or_start(&config).await))
+        };
+        // What is passed on to a node that ends, too, waits for the one after that.
+        let Some((left, got)) = beside(next, &mut passing_on).await else { return };
+        let behind = match got {
             Ok(Got::Here(node)) => {
                 match Server::start(&node, face) {
                     Ok(server) => *lock(&client.0.server) = server,
                     Err(error) => tracing::warn!(%error, "other programs cannot use this node"),
                 }
-                let seat = Seat::new(node);
+                let seat = Arc::new(Seat::new(node));
+                // From here on it is told what happens, and shut down if this process is to end.
+                client.0.behind.send_replace(Behind::Coming(Arc::clone(&seat), left.state.clone()));
                 for room in &left.rooms {
                     if let Err(problem) = perform(&seat, Request::Open { room: room.clone() }).await {
                         tracing::warn!(%problem, "the next node is not where the former one was");
                     }
                 }
-                Behind::Here(Arc::new(seat))
+                Behind::Here(seat)
             }
             Ok(Got::There(remote, mut next)) => {
                 next.succeed(&left);
@@ -363,9 +374,20 @@ async fn keep(inner: Arc<Inner>, attached: Box<Attached>, config: Config, face: 
             Err(error) => Behind::Nowhere(format!("the node has stopped: {error}").into()),
         };
         client.0.behind.send_replace(behind);
-        passing_on = pass_on(client.clone(), left).boxed();
+        passing_on.push(pass_on(client.clone(), left));
     }
-    passing_on.await;
+    while passing_on.next().await.is_some() {}
+}
+
+/// Does something while other things go on.
+async fn beside<T>(doing: impl Future<Output = T>, others: &mut FuturesUnordered<impl Future<Output = ()>>) -> T {
+    tokio::pin!(doing);
+    loop {
+        tokio::select! {
+            done = &mut doing => return done,
+            Some(()) = others.next() => {}
+        }
+    }
 }
 
 /// Asks the next node what the former one did not answer.

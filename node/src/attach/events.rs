@@ -73,7 +73,7 @@ impl Events {
 impl Source {
     fn of(behind: &mut watch::Receiver<Behind>) -> Self {
         match &*behind.borrow_and_update() {
-            Behind::Here(seat) => Self::Here(seat.node.events()),
+            Behind::Here(seat) | Behind::Coming(seat, _) => Self::Here(seat.node.events()),
             Behind::There(remote) => Self::There(remote.happens.subscribe()),
             Behind::Nowhere(_) => Self::Nowhere,
         }

@@ -294,7 +294,6 @@ impl Attached {
     fn note(&mut self, request: &Request) {
         match request {
             Request::Open { room } if !self.rooms.contains(room) => self.rooms.push(room.clone()),
-            Request::Leave { room } => self.rooms.retain(|other| other != room),
             Request::Watch => self.watching = true,
             _ => {}
         }
@@ -326,6 +325,10 @@ impl Attached {
             return self.go_on_once_back();
         }
         if let Some(open) = self.open.remove(&id) {
+            // Not before: what was asked before that may yet have to be asked of another node.
+            if let (Request::Leave { room }, Ok(_)) = (&open.request, &result) {
+                self.rooms.retain(|other| other != room);
+            }
             // Whoever asked may not want to know any more.
             let _ = open.reply.send(result);
         }

@@ -1,9 +1,10 @@
 //! `distchat tail`: the newest messages of a room, and those that follow.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use clap::Args;
-use distchat_node::{Event, Key, MessageId, RoomName};
+use distchat_node::{Event, Key, Message, MessageId, RoomName};
 
 use super::Desk;
 use super::history::{show, since_then};
@@ -11,6 +12,9 @@ use super::span::Moment;
 use crate::attach::{Room, Told};
 use crate::cli::Failure;
 use crate::cli::report::Report;
+
+/// How many of those that arrive between two nodes are kept. More are printed at once.
+const BETWEEN: usize = 4096;
 
 /// Print the newest messages of a room, and with -f those that follow.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -67,10 +71,14 @@ async fn follow(
     mut shown: HashSet<MessageId>,
     mut last: Key,
 ) -> Result<(), Failure> {
+    // What arrives between two nodes stays behind what is read when the next one is there.
+    let mut between: Option<Vec<Arc<Message>>> = None;
     while let Some(told) = events.next().await {
         match told {
             Told::Event(Event::Message { room: name, message }) if name == *room.name() => {
-                if !shown.remove(&message.id) {
+                if let Some(between) = between.as_mut().filter(|between| between.len() < BETWEEN) {
+                    between.push(message);
+                } else if !shown.remove(&message.id) {
                     last = last.max(message.key);
                     desk.say(&Report::Message { room: name, message }).await?;
                 }
@@ -82,8 +90,13 @@ async fn follow(
                     shown.insert(message.id);
                 })
                 .await?;
+                for message in between.take().into_iter().flatten().filter(|message| !shown.remove(&message.id)) {
+                    last = last.max(message.key);
+                    desk.say(&Report::Message { room: room.name().clone(), message }).await?;
+                }
             }
-            Told::Gone | Told::Event(_) => {}
+            Told::Gone => between = Some(Vec::new()),
+            Told::Event(_) => {}
         }
     }
     Ok(())
