@@ -164,8 +164,11 @@ impl Supervisor {
             self.shared.events.emit(slot.event());
         }
         let before = match failure {
-            RoomFailure::Store(_) => Before::Nothing,
-            RoomFailure::Loading(error) => Before::StandIn(error, slot.failed_by_disk(Instant::now())),
+            RoomFailure::Store(error) if error.is_of_disk() => Before::Nothing,
+            // The next task would meet the same.
+            RoomFailure::Store(error) | RoomFailure::Loading(error) => {
+                Before::StandIn(error, slot.failed_by_disk(Instant::now()))
+            }
         };
         self.start(slot, before);
     }
