@@ -64,7 +64,7 @@ counters! {
     gossip_left,
     /// Own gossip frames that were not published, for others would not take so many. Anti-entropy brings them later.
     publish_left,
-    /// Own gossip frames that could not be queued. Anti-entropy brings them later.
+    /// Own gossip frames that were too long, or for which no peer had a place. Anti-entropy brings them later.
     publish_dropped,
     /// Own gossip frames for which there was nobody to send them to.
     publish_alone,

@@ -24,7 +24,8 @@ impl Task {
             self.judge(std::iter::once(judged));
         }
         inputs.publications.close();
-        self.publish_due(&mut inputs.publications);
+        while self.publish_due(&mut inputs.publications) {}
+        // What others would not take now they get by anti-entropy.
         while inputs.publications.try_recv().is_ok() {
             self.out.counting.publish_left.add();
         }

@@ -14,7 +14,7 @@ use std::{
     },
 };
 
-use distchat_crdt::sync::{Request, Response};
+use distchat_crdt::sync::{Request, Response, RoomGreeting};
 use libp2p::PeerId;
 use tokio::sync::mpsc::{
     self,
@@ -149,6 +149,13 @@ impl NetInput {
             Self::Gossip { frame, .. } => frame.len(),
             Self::Request { request: Request::Offer(offer), .. } => offer.messages.len(),
             Self::Response { response: Ok(Response::Page(page)), .. } => page.messages.len(),
+            Self::Response { response: Ok(Response::Hello(answer)), .. } => {
+                let tails = answer.rooms.iter().filter_map(|room| match room {
+                    RoomGreeting::Differs(difference) => difference.tail.as_ref(),
+                    _ => None,
+                });
+                tails.map(|tail| tail.messages.len()).sum()
+            }
             Self::PeerUp { .. } | Self::PeerDown { .. } | Self::Request { .. } | Self::Response { .. } => 0,
         }
     }

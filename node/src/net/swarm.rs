@@ -247,15 +247,16 @@ impl Task {
         self.swarm.behaviour_mut().gossip.publishes_in(now).map(|wait| now + wait)
     }
 
-    /// Publishes what waits, as far as others would take it now.
-    pub(super) fn publish_due(&mut self, publications: &mut Publications) {
+    /// Publishes what waits, as far as others would take it now. Whether there may be more.
+    pub(super) fn publish_due(&mut self, publications: &mut Publications) -> bool {
         for _ in 0..BATCH {
             if self.publish_at().is_some() {
-                return;
+                return false;
             }
-            let Ok(next) = publications.try_recv() else { return };
+            let Ok(next) = publications.try_recv() else { return false };
             self.publish(next);
         }
+        true
     }
 
     fn publish(&mut self, Publication { topic, frame, .. }: Publication) {
