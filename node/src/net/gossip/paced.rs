@@ -1,7 +1,7 @@
 //! gossipsub, read at a pace.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -27,11 +27,11 @@ use super::{
     pace::{COST, Pace, Strangers, USELESS},
     portions::{Portions, size},
     room_topic,
-    shares::{Shares, author_of},
+    shares::{OwnWords, Shares, author_of},
     topics,
 };
 
-/// How many times as much a frame costs besides, if its author is who sent it and has said too much.
+/// How many times as much a frame costs besides, if its author is who sent it, and says more than any node publishes.
 const OVER_ITS_SHARE: u64 = 4;
 
 /// Gossip in the topics of this node's rooms.
@@ -47,7 +47,8 @@ pub(in crate::net) struct Gossip {
     strangers: Strangers,
     shares: Shares,
     paces: BTreeMap<ConnectionId, (PeerId, Arc<Pace>)>,
-    members: BTreeSet<PeerId>,
+    /// Those who have entered a room, and what each says of its own.
+    members: BTreeMap<PeerId, OwnWords>,
 }
 
 impl Gossip {
@@ -64,7 +65,7 @@ impl Gossip {
             strangers: Strangers::new(Instant::now()),
             shares: Shares::new(Instant::now()),
             paces: BTreeMap::new(),
-            members: BTreeSet::new(),
+            members: BTreeMap::new(),
         })
     }
 
@@ -93,15 +94,17 @@ impl Gossip {
     /// If there is nobody, or no place in their queues.
     pub(in crate::net) fn publish(&mut self, topic: &Topic, frame: Vec<u8>) -> Result<(), PublishError> {
         let bytes = frame.len();
-        self.inner.publish(gossip_topic(topic), frame)?;
-        // What nobody has got takes nobody's time.
-        self.shares.spend_own(Instant::now(), bytes);
-        Ok(())
+        let published = self.inner.publish(gossip_topic(topic), frame);
+        // What nobody has got takes nobody's time; but where queues are full it is no help to fill them faster.
+        if matches!(published, Ok(_) | Err(PublishError::AllQueuesFull(_))) {
+            self.shares.spend_own(Instant::now(), bytes);
+        }
+        published.map(drop)
     }
 
     /// Takes a frame to be judged, from a peer that has entered as this author. Nothing if the frame's author has said too much
-    /// lately: it is left to anti-entropy, and that costs who sent it. Of others' frames it may be that this node has heard
-    /// some more of them than the one who passed it on; of its own everybody knows what is too much.
+    /// lately: it is left to anti-entropy, and that costs who sent it. How much is too much depends on whom this node hears,
+    /// which who sent it need not know; but there is a limit that nobody exceeds by mistake.
     pub(in crate::net) fn take(
         &mut self,
         from: PeerId,
@@ -113,10 +116,12 @@ impl Gossip {
         let bytes = message.data.len();
         // What is too short to have an author is too short to be a message, which is for the room to say.
         let author = author_of(&message.data).unwrap_or(AuthorId([0; 32]));
+        let own = self.members.get_mut(&from).filter(|_| as_whom == Some(author));
+        let floods = own.is_some_and(|own| own.are_too_many(now, bytes));
         if self.shares.may(now, &author) {
             return Some(GossipTicket { id, from, author, bytes });
         }
-        let times = if as_whom == Some(author) { OVER_ITS_SHARE } else { 1 };
+        let times = if floods { OVER_ITS_SHARE } else { 1 };
         self.charge(&from, now, times * (COST + bytes as u64));
         self.inner.report_message_validation_result(&id, &from, MessageAcceptance::Ignore);
         None
@@ -162,8 +167,9 @@ impl Gossip {
 
     /// A peer has entered a room: it is read at the pace of a member.
     pub(in crate::net) fn entered(&mut self, peer: PeerId) {
-        if self.members.insert(peer) {
+        if let Entry::Vacant(vacant) = self.members.entry(peer) {
             let now = Instant::now();
+            vacant.insert(OwnWords::new(now));
             for (_, pace) in self.paces.values().filter(|(of, _)| *of == peer) {
                 pace.is_member(now);
             }
@@ -188,7 +194,7 @@ impl Gossip {
     fn paced(&mut self, connection: ConnectionId, peer: PeerId, inner: Handler) -> PacedHandler {
         let now = Instant::now();
         let pace = Arc::new(Pace::new(now, self.strangers.clone()));
-        if self.members.contains(&peer) {
+        if self.members.contains_key(&peer) {
             pace.is_member(now);
         }
         self.paces.insert(connection, (peer, pace.clone()));

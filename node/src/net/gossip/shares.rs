@@ -7,7 +7,8 @@
 //!
 //! How much an author's share is depends on what the others say (see [`super::loudness`]).
 //!
-//! A node keeps to that itself: what its own author says beyond that waits.
+//! A node keeps to that itself, as far as it knows whom others hear: what its own author says beyond that waits.
+//! Whoever sends more than any node publishes knows better ([`OwnWords`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -107,6 +108,23 @@ impl Shares {
     }
 }
 
+/// What a peer says of its own, against what a node ever publishes of its author's: less than who talks alone may say.
+#[derive(Debug)]
+pub(super) struct OwnWords(Share);
+
+impl OwnWords {
+    pub(super) fn new(now: Instant) -> Self {
+        Self(Share::full(AUTHOR, now))
+    }
+
+    /// It says something of so many bytes. Whether it had said more than any node publishes.
+    pub(super) fn are_too_many(&mut self, now: Instant, bytes: usize) -> bool {
+        let too_many = self.0.wait(now).is_some();
+        self.0.spend(now, bytes as u64 + COST);
+        too_many
+    }
+}
+
 /// Who says to have written a frame.
 pub(super) fn author_of(frame: &[u8]) -> Option<AuthorId> {
     frame.get(AUTHOR_AT)?.try_into().ok().map(AuthorId)
@@ -196,6 +214,29 @@ mod tests {
             shares.spend(now + SECOND, author(n), 100);
         }
         assert!(shares.authors.len() <= MAX_AUTHORS);
+    }
+
+    /// One in a room where nobody else talks, whom this node hears less of, since it hears others elsewhere.
+    #[test]
+    fn who_cannot_know_that_it_says_too_much_does_not_flood() {
+        let start = Instant::now();
+        let (mut theirs, mut ours, mut words) = (Shares::new(start), Shares::new(start), OwnWords::new(start));
+        let (mut said, mut heard) = (0, 0);
+        for now in (0..6000).map(|n| start + SECOND * n / 100) {
+            ours.spend(now, author(2), 200);
+            while theirs.publishes_in(now).is_none() {
+                theirs.spend_own(now, FRAME);
+                said += 1;
+                assert!(!words.are_too_many(now, FRAME), "after {said} frames");
+                if ours.may(now, &author(1)) {
+                    ours.spend(now, author(1), FRAME);
+                    heard += 1;
+                }
+            }
+        }
+        assert!(heard < said / 2, "{heard} of {said}");
+        let end = start + 60 * SECOND;
+        assert!((0..100).any(|_| words.are_too_many(end, FRAME)), "and who does flood is found out");
     }
 
     #[test]
