@@ -384,6 +384,10 @@ fn the_bot_of_the_readme_answers() {
     };
     assert!(answer["text"].as_str().unwrap().contains("20"), "{answer}");
     assert_eq!(answer["nick"], "bot");
+    // Now that it listens, whoever asks once is answered.
+    let mark = bob.mark();
+    bob.say("!date");
+    bob.wait_from(mark, "another answer", PATIENCE, |event| is(event, "message") && event["own"] == false);
     assert!(running.0.try_wait().unwrap().is_none(), "it goes on");
 }
 

@@ -93,7 +93,8 @@ pub(super) async fn search(node: Client, words: String) -> Done {
 /// Says something. Nothing is to be told if that went well: it comes back as an event.
 pub(super) async fn say(node: Client, name: RoomName, what: Say) -> Option<Done> {
     let said = async {
-        // A node that has just been started again may not have opened it yet; what is typed into a room on the screen is for it.
+        // A node that was started again opens what this program had opened; this may have been another's. What is typed into a
+        // room on the screen is for it.
         let room = match node.room(&name) {
             Some(room) => room,
             None => node.open_room(&name).await?,
