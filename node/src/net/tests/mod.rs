@@ -1,5 +1,6 @@
 //! Real swarms on the loopback interface.
 
+mod earned;
 mod help;
 mod links;
 mod strangers;
