@@ -8,27 +8,62 @@ use libp2p::PeerId;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::swarm::{Inputs, Task};
+use super::{
+    own::Publications,
+    swarm::{Inputs, Task},
+};
 
 /// How long each of the two parts of shutting down may take: the last words, and the parting.
 const FAREWELL: Duration = Duration::from_millis(700);
 /// What was published longer ago than this has gone out.
 const LATELY: Duration = Duration::from_secs(2);
+/// How many frames are published before it is asked whether they have arrived, and of how many bytes. A stream of yamux takes ten
+/// pieces of 16 KiB at once; what it does not take a question on another stream overtakes.
+const FEW: usize = 8;
+const SHORT: usize = 64 * 1024;
 
 impl Task {
-    /// Publishes what was said before the end, and waits until it has gone out. A frame waits in the connection for its
-    /// turn, and a connection that is closed throws it away; so every peer is asked something, for its answer shows that
-    /// all that stood before the question is there.
+    /// Publishes what was said before the end, as far as others take it, and waits until it has gone out.
     pub(super) async fn publish_the_rest(&mut self, inputs: &mut Inputs) {
         while let Ok(judged) = inputs.judged.try_recv() {
             self.judge(std::iter::once(judged));
         }
         inputs.publications.close();
-        while self.publish_due(&mut inputs.publications) {}
+        let all = timeout(FAREWELL, async {
+            self.have_arrived().await;
+            while self.publish_a_few(&mut inputs.publications) {
+                self.have_arrived().await;
+            }
+            self.have_arrived().await;
+        });
+        if all.await.is_err() {
+            debug!("what was said last may not have reached everybody by gossip");
+        }
         // What others would not take now they get by anti-entropy.
         while inputs.publications.try_recv().is_ok() {
             self.out.counting.publish_left.add();
         }
+    }
+
+    /// Publishes no more than goes before a question that is asked after it. Whether there may be more.
+    fn publish_a_few(&mut self, publications: &mut Publications) -> bool {
+        let mut bytes = 0;
+        for _ in 0..FEW {
+            match self.publish_next(publications) {
+                Some(length) => bytes += length,
+                None => return false,
+            }
+            if bytes >= SHORT {
+                break;
+            }
+        }
+        true
+    }
+
+    /// Waits until the few that were published last are there. A frame waits in the connection for its turn, and a connection
+    /// that is closed throws it away; so every peer is asked something, for its answer shows that what went before the
+    /// question has arrived.
+    async fn have_arrived(&mut self) {
         if self.published.is_none_or(|at| at.elapsed() > LATELY) {
             return;
         }
@@ -41,14 +76,9 @@ impl Task {
             self.sent.insert(id, (peer, Vec::new()));
             asked.push(id);
         }
-        let answered = timeout(FAREWELL, async {
-            while asked.iter().any(|id| self.sent.contains_key(id)) {
-                let event = self.swarm.select_next_some().await;
-                self.on_swarm_event(event);
-            }
-        });
-        if answered.await.is_err() {
-            debug!("what was said last may not have reached everybody by gossip");
+        while asked.iter().any(|id| self.sent.contains_key(id)) {
+            let event = self.swarm.select_next_some().await;
+            self.on_swarm_event(event);
         }
     }
 

@@ -163,7 +163,10 @@ impl NetInput {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use distchat_crdt::sync::{Blob, List, Page};
+    use distchat_crdt::{
+        Fingerprint,
+        sync::{Blob, Difference, Greeting, List, Page, Tail},
+    };
 
     use super::*;
 
@@ -195,6 +198,21 @@ pub(super) mod tests {
         let messages = Blob::cut(vec![0; bytes]);
         let page = Page { done: 0, messages, cuts: List::default(), lacks: Blob::default() };
         NetInput::Response { peer: PeerId::random(), id: 0, response: Ok(Response::Page(page)) }
+    }
+
+    /// Greetings of two rooms, with their newest messages.
+    fn greetings(bytes: usize) -> NetInput {
+        let tail = Some(Tail { messages: Blob::cut(vec![0; bytes / 2]), cuts: List::default() });
+        let room = RoomGreeting::Differs(Difference { count: 1, root: Fingerprint([0; 32]), later: 0, tail });
+        let greeting = Greeting { clock: 0, rooms: List::cut(vec![room.clone(), room]) };
+        NetInput::Response { peer: PeerId::random(), id: 0, response: Ok(Response::Hello(greeting)) }
+    }
+
+    #[test]
+    fn the_newest_messages_in_greetings_count() {
+        let (inbox, _inputs) = inbox(16);
+        inbox.place().unwrap().put(greetings(FULL));
+        assert!(inbox.place().is_err());
     }
 
     #[test]

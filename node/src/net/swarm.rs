@@ -35,6 +35,7 @@ use super::{
     dial::{Dial, Dialer, Source, Target},
     ends::Ends,
     foreign::Foreign,
+    gossip::QUEUE,
     kept::Kept,
     leaving::Leaving,
     mdns::Found,
@@ -48,6 +49,9 @@ use super::{
 
 /// How many commands are taken from a queue at a time.
 const BATCH: usize = 256;
+/// How many frames are published at a time. After them the connections have their turn: for more than wait for one peer
+/// ([`QUEUE`]) there is no place.
+const PUBLISHED: usize = QUEUE / 4;
 /// How often the task looks after things.
 const TICK: Duration = Duration::from_secs(1);
 /// After how many of these the counters go to the log, if they have changed.
@@ -155,10 +159,10 @@ impl Task {
                 _ = inputs.judged.recv_many(&mut judged, BATCH) => self.judge(judged.drain(..)),
                 Some(first) = inputs.publications.recv(), if publish_at.is_none() => {
                     self.publish(first);
-                    self.publish_due(&mut inputs.publications);
+                    self.publish_due(&mut inputs.publications).await;
                 }
                 () = sleep_until(publish_at.unwrap_or_else(Instant::now).into()), if publish_at.is_some() => {
-                    self.publish_due(&mut inputs.publications);
+                    self.publish_due(&mut inputs.publications).await;
                 }
                 Some(answer) = self.answers.next(), if !self.answers.is_empty() => self.send_answer(answer),
                 Some(done) = self.probed.next() => self.answer_probe(done),
@@ -247,16 +251,25 @@ impl Task {
         self.swarm.behaviour_mut().gossip.publishes_in(now).map(|wait| now + wait)
     }
 
-    /// Publishes what waits, as far as others would take it now. Whether there may be more.
-    pub(super) fn publish_due(&mut self, publications: &mut Publications) -> bool {
-        for _ in 0..BATCH {
-            if self.publish_at().is_some() {
-                return false;
+    /// Publishes what waits, as far as others would take it now.
+    async fn publish_due(&mut self, publications: &mut Publications) {
+        for _ in 0..PUBLISHED {
+            if self.publish_next(publications).is_none() {
+                return;
             }
-            let Ok(next) = publications.try_recv() else { return false };
-            self.publish(next);
         }
-        true
+        tokio::task::yield_now().await;
+    }
+
+    /// Publishes the next frame, if there is one and others would take it now. How long it was.
+    pub(super) fn publish_next(&mut self, publications: &mut Publications) -> Option<usize> {
+        if self.publish_at().is_some() {
+            return None;
+        }
+        let next = publications.try_recv().ok()?;
+        let bytes = next.frame.len();
+        self.publish(next);
+        Some(bytes)
     }
 
     fn publish(&mut self, Publication { topic, frame, .. }: Publication) {

@@ -39,7 +39,7 @@ const MAX_FRAMES: usize = 16;
 /// How many message ids are told at once. 22 bytes each must stay below [`MAX_CONTROL`].
 const MAX_IDS: usize = 3000;
 /// How many frames wait for one peer.
-const QUEUE: usize = 256;
+pub(super) const QUEUE: usize = 256;
 /// Length of a message id.
 const ID_LEN: usize = 20;
 

@@ -221,8 +221,10 @@ async fn the_longest_frames_arrive_one_behind_the_other() {
 /// Whoever says something and leaves at once is heard: nobody else could pass it on.
 #[tokio::test]
 async fn what_is_published_at_the_very_end_goes_out() {
+    /// More than are published without looking at anything else.
+    const MANY: u32 = 600;
     let a = Node::start(quiet()).await;
-    let mut ra = a.join(1).await;
+    let mut ra = a.join_with(1, 2 * MANY as usize).await;
     for round in 0..8 {
         let b = Node::to(&[&a]).await;
         let mut rb = b.join(1).await;
@@ -238,20 +240,23 @@ async fn what_is_published_at_the_very_end_goes_out() {
                 }
             }
         }
-        let frames: Vec<Vec<u8>> = (0..20).map(|n| vec![round, 100, n]).collect();
+        let frames: Vec<Vec<u8>> = (0..MANY).map(|n| [&[round][..], &n.to_be_bytes()].concat()).collect();
         for frame in &frames {
             b.net.publish(topic(1), frame.clone());
         }
-        b.shut_down().await;
-        let mut heard = Vec::new();
-        loop {
-            match ra.next().await {
-                NetInput::Gossip { frame, .. } if frame.len() == 3 => heard.push(frame),
-                NetInput::PeerDown { .. } => break,
-                _ => {}
+        let listen = async {
+            let mut heard = Vec::new();
+            loop {
+                match ra.next().await {
+                    NetInput::Gossip { frame, .. } if frame.len() == 5 => heard.push(frame),
+                    NetInput::PeerDown { .. } => break heard,
+                    _ => {}
+                }
             }
-        }
+        };
+        let ((), mut heard) = tokio::join!(b.shut_down(), listen);
         heard.sort();
-        assert_eq!(heard, frames, "round {round}");
+        assert_eq!(heard.len(), frames.len(), "round {round}");
+        assert!(heard == frames, "round {round}");
     }
 }
