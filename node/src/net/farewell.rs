@@ -1,10 +1,10 @@
 //! How the task ends: what was said last goes out, then everybody is left.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use distchat_crdt::sync::{Have, List, Request};
 use futures::StreamExt;
-use libp2p::PeerId;
+use libp2p::{PeerId, request_response::OutboundRequestId};
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -17,6 +17,8 @@ use super::{
 const FAREWELL: Duration = Duration::from_millis(700);
 /// What was published longer ago than this has gone out.
 const LATELY: Duration = Duration::from_secs(2);
+/// How long the others wait for one who does not answer before more is published.
+const NOTICED: Duration = Duration::from_millis(100);
 /// How many frames are published before it is asked whether they have arrived, and of how many bytes. A stream of yamux takes ten
 /// pieces of 16 KiB at once; what it does not take a question on another stream overtakes.
 const FEW: usize = 8;
@@ -30,11 +32,19 @@ impl Task {
         }
         inputs.publications.close();
         let all = timeout(FAREWELL, async {
-            self.have_arrived().await;
-            while self.publish_a_few(&mut inputs.publications) {
-                self.have_arrived().await;
+            let mut slow = HashSet::new();
+            loop {
+                let asked = self.ask_what_has_arrived(&slow);
+                if timeout(NOTICED, self.answered(&asked)).await.is_err() {
+                    let unanswered = asked.iter().filter_map(|id| self.sent.get(id));
+                    slow.extend(unanswered.map(|(peer, _)| *peer));
+                }
+                if !self.publish_a_few(&mut inputs.publications) {
+                    break;
+                }
             }
-            self.have_arrived().await;
+            let asked = self.ask_what_has_arrived(&HashSet::new());
+            self.answered(&asked).await;
         });
         if all.await.is_err() {
             debug!("what was said last may not have reached everybody by gossip");
@@ -60,22 +70,27 @@ impl Task {
         true
     }
 
-    /// Waits until the few that were published last are there. A frame waits in the connection for its turn, and a connection
-    /// that is closed throws it away; so every peer is asked something, for its answer shows that what went before the
-    /// question has arrived.
-    async fn have_arrived(&mut self) {
+    /// A frame waits in the connection for its turn, and a connection that is closed throws it away; so every peer but these is
+    /// asked something, for its answer shows that the few that were published before the question have arrived.
+    fn ask_what_has_arrived(&mut self, except: &HashSet<PeerId>) -> Vec<OutboundRequestId> {
         if self.published.is_none_or(|at| at.elapsed() > LATELY) {
-            return;
+            return Vec::new();
         }
-        let peers: Vec<PeerId> = self.peers.ready().map(|(peer, _)| peer).collect();
-        let mut asked = Vec::with_capacity(peers.len());
-        for peer in peers {
-            // No room has this handle, so nobody need think about it.
-            let nothing = Request::Have(Have { handle: 0, keys: List::default() });
-            let id = self.swarm.behaviour_mut().sync.send_request(&peer, Ok(nothing));
-            self.sent.insert(id, (peer, Vec::new()));
-            asked.push(id);
-        }
+        let peers: Vec<PeerId> =
+            self.peers.ready().map(|(peer, _)| peer).filter(|peer| !except.contains(peer)).collect();
+        peers
+            .into_iter()
+            .map(|peer| {
+                // No room has this handle, so nobody need think about it.
+                let nothing = Request::Have(Have { handle: 0, keys: List::default() });
+                let id = self.swarm.behaviour_mut().sync.send_request(&peer, Ok(nothing));
+                self.sent.insert(id, (peer, Vec::new()));
+                id
+            })
+            .collect()
+    }
+
+    async fn answered(&mut self, asked: &[OutboundRequestId]) {
         while asked.iter().any(|id| self.sent.contains_key(id)) {
             let event = self.swarm.select_next_some().await;
             self.on_swarm_event(event);

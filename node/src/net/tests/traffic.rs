@@ -13,7 +13,7 @@ use libp2p::PeerId;
 use tokio::time::timeout;
 
 use super::help::{Node, Room, quiet, soon, topic};
-use crate::net::{NetInput, RequestError};
+use crate::net::{NetConfig, NetInput, RequestError};
 
 fn have(handle: u32) -> Request {
     Request::Have(Have { handle, keys: List::default() })
@@ -244,19 +244,71 @@ async fn what_is_published_at_the_very_end_goes_out() {
         for frame in &frames {
             b.net.publish(topic(1), frame.clone());
         }
-        let listen = async {
-            let mut heard = Vec::new();
-            loop {
-                match ra.next().await {
-                    NetInput::Gossip { frame, .. } if frame.len() == 5 => heard.push(frame),
-                    NetInput::PeerDown { .. } => break heard,
-                    _ => {}
-                }
-            }
-        };
-        let ((), mut heard) = tokio::join!(b.shut_down(), listen);
+        let ((), mut heard) = tokio::join!(b.shut_down(), heard_until_it_leaves(&mut ra, 5));
         heard.sort();
         assert_eq!(heard.len(), frames.len(), "round {round}");
         assert!(heard == frames, "round {round}");
     }
+}
+
+/// The frames of that length that a room hears until somebody has gone.
+async fn heard_until_it_leaves(room: &mut Room, length: usize) -> Vec<Vec<u8>> {
+    let mut heard = Vec::new();
+    loop {
+        match room.next().await {
+            NetInput::Gossip { frame, .. } if frame.len() == length => heard.push(frame),
+            NetInput::PeerDown { .. } => break heard,
+            _ => {}
+        }
+    }
+}
+
+/// Somebody whose machine sleeps is no reason that nobody hears it.
+#[tokio::test]
+async fn one_who_does_not_answer_keeps_no_last_words_from_others() {
+    const MANY: u32 = 300;
+    let b = Node::start(quiet()).await;
+    let a = Node::to(&[&b]).await;
+    let mut ra = a.join_with(1, 2 * MANY as usize).await;
+    let mut rb = b.join(1).await;
+    assert_eq!(rb.up().await, a.id());
+    ra.up().await;
+    let connect = vec![b.address()];
+    let (sleep, told) = tokio::sync::oneshot::channel::<()>();
+    let (wake, asleep) = std::sync::mpsc::channel::<()>();
+    let sleeper = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _node = runtime.block_on(async {
+            let node = Node::start(NetConfig { connect, ..quiet() }).await;
+            node.join(1).await.up().await;
+            let _ = told.await;
+            node
+        });
+        // Until the test is over, also if it fails.
+        let _ = asleep.recv();
+    });
+    rb.up().await;
+    sleep.send(()).unwrap();
+    // Until gossip knows the way.
+    let known = async {
+        let mut first = 0_u16;
+        loop {
+            b.net.publish(topic(1), first.to_be_bytes().to_vec());
+            first += 1;
+            if let Ok(Some(NetInput::Gossip { .. })) = timeout(Duration::from_millis(50), ra.inputs.recv()).await {
+                break;
+            }
+        }
+    };
+    soon("gossip", known).await;
+    let frames: Vec<Vec<u8>> = (0..MANY).map(|n| n.to_be_bytes().to_vec()).collect();
+    for frame in &frames {
+        b.net.publish(topic(1), frame.clone());
+    }
+    let ((), mut heard) = tokio::join!(b.shut_down(), heard_until_it_leaves(&mut ra, 4));
+    heard.sort();
+    assert_eq!(heard.len(), frames.len());
+    assert!(heard == frames);
+    drop(wake);
+    sleeper.join().unwrap();
 }
