@@ -132,6 +132,17 @@ fn each_case(script: &Script, lots: u64, wanted: &mut dyn FnMut() -> bool, judge
     judge(Case { name, image: cache.after(Cut::First(0)), shown });
 }
 
+/// How many states there are.
+fn states(script: &Script, lots: u64) -> u64 {
+    let mut all = 0;
+    let mut count = || {
+        all += 1;
+        false
+    };
+    each_case(script, lots, &mut count, &mut |_| {});
+    all
+}
+
 /// All messages of a room.
 async fn messages(room: &distchat_node::Room) -> Vec<Vec<u8>> {
     let (mut all, mut before) = (Vec::new(), None);
@@ -218,6 +229,9 @@ fn judge_all(script: &Script, lots: u64, mut wanted: impl FnMut() -> bool) -> u6
         drop(cases);
         each_case(script, lots, &mut wanted, &mut |case| {
             count += 1;
+            if count % 100 == 0 {
+                eprintln!("{count}: {}", case.name);
+            }
             sender.send(case).ok();
         });
         drop(sender);
@@ -231,16 +245,7 @@ fn whatever_was_shown_outlasts_a_power_cut() {
     let Some(script) = perform(&machine, 3, 10) else { return };
     let seed = std::env::var("DISTCHAT_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| u64::from(std::process::id()) ^ 0x5eed);
-    let mut all = 0_u64;
-    each_case(
-        &script,
-        3,
-        &mut || {
-            all += 1;
-            false
-        },
-        &mut |_| {},
-    );
+    let all = states(&script, 3);
     let mut random = Random(seed);
     eprintln!("seed {seed}: some of {all} states");
     let judged = judge_all(&script, 3, || random.below(all) < 120);
@@ -252,8 +257,8 @@ fn whatever_was_shown_outlasts_a_power_cut() {
 fn whatever_was_shown_outlasts_any_power_cut() {
     let machine = Machine::loopback();
     let Some(script) = perform(&machine, 3, 10) else { return };
-    let judged = judge_all(&script, 20, || true);
-    eprintln!("{judged} states");
+    eprintln!("all of {} states", states(&script, 20));
+    judge_all(&script, 20, || true);
 }
 
 /// Enough that the log is written back in between.
@@ -262,7 +267,7 @@ fn whatever_was_shown_outlasts_any_power_cut() {
 fn whatever_was_shown_outlasts_a_power_cut_while_the_log_is_written_back() {
     let machine = Machine::loopback();
     let Some(script) = perform(&machine, 150, 8000) else { return };
+    eprintln!("one in 200 of {} states", states(&script, 5));
     let mut random = Random(7);
-    let judged = judge_all(&script, 5, || random.below(200) == 0);
-    eprintln!("{judged} states");
+    judge_all(&script, 5, || random.below(200) == 0);
 }
