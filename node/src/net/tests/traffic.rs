@@ -275,7 +275,7 @@ async fn one_who_does_not_answer_keeps_no_last_words_from_others() {
     ra.up().await;
     let connect = vec![b.address()];
     let (sleep, told) = tokio::sync::oneshot::channel::<()>();
-    let (wake, asleep) = std::sync::mpsc::channel::<()>();
+    let (wake, asleep) = std::sync::mpsc::sync_channel::<()>(1);
     let sleeper = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _node = runtime.block_on(async {
