@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use distchat_tests::{Chat, Key, Launch, Machine, PATIENCE, Terminal, is};
+use distchat_tests::{Chat, Key, Launch, Machine, PATIENCE, Terminal, gauge, is};
 use serde_json::{Value, json};
 
 use crate::chat_screen::{SIZE, enter};
@@ -170,6 +170,40 @@ fn a_command_waits_for_others_though_one_node_after_another_ends() {
     let on = waiting.wait_for("that it is on a disk", PATIENCE, |event| is(event, "on_disks"));
     assert_eq!(on["on"], json!([bob.author()]));
     assert!(waiting.wait_exit(PATIENCE).success());
+}
+
+#[test]
+fn what_follows_is_printed_once_though_the_next_node_is_reached_late() {
+    let machine = Machine::loopback();
+    let bob = machine.chat("bob").room("general").start();
+    let mut daemon = daemon(machine.chat("ann"));
+    let tail = Chat::start(machine.chat("ann").options(["tail", "general", "-f"]));
+    let mut said = vec!["the beginning".to_owned()];
+    bob.say("the beginning");
+    tail.wait_text("the beginning");
+    for _ in 0..3 {
+        // It sleeps while the node is another, and misses what is said meanwhile.
+        gauge::stop(tail.pid());
+        daemon.kill9();
+        daemon.restart();
+        let awake = Chat::start(machine.chat("ann").options(["tail", "general", "-f"]));
+        // When it wakes up, more is just arriving.
+        for number in 0..600 {
+            said.push(said.len().to_string());
+            bob.say(&said[said.len() - 1]);
+            if number == 100 {
+                awake.wait_text(&said[said.len() - 1]);
+                gauge::resume(tail.pid());
+            }
+        }
+        for text in &said {
+            tail.wait_text(text);
+        }
+    }
+    let mut printed: Vec<String> = tail.events().iter().map(|event| event["text"].as_str().unwrap().into()).collect();
+    printed.sort();
+    said.sort();
+    assert_eq!(printed, said);
 }
 
 #[test]
