@@ -57,10 +57,12 @@ impl Pair {
         Self { ann, bob, whole, fingerprint, texts, random: Random::new() }
     }
 
-    /// Gives Ann this history, starts her, and waits until she has again what everybody has.
-    fn heals(&mut self, history: &[u8], what: &str) {
+    /// Gives Ann this history, starts her, and waits until she has again what everybody has. Whatever is lost of it she is told.
+    fn heals(&mut self, history: &[u8], log: Option<&[u8]>, what: &str) {
         self.ann.kill9();
-        replace(&self.ann, history);
+        replace(&self.ann, history, log);
+        self.tells_what_is_lost(what);
+        replace(&self.ann, history, log);
         self.ann.restart();
         let (mut again, deadline) = (false, Instant::now() + PATIENCE);
         loop {
@@ -82,11 +84,26 @@ impl Pair {
             }
             self.ann.pause(mark, Duration::from_millis(20));
         }
-        let panicked = self.ann.stderr().iter().any(|line| line.contains("panicked"));
-        assert!(!panicked, "{what}: {}", self.ann.report());
+        has_not_panicked(&self.ann, what);
         assert_eq!(self.bob.ask("/fingerprint", "fingerprint")["fingerprint"], self.fingerprint, "{what}");
     }
 
+    /// Starts Ann where she finds nobody: she has all that she had, or is told that her history was damaged.
+    fn tells_what_is_lost(&self, what: &str) {
+        let nobody = directory(&self.ann).with_file_name("nobody");
+        let alone = self.ann.launch().clone().env("DISTCHAT_RUN_DIR", nobody.to_str().unwrap()).start();
+        let damaged = |event: &Value| {
+            let says = |message: &str| ["damaged", "gone or empty"].iter().any(|word| message.contains(word));
+            is(event, "error") && event["message"].as_str().is_some_and(says)
+        };
+        alone.send("/history 1000");
+        let told = alone.wait_for(what, PATIENCE, |event| is(event, "history") || damaged(event));
+        if is(&told, "history") && texts(&told) != self.texts {
+            // She may be told in a moment.
+            alone.wait_for(&format!("that it was damaged, for not all is there: {what}"), PATIENCE, damaged);
+        }
+        has_not_panicked(&alone, what);
+    }
     fn flipped(&mut self, at: usize) -> Vec<u8> {
         let mut bytes = self.whole.clone();
         bytes[at] ^= 1 << self.random.below(8);
@@ -111,7 +128,36 @@ fn a_flipped_bit_is_noticed_and_what_was_there_comes_back() {
     }
     for at in places {
         let bytes = pair.flipped(at);
-        pair.heals(&bytes, &format!("a bit of byte {at}"));
+        pair.heals(&bytes, None, &format!("a bit of byte {at}"));
+    }
+}
+
+/// What was said last is only in the log when a process is killed.
+#[test]
+fn a_flipped_bit_of_the_log_is_noticed_and_what_was_there_comes_back() {
+    const FRAME: usize = 24 + PAGE;
+    let mut pair = Pair::new();
+    pair.ann.restart();
+    for n in 0..10 {
+        pair.ann.say_and_wait(&format!("only in the log {n}"));
+    }
+    pair.fingerprint = agreed(&pair.ann, &pair.bob);
+    pair.texts = texts(&pair.ann.ask("/history 1000", "history"));
+    pair.ann.kill9();
+    let (whole, log) = (fs::read(history(&pair.ann)).unwrap(), fs::read(in_log(&pair.ann)).unwrap());
+    let frames = (log.len() - 32) / FRAME;
+    assert!(frames >= 10, "{frames}");
+    // In its first bytes, in what stands before a page, and in a page: early, in the midst and in the last.
+    let mut places = vec![pair.random.below(32)];
+    for frame in [0, pair.random.below(frames), frames - 1] {
+        places.push(32 + frame * FRAME + pair.random.below(24));
+        places.push(32 + frame * FRAME + 24 + pair.random.below(PAGE));
+    }
+    for at in places {
+        let mut changed = log.clone();
+        changed[at] ^= 1 << pair.random.below(8);
+        pair.heals(&whole, Some(&changed), &format!("a bit of byte {at} of the log"));
+        assert_eq!(moved_aside(&pair.ann).len(), 1, "byte {at} of the log: it is noticed\n{}", pair.ann.report());
     }
 }
 
@@ -125,7 +171,7 @@ fn every_byte_in_turn() {
     while at < pair.whole.len() {
         if !USER_VERSION.contains(&at) {
             let bytes = pair.flipped(at);
-            pair.heals(&bytes, &format!("a bit of byte {at}"));
+            pair.heals(&bytes, None, &format!("a bit of byte {at}"));
         }
         at += step;
     }
@@ -139,7 +185,7 @@ fn a_history_that_was_cut_off_comes_back() {
         [0, 1 + pair.random.below(99), PAGE, PAGE + pair.random.below(PAGE), pair.random.below(length), length - 1];
     for length in lengths {
         let bytes = pair.whole[..length].to_vec();
-        pair.heals(&bytes, &format!("cut off after {length} bytes"));
+        pair.heals(&bytes, None, &format!("cut off after {length} bytes"));
     }
 }
 
@@ -152,7 +198,7 @@ fn the_history_of_another_profile_is_taken_over_and_kept() {
     let (of_ann, of_bob) = (pair.whole.clone(), fs::read(history(&pair.bob)).unwrap());
     for (chat, own, foreign) in [(&mut pair.ann, &of_ann, &of_bob), (&mut pair.bob, &of_bob, &of_ann)] {
         assert_ne!(own, foreign);
-        replace(chat, foreign);
+        replace(chat, foreign, None);
         chat.restart();
         chat.wait_told("another key", PATIENCE);
         // What the other one has said since may be there already.
@@ -182,7 +228,7 @@ fn what_nobody_else_has_is_saved_from_a_damaged_file() {
     let mut bytes = fs::read(history(&ann)).unwrap();
     // The database cannot read anything of it any more.
     bytes[..100].fill(0);
-    replace(&ann, &bytes);
+    replace(&ann, &bytes, None);
     ann.restart();
     let told = ann.wait_told("was damaged", PATIENCE);
     let kept = moved_aside(&ann);
@@ -206,7 +252,7 @@ fn a_message_that_was_set_aside_is_told_until_it_is_back() {
     let mut bytes = fs::read(history(&ann)).unwrap();
     let at = bytes.windows(3).rposition(|window| window == b"one").unwrap();
     bytes[at] ^= 1;
-    replace(&ann, &bytes);
+    replace(&ann, &bytes, None);
     ann.restart();
     ann.wait_told("damaged on disk", PATIENCE);
     assert_eq!(texts(&ann.ask("/history 1000", "history")), BTreeSet::from(["two".to_owned()]));
@@ -214,6 +260,12 @@ fn a_message_that_was_set_aside_is_told_until_it_is_back() {
     ann.stop();
     let verified = ann.launch().clone().options(["verify"]).run(b"");
     assert!(verified.code != Some(0) && said(&verified, "set-aside"), "{verified:?}");
+}
+
+/// A panic that something caught is one all the same.
+#[track_caller]
+fn has_not_panicked(chat: &Chat, what: &str) {
+    assert!(!chat.stderr().iter().any(|line| line.contains("panic")), "{what}: {}", chat.report());
 }
 
 fn said(finished: &Finished, word: &str) -> bool {
@@ -248,13 +300,20 @@ fn history(chat: &Chat) -> PathBuf {
     directory(chat).join("history.sqlite3")
 }
 
-/// Puts these bytes in the place of the history, and takes away what belongs to another one.
-fn replace(chat: &Chat, bytes: &[u8]) {
+fn in_log(chat: &Chat) -> PathBuf {
+    directory(chat).join("history.sqlite3-wal")
+}
+
+/// Puts these bytes in the place of the history and of its log, and takes away what belongs to another one.
+fn replace(chat: &Chat, bytes: &[u8], log: Option<&[u8]>) {
     for file in ["history.sqlite3-wal", "history.sqlite3-shm", "history.damaged"] {
         let _ = fs::remove_file(directory(chat).join(file));
     }
     moved_aside(chat).iter().for_each(|path| fs::remove_file(path).unwrap());
     fs::write(history(chat), bytes).unwrap();
+    if let Some(log) = log {
+        fs::write(in_log(chat), log).unwrap();
+    }
 }
 
 /// The histories that were moved aside.

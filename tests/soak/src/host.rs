@@ -87,7 +87,8 @@ impl Told {
 
     fn note_stderr(&mut self, line: &str) {
         let line: String = line.chars().take(STDERR_LINE).collect();
-        if line.contains("panicked") {
+        // A panic that something caught is one all the same.
+        if line.contains("panic") {
             self.crashes.push(line.clone());
         }
         if self.stderr.len() == STDERR {

@@ -19,10 +19,10 @@ use std::{
 use distchat_crdt::{Message, RoomId, RoomName};
 
 /// The size of a page in all of this program's databases.
-const PAGE: usize = 8192;
+pub(super) const PAGE: usize = 8192;
 /// The sizes of the headers of a log and of each page in it.
-const LOG_HEADER: u64 = 32;
-const FRAME_HEADER: usize = 24;
+pub(super) const LOG_HEADER: u64 = 32;
+pub(super) const FRAME_HEADER: usize = 24;
 /// How a message begins: an array of ten, version 1, and 32 bytes, which are its room's id; 32 more are its author.
 const BEGIN: [u8; 4] = [0x8a, 0x01, 0x58, 0x20];
 const AUTHOR_AT: usize = 36;
@@ -292,6 +292,6 @@ fn be16(bytes: &[u8], at: usize) -> Option<usize> {
     Some(usize::from(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?)))
 }
 
-fn be32(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn be32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }

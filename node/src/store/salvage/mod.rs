@@ -7,6 +7,7 @@
 //! A history of a newer program, a directory in its place, a file that we may not read: these are refused and left as they are.
 
 mod carve;
+pub(super) mod log;
 
 use std::{
     collections::BTreeMap,
@@ -87,6 +88,11 @@ fn reason(path: &Path, own: AuthorId) -> Result<Option<Why>, StoreError> {
         return Ok(Some(Why::Damaged(detail)));
     }
     let looked = || {
+        // Before anything is opened: SQLite shortens a log that is broken off, whyever it is.
+        let log = beside(path, "-wal");
+        if let Some(detail) = log::changed(&log).map_err(|error| StoreError::io(&log, &error))? {
+            return Err(StoreError::damaged(detail));
+        }
         if length(path) > 0 {
             check_header(path)?;
         }

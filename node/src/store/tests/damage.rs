@@ -14,6 +14,8 @@ use super::*;
 use crate::store::salvage;
 
 const ME: u8 = 0;
+/// What a page takes in a log.
+const FRAME: usize = 24 + 8192;
 
 fn clock() -> Clock {
     let now = distchat_crdt::clock::Now { wall_ms: 1_700_000_000_000, ..Default::default() };
@@ -233,6 +235,87 @@ async fn what_is_only_in_the_log_is_found_too() {
     assert_eq!(held(&store).await.root(), whole.fingerprint());
     store.close().await;
     assert_eq!(aside(&there).len(), 2, "the log is moved with it: {:?}", aside(&there));
+}
+
+/// What a kill leaves of a history whose newest messages are only in the log: its file, and the log's bytes.
+async fn killed(commits: &[Commit]) -> (tempfile::TempDir, PathBuf, Vec<u8>) {
+    let (_temp, path) = history(&commits[..10]).await;
+    let store = Store::open(Some(&path)).unwrap();
+    write(&store, &commits[10..]).await;
+    let copied = tempfile::tempdir().unwrap();
+    let there = copied.path().join("history.sqlite3");
+    fs::copy(&path, &there).unwrap();
+    let log = fs::read(path.with_file_name("history.sqlite3-wal")).unwrap();
+    store.close().await;
+    (copied, there, log)
+}
+
+/// Gives a history of its own that file and that log, and what is held of it and told.
+async fn with_log(path: &Path, log: &[u8]) -> (Index, Vec<String>) {
+    let temp = tempfile::tempdir().unwrap();
+    let there = temp.path().join("history.sqlite3");
+    fs::copy(path, &there).unwrap();
+    fs::write(there.with_file_name("history.sqlite3-wal"), log).unwrap();
+    let (store, told) = salvage::open(&there, keypair(ME).author()).unwrap();
+    let held = held(&store).await;
+    store.close().await;
+    (held, told)
+}
+
+#[tokio::test]
+async fn a_log_that_was_changed_anywhere_is_noticed_and_loses_at_most_what_stood_there() {
+    let (whole, commits) = talk(20);
+    let (_temp, path, log) = killed(&commits).await;
+    let temp = tempfile::tempdir().unwrap();
+    let there = temp.path().join("log");
+    let frames = (log.len() - 32) / FRAME;
+    assert!(frames > 40, "{frames}");
+    let changed = |at: usize| {
+        let mut changed = log.clone();
+        changed[at] ^= 1 << (at % 8);
+        changed
+    };
+    // A fifth of all that is no page, and some of every page.
+    let heads = (0..frames).flat_map(|n| (n % 5..24).step_by(5).map(move |at| 32 + n * FRAME + at));
+    for at in (0..32).chain(heads).chain((32..log.len()).step_by(4093)) {
+        fs::write(&there, changed(at)).unwrap();
+        assert!(salvage::log::changed(&there).unwrap().is_some(), "a bit of byte {at} of {frames} pages");
+    }
+    for at in [20, 32 + 9, 32 + 5 * FRAME + 20, 32 + frames / 2 * FRAME + 4000, log.len() - FRAME + 100] {
+        let (held, told) = with_log(&path, &changed(at)).await;
+        let lost = whole.index().len() - held.len();
+        assert!(lost <= 1, "{lost} are lost by a bit of byte {at}");
+        assert!(matches!(&told[..], [told] if told.contains("was damaged") && told.contains("log")), "{at}: {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_was_not_finished_is_none_that_was_changed() {
+    let (_, commits) = talk(20);
+    let (_temp, path, log) = killed(&commits).await;
+    let temp = tempfile::tempdir().unwrap();
+    let there = temp.path().join("log");
+    let is_as_written = |log: &[u8], what: &str| {
+        fs::write(&there, log).unwrap();
+        assert_eq!(salvage::log::changed(&there).unwrap(), None, "{what}");
+    };
+    // Cut off anywhere, as by a kill.
+    for length in (0..log.len()).step_by(9973).chain([1, 31, 32, 33, 32 + FRAME - 1, 32 + FRAME, log.len() - 1]) {
+        is_as_written(&log[..length], &format!("{length} bytes of it"));
+    }
+    // The last transaction lacks a page that never came to the disk, as when the power fails: an older log's is there.
+    let frames = (log.len() - 32) / FRAME;
+    let commits = |n: &usize| log[32 + n * FRAME + 4..][..4] != [0; 4];
+    let before = (0..frames - 1).rev().find(commits).unwrap();
+    assert!(frames - before > 3, "the last one has several pages");
+    for missing in before + 1..frames {
+        let mut torn = log.clone();
+        torn[32 + missing * FRAME..][..FRAME].fill(0x5a);
+        is_as_written(&torn, &format!("without page {missing} of {frames}"));
+        if missing + 1 == frames {
+            assert_eq!(with_log(&path, &torn).await.1, [""; 0]);
+        }
+    }
 }
 
 #[tokio::test]
