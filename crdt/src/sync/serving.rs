@@ -209,13 +209,14 @@ impl Replica {
                 let greeting = tail.finish(self.room.index(), bodies);
                 self.answer_hello(ticket, greeting);
             }
-            Reading::Page(ticket, _) if bodies.is_empty() => {
-                self.answer(ticket, Response::Refused(Refusal::Busy));
-            }
             Reading::Page(ticket, plan) => {
                 let bodies = in_order(&plan.keys, bodies);
-                let page = plan.finish(self.room.index(), bodies);
-                self.answer(ticket, Response::Page(page));
+                // A page of nothing would say that the peer asked for nothing. What could not be read is found by the store.
+                let response = match bodies.is_empty() {
+                    true => Response::Refused(Refusal::Busy),
+                    false => Response::Page(plan.finish(self.room.index(), bodies)),
+                };
+                self.answer(ticket, response);
             }
         }
     }
