@@ -97,7 +97,13 @@ async fn watch_dir(
             let result = files.keep(&addresses).and_then(|()| Ok(files.others()?));
             (files, result)
         });
-        let Ok((back, result)) = looked.await else { return };
+        let (back, result) = match looked.await {
+            Ok(looked) => looked,
+            // A panic in there is one of this task's, for whoever watches over it.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime ends.
+            Err(_) => return,
+        };
         files = back;
         let news = match result {
             Ok(now) => {
