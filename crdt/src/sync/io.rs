@@ -150,6 +150,8 @@ pub enum Output {
         ticket: Ticket,
         /// The judgement.
         verdict: Verdict,
+        /// How many bytes of it were new and authentic, whatever becomes of it.
+        new: usize,
     },
     /// Write to the store. Numbers ascend; commits are written in their order.
     Commit {
@@ -257,7 +259,7 @@ pub enum Output {
 pub enum Verdict {
     /// It held something new: pass it on.
     Accept,
-    /// Nothing new, or nothing authentic: do not pass it on, and hold it against nobody.
+    /// Hardly anything new, or nothing authentic, or of several authors: do not pass it on, and hold it against nobody.
     Ignore,
     /// Malformed: do not pass it on, and hold it against who sent it.
     Reject,

@@ -184,7 +184,7 @@ impl Replica {
     /// let outputs = replica.handle(now, frame);
     /// assert!(matches!(
     ///     outputs[..],
-    ///     [Output::Verdict { ticket: 1, verdict: Verdict::Reject }, Output::Offence { .. }]
+    ///     [Output::Verdict { ticket: 1, verdict: Verdict::Reject, .. }, Output::Offence { .. }]
     /// ));
     /// ```
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Output> {
@@ -435,27 +435,28 @@ impl Replica {
 
     fn frame(&mut self, peer: Peer, ticket: Ticket, bytes: &[u8]) {
         if self.paused {
-            self.out.push(Output::Verdict { ticket, verdict: Verdict::Ignore });
+            self.out.push(Output::Verdict { ticket, verdict: Verdict::Ignore, new: 0 });
             return;
         }
         let messages =
             if bytes.len() > MAX_GOSSIP { Err(DecodeError::Limit("a frame")) } else { Message::decode_all(bytes) };
-        let verdict = match messages {
-            Err(_) => Verdict::Reject,
-            Ok(messages) => {
-                // Or one new message would take a frame full of old ones, or somebody else's name, through the whole mesh.
-                let is_run = messages.windows(2).all(|pair| pair[0].author() == pair[1].author());
-                match self.merge(messages, Origin::Peer(peer.clone())) {
-                    Ok(Gain { messages: 0, .. }) => Verdict::Ignore,
-                    Ok(gain) => {
-                        self.asking.heard_at = Some(self.now.mono);
-                        if is_run && 2 * gain.bytes >= bytes.len() { Verdict::Accept } else { Verdict::Ignore }
-                    }
-                    Err(Foreign) => Verdict::Reject,
+        let is_run = |messages: &[Message]| messages.windows(2).all(|pair| pair[0].author() == pair[1].author());
+        let (verdict, new) = match messages {
+            Err(_) => (Verdict::Reject, 0),
+            // Nobody publishes what others have said. It would go through the mesh in the name of the first of them.
+            Ok(messages) if !is_run(&messages) => (Verdict::Ignore, 0),
+            Ok(messages) => match self.merge(messages, Origin::Peer(peer.clone())) {
+                Ok(Gain { messages: 0, .. }) => (Verdict::Ignore, 0),
+                Ok(gain) => {
+                    self.asking.heard_at = Some(self.now.mono);
+                    // Or one new message would take a frame full of old ones through the whole mesh.
+                    let verdict = if 2 * gain.bytes >= bytes.len() { Verdict::Accept } else { Verdict::Ignore };
+                    (verdict, gain.bytes)
                 }
-            }
+                Err(Foreign) => (Verdict::Reject, 0),
+            },
         };
-        self.out.push(Output::Verdict { ticket, verdict });
+        self.out.push(Output::Verdict { ticket, verdict, new });
         if verdict == Verdict::Reject {
             self.offence(&peer, "a malformed frame of gossip");
         }

@@ -231,7 +231,8 @@ impl World {
 
     /// Puts messages into a host as if it had them from before.
     pub fn give(&mut self, host: usize, messages: &[Message]) {
-        for run in messages.chunks(25) {
+        let of_one_author = messages.chunk_by(|one, next| one.author() == next.author());
+        for run in of_one_author.flat_map(|run| run.chunks(25)) {
             let frame = run.iter().flat_map(|message| message.bytes().to_vec()).collect();
             self.input(host, Input::Frame { peer: Peer::new(b"elsewhere"), ticket: 0, bytes: frame });
         }

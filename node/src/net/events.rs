@@ -197,7 +197,7 @@ impl Task {
         let from = ticket.from;
         if message.data.len() > MAX_GOSSIP {
             self.charge(from, Offence::Gossip);
-            self.swarm.behaviour_mut().gossip.judge(&ticket, Verdict::Reject);
+            self.swarm.behaviour_mut().gossip.judge(&ticket, Verdict::Reject, 0);
         } else {
             if let Some(handle) = room_topic(&message.topic).and_then(|topic| self.rooms.of_topic(&topic)) {
                 let input = NetInput::Gossip { from, ticket: ticket.clone(), frame: message.data };

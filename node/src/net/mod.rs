@@ -200,6 +200,7 @@ enum Command {
 struct Judged {
     ticket: GossipTicket,
     verdict: Verdict,
+    new: usize,
 }
 
 /// A handle to the network task.
@@ -276,9 +277,9 @@ impl Network {
         }
     }
 
-    /// Says what becomes of a frame. Without it, the frame is not passed on.
-    pub(crate) fn verdict(&self, ticket: GossipTicket, verdict: Verdict) {
-        if self.judged.try_send(Judged { ticket, verdict }).is_err() {
+    /// Says what becomes of a frame, and how many bytes of it were new. Without it, the frame is not passed on.
+    pub(crate) fn verdict(&self, ticket: GossipTicket, verdict: Verdict, new: usize) {
+        if self.judged.try_send(Judged { ticket, verdict, new }).is_err() {
             self.counting.verdicts_dropped.add();
         }
     }

@@ -240,8 +240,8 @@ impl Task {
     }
 
     pub(super) fn judge(&mut self, judged: impl Iterator<Item = Judged>) {
-        for Judged { ticket, verdict } in judged {
-            self.swarm.behaviour_mut().gossip.judge(&ticket, verdict);
+        for Judged { ticket, verdict, new } in judged {
+            self.swarm.behaviour_mut().gossip.judge(&ticket, verdict, new);
         }
     }
 

@@ -140,7 +140,7 @@ pub(crate) async fn stand_in(slot: &Slot, shared: &Shared, error: &StoreError, p
             Some(input) = mailbox.inputs.recv() => {
                 // The next task asks who is there. Requests that nobody answers are answered as by one that has no time.
                 if let NetInput::Gossip { ticket, .. } = input {
-                    shared.network.verdict(ticket, Verdict::Ignore);
+                    shared.network.verdict(ticket, Verdict::Ignore, 0);
                 }
             }
         }

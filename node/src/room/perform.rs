@@ -58,9 +58,9 @@ impl Task {
                     }
                 }
                 Output::Read { id, keys, max_bytes } => self.read(id, keys, max_bytes),
-                Output::Verdict { ticket, verdict } => {
+                Output::Verdict { ticket, verdict, new } => {
                     if let Some(ticket) = self.frames.remove(&ticket) {
-                        self.shared.network.verdict(ticket, verdict);
+                        self.shared.network.verdict(ticket, verdict, new);
                     }
                 }
                 // Whoever said it was told by the store, which knows even when this task does not live to.

@@ -132,12 +132,14 @@ impl Gossip {
         self.inner.report_message_validation_result(&ticket.id, &ticket.from, MessageAcceptance::Ignore);
     }
 
-    /// A room's verdict on a frame.
-    pub(in crate::net) fn judge(&mut self, ticket: &GossipTicket, verdict: Verdict) {
+    /// A room's verdict on a frame of which so many bytes were new.
+    pub(in crate::net) fn judge(&mut self, ticket: &GossipTicket, verdict: Verdict, new: usize) {
         let now = Instant::now();
-        match verdict {
-            Verdict::Accept => self.shares.spend(now, ticket.author, ticket.bytes),
-            Verdict::Ignore | Verdict::Reject => self.charge(&ticket.from, now, USELESS),
+        if new > 0 {
+            self.shares.spend(now, ticket.author, new);
+        }
+        if verdict != Verdict::Accept {
+            self.charge(&ticket.from, now, USELESS);
         }
         self.inner.report_message_validation_result(&ticket.id, &ticket.from, acceptance(verdict));
     }

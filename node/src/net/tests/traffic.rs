@@ -153,7 +153,7 @@ async fn gossip_goes_as_far_as_the_verdicts_let_it() {
             if let NetInput::Gossip { from, ticket, frame } = rb.next().await {
                 assert_eq!(from, a.id());
                 let even = frame.first().is_some_and(|n| n % 2 == 0);
-                b.net.verdict(ticket, if even { Verdict::Accept } else { Verdict::Ignore });
+                b.net.verdict(ticket, if even { Verdict::Accept } else { Verdict::Ignore }, 0);
             }
         }
     };
