@@ -3,10 +3,11 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use distchat_hostile::{Connection, Rpc};
+use distchat_crdt::{RoomId, RoomName};
+use distchat_hostile::{Connection, Member, Rpc};
 use distchat_tests::{Machine, PATIENCE, is};
 use futures::AsyncWriteExt;
 
@@ -102,5 +103,24 @@ fn what_strangers_call_things_never_reaches_a_terminal_raw() {
     for line in log {
         let raw = line.chars().find(|c| c.is_control() && *c != '\t' || matches!(c, '\u{202a}'..='\u{202e}'));
         assert_eq!(raw, None, "{line:?}");
+    }
+}
+
+#[test]
+fn who_enters_and_goes_at_once_is_not_there() {
+    let machine = Machine::loopback();
+    let ann = machine.chat("ann").room("general").start();
+    let node = tcp(&ann);
+    let general = RoomId::of(&RoomName::parse("general").unwrap());
+    run(async {
+        for n in 0..60 {
+            // It may be turned away, as one of too many.
+            let _ = Member::passing_by(node, general, Duration::from_millis(n % 6)).await;
+        }
+    });
+    let deadline = Instant::now() + PATIENCE;
+    while ann.ask("/rooms", "rooms")["rooms"][0]["peers"] != 0 {
+        assert!(Instant::now() < deadline, "{} are there\n{}", ann.ask("/rooms", "rooms"), ann.report());
+        ann.pause(ann.mark(), Duration::from_millis(300));
     }
 }

@@ -41,6 +41,17 @@ impl Entered {
         self.write().remove(peer).is_some()
     }
 
+    /// Forgets that a peer has entered a room.
+    pub(super) fn take_out(&self, peer: &PeerId, room: u32) {
+        let mut members = self.write();
+        if let Some((rooms, _)) = members.get_mut(peer) {
+            rooms.remove(&room);
+            if rooms.is_empty() {
+                members.remove(peer);
+            }
+        }
+    }
+
     /// Who has entered any.
     pub(super) fn members(&self) -> Vec<PeerId> {
         self.read().keys().copied().collect()

@@ -232,6 +232,11 @@ impl Network {
         self.peers.borrow().clone()
     }
 
+    /// Whether that is a connected peer that speaks the protocol.
+    pub(crate) fn knows(&self, peer: &PeerId) -> bool {
+        self.peers.borrow().iter().any(|(known, _)| known == peer)
+    }
+
     /// Keeps a connection to this address from now on. Returns before it is there.
     ///
     /// # Errors
@@ -288,6 +293,11 @@ impl Network {
     /// gets there.
     pub(crate) fn entered(&self, handle: u32, peer: PeerId, author: AuthorId) {
         self.entered.note(peer, handle, author);
+    }
+
+    /// Notes that a peer is not in that room any more. If it has come back meanwhile it enters again.
+    pub(crate) fn left(&self, handle: u32, peer: &PeerId) {
+        self.entered.take_out(peer, handle);
     }
 
     /// Charges a peer for bytes that no correct program sends. After some charges it is disconnected and refused.

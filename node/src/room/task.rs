@@ -29,7 +29,7 @@ use super::{
 use crate::{
     error::RoomError,
     event::{EventHub, FingerprintInfo, Receipt},
-    net::{GossipTicket, NetInput, Network},
+    net::{GossipTicket, NetInput, Network, RequestError},
     store::{Frontier, Loaded, Store, StoreError},
 };
 
@@ -359,10 +359,7 @@ impl Task {
         self.look_at_pause().await?;
         let input = match input {
             NetInput::PeerUp { peer } => Input::PeerUp(peer_of(&peer)),
-            NetInput::PeerDown { peer } => {
-                self.synced.remove(&peer_of(&peer));
-                Input::PeerDown(peer_of(&peer))
-            }
+            NetInput::PeerDown { peer } => self.gone(&peer),
             NetInput::Gossip { from, ticket, frame } => {
                 let number = self.ticket();
                 self.frames.insert(number, ticket);
@@ -377,12 +374,25 @@ impl Task {
                 self.answers.insert(ticket, reply);
                 Input::Asked { peer: peer_of(&peer), ticket, request }
             }
+            // Who enters and goes at once may have gone before this room knew it, and the network told of nobody.
+            NetInput::Response { peer, response: Err(RequestError::Unsent), .. }
+                if !self.shared.network.knows(&peer) =>
+            {
+                self.gone(&peer)
+            }
             NetInput::Response { peer, id, response } => {
                 self.frontier.unfinished |= brings_messages(&response) && !self.paused;
                 Input::Answered { peer: peer_of(&peer), id, response: response.ok() }
             }
         };
         self.handle(input).await
+    }
+
+    fn gone(&mut self, peer: &libp2p::PeerId) -> Input {
+        // It may have been noted as entered after it had gone.
+        self.shared.network.left(self.slot.handle(), peer);
+        self.synced.remove(&peer_of(peer));
+        Input::PeerDown(peer_of(peer))
     }
 
     pub(super) async fn command(&mut self, command: Command) -> Result<(), RoomFailure> {

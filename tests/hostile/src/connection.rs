@@ -71,7 +71,15 @@ impl Connection {
     /// # Errors
     /// If it is turned away.
     pub async fn calling_itself(node: SocketAddr, agent: String, protocols: Vec<String>) -> io::Result<Self> {
-        Self::open(Dialler(None), node, agent, protocols, None).await
+        Self::open(Dialler(None), node, Some((agent, protocols)), None).await
+    }
+
+    /// Connects, and never says what it is.
+    ///
+    /// # Errors
+    /// If it is turned away.
+    pub async fn unnamed(node: SocketAddr) -> io::Result<Self> {
+        Self::open(Dialler(None), node, None, None).await
     }
 
     /// Connects, and answers what the node asks about a room.
@@ -79,8 +87,7 @@ impl Connection {
     /// # Errors
     /// If it is turned away.
     pub async fn answering(node: SocketAddr, answers: Answers) -> io::Result<Self> {
-        let (agent, protocols) = a_node();
-        Self::open(Dialler(None), node, agent, protocols, Some(answers)).await
+        Self::open(Dialler(None), node, Some(a_node()), Some(answers)).await
     }
 
     /// Connects from one of the machine's own addresses.
@@ -88,15 +95,13 @@ impl Connection {
     /// # Errors
     /// If it is turned away.
     pub async fn from(own: IpAddr, node: SocketAddr) -> io::Result<Self> {
-        let (agent, protocols) = a_node();
-        Self::open(Dialler(Some(own)), node, agent, protocols, None).await
+        Self::open(Dialler(Some(own)), node, Some(a_node()), None).await
     }
 
     async fn open(
         dialler: Dialler,
         node: SocketAddr,
-        agent: String,
-        protocols: Vec<String>,
+        name: Option<(String, Vec<String>)>,
         answers: Option<Answers>,
     ) -> io::Result<Self> {
         let keypair = Keypair::generate_ed25519();
@@ -113,7 +118,7 @@ impl Connection {
         tasks.spawn(drive(muxer, wanted, arrived));
         let heard = Arc::default();
         let known = Arc::new(Known {
-            identity: identify(&key, &agent, &protocols),
+            identity: name.map(|(agent, protocols)| identify(&key, &agent, &protocols)),
             me: Peer::new(&key.to_peer_id().to_bytes()),
             node: Peer::new(&peer.to_bytes()),
             answers,
@@ -244,7 +249,7 @@ async fn drive(
 
 /// What it answers with.
 struct Known {
-    identity: Vec<u8>,
+    identity: Option<Vec<u8>>,
     me: Peer,
     node: Peer,
     answers: Option<Answers>,
@@ -273,7 +278,8 @@ async fn answer_one(stream: &mut Stream, known: &Known) -> io::Result<()> {
     let protocol = read_line(stream).await?;
     stream.write_all(&line(&protocol)).await?;
     if protocol == "/ipfs/id/1.0.0" {
-        stream.write_all(&known.identity).await?;
+        let Some(identity) = &known.identity else { return std::future::pending().await };
+        stream.write_all(identity).await?;
         return stream.close().await;
     }
     stream.flush().await?;

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    time::Duration,
 };
 
 use distchat_crdt::{
@@ -15,6 +16,7 @@ use distchat_crdt::{
 };
 use futures::{AsyncReadExt, AsyncWriteExt, future::try_join_all};
 use serde::Serialize;
+use tokio::time::sleep;
 
 use crate::{Answers, Connection, Rpc, Stream};
 
@@ -53,20 +55,24 @@ impl Member {
         Self::entering(Connection::from(own, node).await?, room, Keypair::from_seed(rand::random())).await
     }
 
+    /// Asks to enter a room, and goes after so long without having said what it is.
+    ///
+    /// # Errors
+    /// If it is turned away.
+    pub async fn passing_by(node: SocketAddr, room: RoomId, stays: Duration) -> io::Result<()> {
+        let connection = Connection::unnamed(node).await?;
+        let enter = entering(&connection, room, &Keypair::from_seed(rand::random()));
+        let _unanswered = begin(&connection, &enter).await?;
+        sleep(stays).await;
+        Ok(())
+    }
+
     /// Enters a room by an author key, on a connection that is there.
     ///
     /// # Errors
     /// If it is turned away.
     pub async fn entering(connection: Connection, room: RoomId, keys: Keypair) -> io::Result<Self> {
-        let (me, node) = (connection.me(), connection.peer());
-        let enter = Enter {
-            topic: room.topic(),
-            handle: 1,
-            proof: proof(&room, &me, &node),
-            author: keys.author(),
-            signature: sign_peer(&keys, &me),
-        };
-        match ask(&connection, &Request::Enter(enter)).await? {
+        match ask(&connection, &entering(&connection, room, &keys)).await? {
             Response::Entered(Entered { handle, .. }) => Ok(Self { connection, keys, room, handle }),
             other => Err(io::Error::other(format!("not let in: {other:?}"))),
         }
@@ -162,6 +168,18 @@ impl Member {
         }
         run
     }
+}
+
+/// What proves to the node that who has the connection and the key is in the room.
+fn entering(connection: &Connection, room: RoomId, keys: &Keypair) -> Request {
+    let (me, node) = (connection.me(), connection.peer());
+    Request::Enter(Enter {
+        topic: room.topic(),
+        handle: 1,
+        proof: proof(&room, &me, &node),
+        author: keys.author(),
+        signature: sign_peer(keys, &me),
+    })
 }
 
 /// A request or an answer as it stands on a stream: its length in four bytes, and that.
