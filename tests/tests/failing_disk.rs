@@ -1,7 +1,12 @@
 //! Disks that are full or fail while the program runs: nothing is acknowledged that is not there, what is there can be read
 //! and is served, and once the disk works the program goes on by itself.
 
-use std::{collections::BTreeSet, sync::Mutex, thread};
+use std::{
+    collections::BTreeSet,
+    sync::Mutex,
+    thread,
+    time::{Duration, Instant},
+};
 
 use distchat_tests::{
     Chat, Finished, Launch, Machine, PATIENCE, SmallDisk,
@@ -150,6 +155,54 @@ fn a_disk_that_fails_is_waited_for() {
         // Not even reading works: whoever asks is told.
         scope.spawn(|| fail_and_mend(Operations::All, DiskError::Io));
     });
+}
+
+/// It is looked through for damage while it is used.
+#[test]
+fn one_read_that_fails_while_the_history_is_looked_through_stops_nothing() {
+    let machine = Machine::loopback();
+    let Some(disk) = skip::faulty_disk_or_skip(&machine) else { return };
+    let mut ann = disk.under(machine.chat("ann").room("general")).start();
+    for n in 0..300 {
+        ann.say(&format!("{n} {}", "x".repeat(15_000)));
+    }
+    ann.wait_for("all of it", PATIENCE, |event| event["text"].as_str().is_some_and(|text| text.starts_with("299 ")));
+    ann.restart();
+    wait_state(&ann, distchat_tests::Mark::START, "open");
+    let mark = ann.mark();
+    disk.fail(Operations::Reads, DiskError::Io, 1, 2);
+    let deadline = Instant::now() + PATIENCE;
+    while disk.counted().1 == 0 {
+        assert!(Instant::now() < deadline, "nothing is read: {}", ann.report());
+        ann.pause(ann.mark(), Duration::from_millis(20));
+    }
+    ann.wait_told("cannot be read", PATIENCE);
+    ann.say_and_wait("all is well");
+    let restarted = ann.events_from(mark).into_iter().filter(|event| is_room(event, "general", "paused"));
+    assert_eq!(restarted.count(), 0, "{}", ann.report());
+}
+
+/// A part of a disk may be gone for good. What stood there is lost, and nothing else.
+#[test]
+fn what_a_disk_does_not_give_is_all_that_is_lost() {
+    let machine = Machine::loopback();
+    let Some(disk) = skip::faulty_disk_or_skip(&machine) else { return };
+    let mut ann = disk.under(machine.chat("ann").room("general")).start();
+    for n in 0..300 {
+        ann.say(&format!("{n} {}", "x".repeat(15_000)));
+    }
+    ann.wait_for("all of it", PATIENCE, |event| event["text"].as_str().is_some_and(|text| text.starts_with("299 ")));
+    ann.stop();
+    // As the program leaves it when it finds damage.
+    std::fs::write(ann.launch().profile_dir().join("history.damaged"), "as a test says").unwrap();
+    disk.fail(Operations::Reads, DiskError::Io, 200, 203);
+    ann.restart();
+    let told = ann.wait_told("taken over", PATIENCE);
+    assert!(told.contains("was damaged (as a test says)") && told.contains("cannot be used any more"), "{told}");
+    assert_eq!(disk.counted().1, 3);
+    // On a page are the beginnings of at most four of them.
+    let held = ann.history().len();
+    assert!((288..300).contains(&held), "{held} of 300 are left: {told}");
 }
 
 /// Says it until it is said: what is refused meanwhile is refused because the room is paused, and it goes on by itself.

@@ -223,8 +223,7 @@ impl Store {
     pub(crate) async fn load(&self, room: RoomNo, own: AuthorId) -> Result<Loaded, StoreError> {
         // One at a time: a long history takes a while, in which the other reader is there for everybody else.
         let _loading = self.0.loading.lock().await;
-        let in_doubt = self.0.doubts.take(room);
-        let mut loaded = if in_doubt { None } else { self.try_load(room, own).await? };
+        let mut loaded = if self.0.doubts.has(room) { None } else { self.try_load(room, own).await? };
         if loaded.as_ref().is_some_and(|loaded| query::misses_own(&loaded.snapshot, own)) {
             self.on_writer(move |conn| query::mark_own(conn, room, own)).await?;
             // If some are still missed, they are gone.
@@ -235,8 +234,8 @@ impl Store {
         }
         let judged = self.on_reader(move |conn| mend::judge(conn, room, own)).await?;
         let mended = self.on_writer(move |conn| mend::rewrite(conn, room, own, judged)).await?;
-        // Whatever was noticed meanwhile was judged, too.
-        self.0.doubts.take(room);
+        // Not before: if the disk fails meanwhile, it has yet to be judged. Whatever was noticed meanwhile was, too.
+        self.0.doubts.settle(room);
         let loaded = self.try_load(room, own).await?;
         let mut loaded = loaded.ok_or_else(|| StoreError::damaged("what was just written is not there"))?;
         loaded.mended = (mended != Mended::default()).then_some(mended);
@@ -267,15 +266,32 @@ impl Store {
         if self.0.path.is_none() {
             return Ok(());
         }
+        let (mut from, mut told) = (Key::MIN, false);
+        loop {
+            match self.scrub_from(&mut from, room, own).await {
+                // That it cannot be read now does not say what it is, and keeps nobody from the rest of the room.
+                Err(error) if error.is_of_disk() => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(room = room.0, %error, "a part of the history cannot be read: it is tried again");
+                    }
+                    tokio::time::sleep(scrub::UNREADABLE).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// The same from a key on, which is moved as far as it comes.
+    async fn scrub_from(&self, from: &mut Key, room: RoomNo, own: AuthorId) -> Result<(), StoreError> {
         let mut looked_through = self.0.looked_through.lock().await;
-        let mut from = Key::MIN;
         while !looked_through.contains(&room) {
             let begun = Instant::now();
-            let step = self.on_reader(move |conn| scrub::step(conn, room, own, from));
+            let at = *from;
+            let step = self.on_reader(move |conn| scrub::step(conn, room, own, at));
             let step =
                 step.await.or_else(|error| Ok::<_, StoreError>(error.if_row()?.unwrap_or(scrub::Step::Wrong(None))))?;
             match step {
-                scrub::Step::To(next) => from = next,
+                scrub::Step::To(next) => *from = next,
                 scrub::Step::End => _ = looked_through.insert(room),
                 scrub::Step::Wrong(key) => {
                     // The whole room is judged then, so once is enough.
@@ -471,14 +487,22 @@ impl Store {
         answer.await.map_err(|_| Closed)?
     }
 
+    /// Reads. What looks damaged is read twice: SQLite takes a disk that fails to read for a file that is corrupt
+    /// (sqlite.org/rescode.html, `SQLITE_IOERR_CORRUPTFS`), and one that has failed once is no reason to do without a room.
     async fn on_reader<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        work: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let Some(readers) = &self.0.readers else {
             return self.on_writer(work).await;
         };
-        let (job, answer) = self.job(work);
+        let (job, answer) = self.job(move |conn| match work(conn) {
+            Err(error @ StoreError::Damaged { .. }) => {
+                tracing::warn!(%error, "something of the history cannot be read: it is tried once more");
+                work(conn)
+            }
+            done => done,
+        });
         readers.send(reader::Task::Run(job)).await.map_err(|_| Closed)?;
         answer.await.map_err(|_| Closed)?
     }

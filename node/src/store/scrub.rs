@@ -3,6 +3,8 @@
 //! A room is looked through once after it was loaded: every message must be there, be what its key says, and stand under
 //! its key, its kind and its author in the indexes. It takes a twentieth of a core while it lasts; of all rooms one at a time.
 
+use std::time::Duration;
+
 use distchat_crdt::{AuthorId, Key, Message, kind};
 use rusqlite::{Connection, params};
 
@@ -10,6 +12,9 @@ use super::{RoomNo, audit::Kept, error::StoreError, keys};
 
 /// For how many times as long as a step took nothing is done after it.
 pub(super) const REST: u32 = 19;
+
+/// After how long what could not be read is tried again.
+pub(super) const UNREADABLE: Duration = Duration::from_secs(60);
 
 /// What a step has found.
 pub(super) enum Step {

@@ -9,7 +9,7 @@
 //! than some 2000 bytes are not stored in one piece. If a cell cannot be read, what is in one piece is found all the same.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs::File,
     io::{self, Read, Seek, SeekFrom},
     ops::Range,
@@ -47,10 +47,10 @@ pub(super) enum Found {
     Damaged,
 }
 
-/// Goes through all pages of a database's file and of its log.
+/// Goes through all pages of a database's file and of its log, but for those that the disk does not give.
 ///
 /// # Errors
-/// If the files cannot be read.
+/// If the disk does not give half of them, or the files cannot be opened.
 pub(super) fn carve<E: From<io::Error>>(
     path: &Path,
     log: &Path,
@@ -58,31 +58,66 @@ pub(super) fn carve<E: From<io::Error>>(
 ) -> Result<(), E> {
     let file = File::open(path)?;
     let pages = file.metadata()?.len().div_ceil(PAGE as u64);
-    let mut file = Pages { file, pages, log: None };
+    let mut file = Pages { file: Disk::of(file), pages, log: None };
     if let Ok(log) = File::open(log) {
         file.log = Some(Log::read(log)?);
     }
     for no in 0..pages {
-        let page = file.at(no * PAGE as u64)?;
+        let page = file.at(no * PAGE as u64);
         scan(&mut file, &page, no == 0, take)?;
     }
     let frames = file.log.as_ref().map_or(0, |log| log.frames);
     for frame in 0..frames {
-        let Some((no, page)) = file.log.as_mut().map(|log| log.frame(frame)).transpose()? else { break };
+        let Some((no, page)) = file.log.as_mut().map(|log| log.frame(frame)) else { break };
         scan(&mut file, &page, no == 1, take)?;
     }
-    Ok(())
+    let mut lost = file.file.lost;
+    lost.extend(file.log.into_iter().flat_map(|log| log.file.lost));
+    if lost.len() as u64 > (pages + frames) / 2
+        && let Some((_, error)) = lost.pop_first()
+    {
+        // It is not the file that is damaged.
+        return Err(error.into());
+    }
+    lost.iter().try_for_each(|_| take(Found::Damaged))
+}
+
+/// A file on a disk that may not give all of it.
+struct Disk {
+    file: File,
+    /// What could not be read, by where it is.
+    lost: BTreeMap<u64, io::Error>,
+}
+
+impl Disk {
+    fn of(file: File) -> Self {
+        Self { file, lost: BTreeMap::new() }
+    }
+
+    /// So many bytes from there on. Zeros stand for what the disk does not give, and for what is behind the file's end.
+    fn read(&mut self, offset: u64, length: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(length);
+        let begun = self.file.seek(SeekFrom::Start(offset));
+        let read = begun.and_then(|_| self.file.by_ref().take(length as u64).read_to_end(&mut bytes));
+        if let Err(error) = read {
+            tracing::warn!(offset, %error, "a part of the history cannot be read");
+            self.lost.insert(offset, error);
+            bytes.clear();
+        }
+        bytes.resize(length, 0);
+        bytes
+    }
 }
 
 /// A database's file and its log.
 struct Pages {
-    file: File,
+    file: Disk,
     pages: u64,
     log: Option<Log>,
 }
 
 struct Log {
-    file: File,
+    file: Disk,
     frames: u64,
     /// Where the last copy of a page is.
     last: HashMap<u32, u64>,
@@ -92,41 +127,36 @@ impl Log {
     fn read(file: File) -> io::Result<Self> {
         let frame = (FRAME_HEADER + PAGE) as u64;
         let frames = file.metadata()?.len().saturating_sub(LOG_HEADER) / frame;
-        let mut log = Self { file, frames, last: HashMap::new() };
+        let mut log = Self { file: Disk::of(file), frames, last: HashMap::new() };
         for n in 0..frames {
-            let no = log.frame(n)?.0;
+            let no = log.frame(n).0;
             log.last.insert(no, n);
         }
         Ok(log)
     }
 
-    fn frame(&mut self, n: u64) -> io::Result<(u32, Vec<u8>)> {
-        let mut frame = vec![0; FRAME_HEADER + PAGE];
-        self.file.seek(SeekFrom::Start(LOG_HEADER + n * frame.len() as u64))?;
-        self.file.read_exact(&mut frame)?;
+    fn frame(&mut self, n: u64) -> (u32, Vec<u8>) {
+        let length = FRAME_HEADER + PAGE;
+        let mut frame = self.file.read(LOG_HEADER + n * length as u64, length);
         let page = frame.split_off(FRAME_HEADER);
-        Ok((be32(&frame, 0).unwrap_or(0), page))
+        (be32(&frame, 0).unwrap_or(0), page)
     }
 }
 
 impl Pages {
-    fn at(&mut self, offset: u64) -> io::Result<Vec<u8>> {
-        let mut page = Vec::with_capacity(PAGE);
-        self.file.seek(SeekFrom::Start(offset))?;
-        self.file.by_ref().take(PAGE as u64).read_to_end(&mut page)?;
-        page.resize(PAGE, 0);
-        Ok(page)
+    fn at(&mut self, offset: u64) -> Vec<u8> {
+        self.file.read(offset, PAGE)
     }
 
     /// The page of that number as it was last; nothing if there is none.
-    fn page(&mut self, no: u32) -> io::Result<Vec<u8>> {
+    fn page(&mut self, no: u32) -> Vec<u8> {
         if let Some(log) = &mut self.log
             && let Some(frame) = log.last.get(&no).copied()
         {
-            return Ok(log.frame(frame)?.1);
+            return log.frame(frame).1;
         }
         let before = u64::from(no.saturating_sub(1));
-        if before < self.pages { self.at(before * PAGE as u64) } else { Ok(Vec::new()) }
+        if before < self.pages { self.at(before * PAGE as u64) } else { Vec::new() }
     }
 }
 
@@ -142,7 +172,7 @@ fn scan<E: From<io::Error>>(
     }
     let mut from = 0;
     while let Some(at) = next_message(page, from) {
-        if let Some(found) = in_cell(pages, page, head, at)? {
+        if let Some(found) = in_cell(pages, page, head, at) {
             take(found)?;
         } else if let Ok((message, _)) = Message::decode_first(page.get(at..).unwrap_or_default()) {
             take(Found::Message { message: Box::new(message), row: None })?;
@@ -177,29 +207,28 @@ fn cells(page: &[u8], head: usize) -> impl Iterator<Item = usize> + '_ {
 }
 
 /// The message that begins there, by the row that it is in; `None` if that is none.
-fn in_cell(pages: &mut Pages, page: &[u8], head: usize, at: usize) -> io::Result<Option<Found>> {
-    let before = match page.get(head) {
-        Some(&INDEX_LEAF) => 0,
-        Some(&INDEX_INTERIOR) => 4,
-        _ => return Ok(None),
+fn in_cell(pages: &mut Pages, page: &[u8], head: usize, at: usize) -> Option<Found> {
+    let before = match *page.get(head)? {
+        INDEX_LEAF => 0,
+        INDEX_INTERIOR => 4,
+        _ => return None,
     };
-    let Some(cell) = cells(page, head).filter(|cell| *cell <= at).max() else { return Ok(None) };
-    let Some((length, begin)) = varint(page, cell + before) else { return Ok(None) };
-    let Ok(length) = usize::try_from(length) else { return Ok(None) };
+    let cell = cells(page, head).filter(|cell| *cell <= at).max()?;
+    let (length, begin) = varint(page, cell + before)?;
+    let length = usize::try_from(length).ok()?;
     let local = local(length);
     if length > MAX_ROW || at >= begin + local {
-        return Ok(None);
+        return None;
     }
-    let Some(here) = page.get(begin..begin + local) else { return Ok(None) };
-    let mut row = here.to_vec();
+    let mut row = page.get(begin..begin + local)?.to_vec();
     let mut next = be32(page, begin + local).unwrap_or(0);
     while row.len() < length && next != 0 {
-        let overflow = pages.page(next)?;
+        let overflow = pages.page(next);
         next = be32(&overflow, 0).unwrap_or(0);
         row.extend_from_slice(overflow.get(4..).unwrap_or_default());
     }
     row.truncate(length);
-    Ok(message(&row))
+    message(&row)
 }
 
 /// The message in a row.

@@ -90,7 +90,8 @@ fn reason(path: &Path, own: AuthorId) -> Result<Option<Why>, StoreError> {
     let looked = || {
         // Before anything is opened: SQLite shortens a log that is broken off, whyever it is.
         let log = beside(path, "-wal");
-        if let Some(detail) = log::changed(&log).map_err(|error| StoreError::io(&log, &error))? {
+        let changed = log::changed(&log).or_else(|error| unreadable(error).map(Some));
+        if let Some(detail) = changed.map_err(|error| StoreError::io(&log, &error))? {
             return Err(StoreError::damaged(detail));
         }
         if length(path) > 0 {
@@ -112,6 +113,14 @@ fn reason(path: &Path, own: AuthorId) -> Result<Option<Why>, StoreError> {
     }
 }
 
+/// What is damaged if a file cannot be read that is there and may be read. If all of the disk fails, salvaging says so.
+fn unreadable(error: io::Error) -> io::Result<String> {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::IsADirectory => Err(error),
+        _ => Ok(format!("a part of it cannot be read: {error}")),
+    }
+}
+
 /// What SQLite believes without asking: some of it makes a file read-only, or one of another kind. There is less in a file whose
 /// first tables are only in the log so far.
 fn check_header(path: &Path) -> Result<(), StoreError> {
@@ -122,7 +131,8 @@ fn check_header(path: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             return Err(StoreError::damaged("it is cut off in its first bytes"));
         }
-        read => read.map_err(failed)?,
+        Err(error) => return Err(StoreError::damaged(unreadable(error).map_err(failed)?)),
+        Ok(()) => {}
     }
     // SQLite's word for 65,536 is 1, which is none of ours either.
     let page = u64::from(u16::from_be_bytes([header[16], header[17]]));
