@@ -23,8 +23,10 @@ const ASIDE: usize = 256;
 /// Looks at what is stored of a room that is to sleep until something happens in it.
 pub(crate) async fn glance(slot: &Slot, shared: &Shared) -> Result<Parked, StoreError> {
     let own = shared.signer.author();
-    let view = View::new(own, shared.store.nicks(slot.number).await?, Key::MIN);
-    let Loaded { index, snapshot, .. } = shared.store.load(slot.number, own).await?;
+    let withheld = shared.store.withheld(slot.number).await?;
+    let view = View::without(withheld, own, shared.store.nicks(slot.number).await?, Key::MIN);
+    let Loaded { index, snapshot, mended, .. } = shared.store.load(slot.number, own).await?;
+    tell(&slot.name, mended.as_ref(), shared);
     let room = Room::restore_indexed(slot.id, own, shared.verifier.clone(), index, snapshot);
     slot.status.send_modify(|status| {
         status.messages = room.index().len();
@@ -69,11 +71,15 @@ pub(super) async fn open(
             },
         }
     };
-    if let Some(mended) = &loaded.mended {
-        let (code, message) = ("history-mended".into(), told(&slot.name, mended));
-        shared.events.emit(Event::Warning { code, message });
-    }
+    tell(&slot.name, loaded.mended.as_ref(), &shared);
     Ok((Task::new(slot.clone(), shared.clone(), loaded, view), aside))
+}
+
+/// Tells what was set right while the room was loaded, if anything was.
+fn tell(room: &RoomName, mended: Option<&Mended>, shared: &Shared) {
+    if let Some(mended) = mended {
+        shared.events.emit(Event::Warning { code: "history-mended".into(), message: told(room, mended) });
+    }
 }
 
 /// What was wrong with a room's history, for a person.

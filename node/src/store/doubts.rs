@@ -27,9 +27,14 @@ impl Doubts {
         self.0.send_if_modified(|rooms| rooms.insert(room));
     }
 
-    /// The room is about to be judged anew, or just was; whether it was in doubt.
-    pub(super) fn take(&self, room: RoomNo) -> bool {
-        self.0.send_if_modified(|rooms| rooms.remove(&room))
+    /// Whether the room is in doubt.
+    pub(super) fn has(&self, room: RoomNo) -> bool {
+        self.0.borrow().contains(&room)
+    }
+
+    /// The room was judged anew.
+    pub(super) fn settle(&self, room: RoomNo) {
+        self.0.send_if_modified(|rooms| rooms.remove(&room));
     }
 
     /// Until the room is in doubt.
