@@ -444,7 +444,10 @@ impl Replica {
         let (verdict, new) = match messages {
             Err(_) => (Verdict::Reject, 0),
             // Nobody publishes what others have said. It would go through the mesh in the name of the first of them.
-            Ok(messages) if !is_run(&messages) => (Verdict::Ignore, 0),
+            Ok(messages) if !is_run(&messages) => {
+                let is_foreign = messages.iter().any(|message| message.room() != self.room_id());
+                (if is_foreign { Verdict::Reject } else { Verdict::Ignore }, 0)
+            }
             Ok(messages) => match self.merge(messages, Origin::Peer(peer.clone())) {
                 Ok(Gain { messages: 0, .. }) => (Verdict::Ignore, 0),
                 Ok(gain) => {
