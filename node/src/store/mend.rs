@@ -74,7 +74,7 @@ pub(super) fn judge(conn: &Connection, room: RoomNo, own: AuthorId) -> Result<Ju
 }
 
 /// Sets aside what did not pass, and writes anew what follows from the rest.
-pub(super) fn rewrite(conn: &Connection, room: RoomNo, own: AuthorId, judged: Judged) -> Result<Mended, StoreError> {
+pub(super) fn rewrite(conn: &Connection, room: RoomNo, own: AuthorId, judged: &Judged) -> Result<Mended, StoreError> {
     let Judged { walk, kept } = judged;
     let tx = conn.unchecked_transaction()?;
     if !walk.bad.is_empty() || !walk.odd.is_empty() || kept.is_some() {
@@ -106,8 +106,8 @@ pub(super) fn rewrite(conn: &Connection, room: RoomNo, own: AuthorId, judged: Ju
     }
     mark_own(&tx, room, own)?;
 
-    let sums = derive(&tx, room, &walk)?;
-    mended.differed |= kept.is_some_and(|kept| kept != sums);
+    let sums = derive(&tx, room, walk)?;
+    mended.differed |= kept.as_ref().is_some_and(|kept| *kept != sums);
     tx.execute(
         "UPDATE room SET frontier = NULL WHERE no = ? AND frontier IS NOT NULL
             AND NOT (typeof(frontier) = 'blob' AND length(frontier) = 40)",

@@ -233,7 +233,7 @@ impl Store {
             return Ok(loaded);
         }
         let judged = self.on_reader(move |conn| mend::judge(conn, room, own)).await?;
-        let mended = self.on_writer(move |conn| mend::rewrite(conn, room, own, judged)).await?;
+        let mended = self.on_writer(move |conn| mend::rewrite(conn, room, own, &judged)).await?;
         // Not before: if the disk fails meanwhile, it has yet to be judged. Whatever was noticed meanwhile was, too.
         self.0.doubts.settle(room);
         let loaded = self.try_load(room, own).await?;
@@ -456,7 +456,7 @@ impl Store {
                 let _ = until.recv();
                 Ok(())
             };
-            store.on_writer(hold).await
+            store.on_writer_once(hold).await
         });
         waiting.await.unwrap();
     }
@@ -480,6 +480,14 @@ impl Store {
 
     async fn on_writer<T: Send + 'static>(
         &self,
+        work: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.on_writer_once(move |conn| guard::again(conn, work)).await
+    }
+
+    /// The same of what cannot be tried again.
+    async fn on_writer_once<T: Send + 'static>(
+        &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (job, answer) = self.job(work);
@@ -487,8 +495,6 @@ impl Store {
         answer.await.map_err(|_| Closed)?
     }
 
-    /// Reads. What looks damaged is read twice: SQLite takes a disk that fails to read for a file that is corrupt
-    /// (sqlite.org/rescode.html, `SQLITE_IOERR_CORRUPTFS`), and one that has failed once is no reason to do without a room.
     async fn on_reader<T: Send + 'static>(
         &self,
         work: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -496,13 +502,7 @@ impl Store {
         let Some(readers) = &self.0.readers else {
             return self.on_writer(work).await;
         };
-        let (job, answer) = self.job(move |conn| match work(conn) {
-            Err(error @ StoreError::Damaged { .. }) => {
-                tracing::warn!(%error, "something of the history cannot be read: it is tried once more");
-                work(conn)
-            }
-            done => done,
-        });
+        let (job, answer) = self.job(move |conn| guard::again(conn, work));
         readers.send(reader::Task::Run(job)).await.map_err(|_| Closed)?;
         answer.await.map_err(|_| Closed)?
     }

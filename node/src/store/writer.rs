@@ -15,7 +15,7 @@ use super::{
     CommitJob, Job, RoomNo, apply,
     disk::{self, Disk},
     error::StoreError,
-    guard::{guarded, unwound},
+    guard::{again, guarded, unwound},
     salvage,
     search::Search,
 };
@@ -166,7 +166,7 @@ impl Writer {
             apply::apply(&tx, group.iter().map(|queued| &queued.job))?;
             Ok(tx.commit()?)
         };
-        guarded(&self.conn, write).map_err(|error| error.at(self.path.as_deref()))?;
+        guarded(&self.conn, |conn| again(conn, write)).map_err(|error| error.at(self.path.as_deref()))?;
         // Before anybody learns that it is on disk: then whoever does finds it.
         for Queued { job, .. } in group {
             self.search.committed(job.room, &job.commit.messages);

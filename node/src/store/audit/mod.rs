@@ -85,7 +85,7 @@ impl Audit {
                 (state, verified)
             }
             Source::Shared(store) => {
-                let steps = store.on_writer(move |conn| {
+                let steps = store.on_writer_once(move |conn| {
                     loop {
                         match state.step(conn) {
                             Ok(Some(Verified::Progress { .. })) => {}

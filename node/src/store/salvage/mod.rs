@@ -266,7 +266,7 @@ fn pour(path: &Path, new: &Path, own: AuthorId) -> Result<Poured, StoreError> {
             continue;
         }
         let judged = mend::judge(&conn, room, own)?;
-        poured.damaged += mend::rewrite(&conn, room, own, judged)?.aside;
+        poured.damaged += mend::rewrite(&conn, room, own, &judged)?.aside;
     }
     poured.messages = conn.query_row("SELECT count(*) FROM message", [], |row| row.get::<_, i64>(0))?.cast_unsigned();
     conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
