@@ -4,17 +4,16 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use distchat_node::{Event, Events, Node};
-use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
 use futures::{FutureExt, SinkExt, StreamExt};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::codec::{Framed, LinesCodec, LinesCodecError};
 use tokio_util::sync::CancellationToken;
 
-use super::perform::{Seat, perform};
+use super::perform::Seat;
 use super::problem::Problem;
+use super::questions::{Answered, Questions};
 use super::socket::Stream;
-use super::wire::{Answer, Asked, Face, Hello, MAX_QUESTION, Request, State, Told, VERSION};
+use super::wire::{Asked, Face, Hello, MAX_QUESTION, Request, State, Told, VERSION};
 
 /// How many questions of one may be open.
 const IN_FLIGHT: usize = 256;
@@ -60,9 +59,8 @@ fn state(node: &Node) -> State {
 
 struct Connection<'a> {
     host: &'a Host,
-    seat: &'a Seat,
     lines: Framed<Stream, LinesCodec>,
-    open: FuturesUnordered<BoxFuture<'a, (u64, Result<Answer, Problem>)>>,
+    open: Questions,
     /// What is to be written, in order: a batch at most.
     out: VecDeque<String>,
     events: Option<Events>,
@@ -72,15 +70,13 @@ struct Connection<'a> {
     last: Option<u64>,
 }
 
-/// Answers until the other side is gone or the node is to stop.
+/// Answers until the other side is gone or the node is to stop, and sees to it that what was asked for is done.
 pub(super) async fn attend(stream: Stream, host: std::sync::Arc<Host>) {
-    let seat = Seat::new(host.node.clone());
     let lines = Framed::new(stream, LinesCodec::new_with_max_length(MAX_QUESTION));
     let mut connection = Connection {
         host: &host,
-        seat: &seat,
         lines,
-        open: FuturesUnordered::new(),
+        open: Questions::new(Seat::new(host.node.clone())),
         out: VecDeque::new(),
         events: None,
         known: State::default(),
@@ -91,6 +87,10 @@ pub(super) async fn attend(stream: Stream, host: std::sync::Arc<Host>) {
     if let Err(error) = connection.run().await {
         tracing::debug!(%error, "somebody who was attached is gone");
     }
+    let Connection { open, lines, .. } = connection;
+    // What is still to be done is done without the socket, and holds a place among those who are attached until it is.
+    drop(lines);
+    open.finish().await;
 }
 
 impl Connection<'_> {
@@ -105,7 +105,7 @@ impl Connection<'_> {
                 biased;
                 () = self.host.stop.cancelled() => return self.part().await,
                 event = next(&mut self.events) => self.take_events(event),
-                Some((id, result)) = self.open.next() => self.answer(id, result),
+                answered = self.open.next() => self.answer(answered),
                 _ = looks.tick(), if self.events.is_some() => self.look(),
                 line = self.lines.next(), if self.open.len() < IN_FLIGHT => match line {
                     Some(line) => self.take_up(&line?),
@@ -131,7 +131,7 @@ impl Connection<'_> {
         }
     }
 
-    fn answer(&mut self, id: u64, result: Result<Answer, Problem>) {
+    fn answer(&mut self, (id, result): Answered) {
         // What happened on the way to the answer comes first, and how everything is then.
         if let Some(Some(event)) = self.events.as_mut().and_then(|events| events.next().now_or_never()) {
             self.take_events(Some(event));
@@ -190,22 +190,18 @@ impl Connection<'_> {
         if asked.request == Request::Watch && self.events.is_none() {
             self.events = Some(self.host.node.events());
         }
-        let (id, seat) = (asked.id, self.seat);
-        // Out of tokio's co-operative budget, which may turn a first poll away before the room has seen it, and so let the
-        // next one pass.
-        let mut doing =
-            tokio::task::unconstrained(perform(seat, asked.request).map(move |result| (id, result))).boxed();
-        match (&mut doing).now_or_never() {
-            Some((id, result)) => self.answer(id, result),
-            None => self.open.push(doing),
+        if let Some(answered) = self.open.take_up(asked) {
+            self.answer(answered);
         }
     }
 
     /// Answers what was taken up, unless that takes long, and says good-bye.
     async fn part(&mut self) -> Result<(), LinesCodecError> {
         let until = Instant::now() + ANSWERING;
-        while let Ok(Some((id, result))) = tokio::time::timeout_at(until, self.open.next()).await {
-            self.answer(id, result);
+        while !self.open.is_empty()
+            && let Ok(answered) = tokio::time::timeout_at(until, self.open.next()).await
+        {
+            self.answer(answered);
             self.write().await?;
         }
         self.say(&Told::Bye { bye: self.last });
@@ -225,3 +221,7 @@ async fn next(events: &mut Option<Events>) -> Option<Event> {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests;

@@ -5,7 +5,7 @@
 //! asked for by [`perform`], so it makes no difference which. When the other process ends, its node is waited for if it is a
 //! service, and else started here: a face goes on whatever becomes of the others.
 //!
-//! [`wire`] is what goes over the socket, [`server`] and [`connection`] are its one end, [`remote`] the other.
+//! [`wire`] is what goes over the socket, [`server`], [`connection`] and [`questions`] are its one end, [`remote`] the other.
 
 mod carried;
 mod client;
@@ -13,6 +13,7 @@ mod connection;
 mod events;
 mod perform;
 mod problem;
+mod questions;
 mod remote;
 mod room;
 mod server;

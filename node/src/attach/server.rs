@@ -13,7 +13,8 @@ use super::wire::Face;
 
 /// How many may be attached at once. Further ones wait.
 const MAX_ATTACHED: usize = 64;
-/// How long those who are attached may take to hear the last answers.
+/// How long those who are attached may take to hear the last answers, and what they asked for to be done. They know that what has no
+/// answer by then may not have been.
 const PARTING: Duration = Duration::from_secs(2);
 /// The pause after a failure to accept, such as for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -70,7 +71,9 @@ async fn accept(socket: Socket, host: Host, stop: CancellationToken) {
         }
     };
     if tokio::time::timeout(PARTING, parting).await.is_err() {
-        tracing::warn!("somebody who is attached does not listen, and is not waited for");
+        tracing::warn!(
+            "somebody who is attached does not listen, or what they asked for takes long: that is not waited for"
+        );
     }
 }
 

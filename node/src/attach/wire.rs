@@ -218,6 +218,39 @@ impl Request {
                 | Self::Restart { .. }
         )
     }
+
+    /// Whether nothing comes of it but its answer, which nobody needs who has gone.
+    pub(super) fn only_looks(&self) -> bool {
+        match self {
+            Self::Messages { .. }
+            | Self::Reactions { .. }
+            | Self::Topic { .. }
+            | Self::Members { .. }
+            | Self::Fingerprint { .. }
+            | Self::Delivered { .. }
+            | Self::Receipts { .. }
+            | Self::OnDisks { .. }
+            | Self::Search { .. }
+            | Self::Counters
+            | Self::StoredRooms
+            | Self::SeenRooms { .. }
+            | Self::Export { .. }
+            | Self::VerifyStep => true,
+            Self::Watch
+            | Self::Open { .. }
+            | Self::Leave { .. }
+            | Self::Say { .. }
+            | Self::Act { .. }
+            | Self::Reply { .. }
+            | Self::React { .. }
+            | Self::SetTopic { .. }
+            | Self::SetNick { .. }
+            | Self::Crash { .. }
+            | Self::Restart { .. }
+            | Self::Connect { .. }
+            | Self::Import { .. } => false,
+        }
+    }
 }
 
 /// Which messages of a room.
