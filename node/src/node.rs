@@ -69,7 +69,15 @@ struct Inner {
     restarts: mpsc::Sender<Arc<Slot>>,
     stop: CancellationToken,
     stop_network: CancellationToken,
-    tasks: Mutex<Option<Tasks>>,
+    life: tokio::sync::Mutex<Life>,
+}
+
+/// How far a node is.
+enum Life {
+    Runs(Tasks),
+    /// Shutting down goes on in a task of its own: whoever waits for it may stop to, and the next one waits on.
+    Ends(JoinHandle<()>),
+    Ended,
 }
 
 /// What runs until the node shuts down.
@@ -187,7 +195,7 @@ impl Node {
             restarts,
             stop,
             stop_network,
-            tasks: Mutex::new(Some(tasks)),
+            life: tokio::sync::Mutex::new(Life::Runs(tasks)),
         })))
     }
 
@@ -658,7 +666,8 @@ impl Node {
     }
 
     /// Stops the node: what was said before is taken up and stored, connections are closed, the history is closed and
-    /// the profile is free for the next process. Calls after the first do nothing.
+    /// the profile is free for the next process. That is done though nobody waits for it any more; calls after the first wait
+    /// until it is.
     ///
     /// ```
     /// # #[tokio::main]
@@ -676,34 +685,46 @@ impl Node {
     /// # }
     /// ```
     pub async fn shutdown(&self) {
-        let inner = &self.0;
-        let _opening = inner.opening.lock().await;
-        let tasks = inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(tasks) = tasks else { return };
-        inner.stop.cancel();
+        let mut life = self.0.life.lock().await;
+        *life = match std::mem::replace(&mut *life, Life::Ended) {
+            Life::Runs(tasks) => Life::Ends(tokio::spawn(Arc::clone(&self.0).end(tasks))),
+            further => further,
+        };
+        if let Life::Ends(ending) = &mut *life {
+            if ending.await.is_err() {
+                tracing::error!("the node crashed while it shut down");
+            }
+            *life = Life::Ended;
+        }
+    }
+}
+
+impl Inner {
+    /// Shuts everything down, in the order in which the one needs the other.
+    async fn end(self: Arc<Self>, tasks: Tasks) {
+        let _opening = self.opening.lock().await;
+        self.stop.cancel();
         if tasks.supervisor.await.is_err() {
             tracing::error!("the supervisor of the rooms crashed");
         }
         if tasks.disk.await.is_err() {
             tracing::error!("the watch over the disk crashed");
         }
-        let slots: Vec<Arc<Slot>> = std::mem::take(&mut *inner.rooms()).iter().cloned().collect();
-        inner.shared.store.settle().await.ok();
+        let slots: Vec<Arc<Slot>> = std::mem::take(&mut *self.rooms()).iter().cloned().collect();
+        self.shared.store.settle().await.ok();
         for slot in slots {
             slot.set_state(RoomState::Left);
-            inner.shared.events.emit(slot.event());
+            self.shared.events.emit(slot.event());
         }
-        inner.stop_network.cancel();
+        self.stop_network.cancel();
         if tasks.network.await.is_err() {
             tracing::error!("the watch over the network crashed");
         }
-        inner.shared.store.close().await;
-        drop(inner.locked.lock().unwrap_or_else(PoisonError::into_inner).take());
-        inner.shared.events.end();
+        self.shared.store.close().await;
+        drop(self.locked.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.shared.events.end();
     }
-}
 
-impl Inner {
     /// The lock is held for moments and never while something can fail, so a poisoned one holds whole data.
     fn rooms(&self) -> MutexGuard<'_, Registry> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)

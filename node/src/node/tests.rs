@@ -98,6 +98,22 @@ async fn what_is_said_at_once_is_said_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stops_waiting_for_the_end_does_not_stop_the_end() {
+    let disk = tempfile::tempdir().unwrap();
+    let config = Config { memory: false, data_dir: Some(disk.path().to_owned()), ..config("alice") };
+    let node = Node::start(config.clone()).await.unwrap();
+    let store = node.0.shared.store.clone();
+    let (release, held) = sync_channel(0);
+    store.hold(held).await;
+    tokio::time::timeout(Duration::from_millis(100), node.shutdown()).await.unwrap_err();
+    drop(release);
+    node.shutdown().await;
+    // The profile is free.
+    let next = Node::start(config).await.unwrap();
+    next.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_newest_messages_are_read_while_the_history_is_loaded() {
     let disk = tempfile::tempdir().unwrap();
     let config = Config { memory: false, data_dir: Some(disk.path().to_owned()), ..config("alice") };
