@@ -37,7 +37,7 @@ impl History {
         let room = desk.open_stored(&self.target).await?;
         let until = self.until.map(Moment::place);
         match self.since {
-            Some(since) => since_then(desk, &room, since.place(), until, |_| {}).await.map(drop),
+            Some(since) => since_then(desk, &room, since.place(), until, |_| true).await,
             None => {
                 let messages = match until {
                     Some(until) => room.messages_before(until, self.newest).await?,
@@ -49,14 +49,14 @@ impl History {
     }
 }
 
-/// Prints all behind a place and before another, and returns the place behind which there is no more.
+/// Prints all behind a place and before another that are wanted.
 pub(super) async fn since_then(
     desk: &mut Desk,
     room: &Room,
     mut after: Key,
     until: Option<Key>,
-    mut shown: impl FnMut(&Message),
-) -> Result<Key, Failure> {
+    mut wanted: impl FnMut(&Message) -> bool,
+) -> Result<(), Failure> {
     loop {
         let mut page = room.messages_after(after, PAGE).await?;
         let full = page.len() == PAGE;
@@ -64,11 +64,11 @@ pub(super) async fn since_then(
             page.retain(|message| message.key < until);
         }
         let all = full && page.len() == PAGE;
-        page.iter().for_each(&mut shown);
         after = page.last().map_or(after, |message| message.key);
+        page.retain(&mut wanted);
         show(desk, room, page).await?;
         if !all {
-            return Ok(after);
+            return Ok(());
         }
     }
 }
