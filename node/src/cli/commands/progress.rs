@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::cli::escape;
+
 /// A bar that is gone when it is dropped, and never there where nobody would see it.
 #[derive(Debug)]
 pub(super) struct Progress(ProgressBar);
@@ -21,7 +23,8 @@ impl Progress {
         {
             bar.set_style(style);
         }
-        bar.set_message(what.to_owned());
+        // It may be the name of a file that somebody else has named.
+        bar.set_message(escape::visible(what).into_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
     }
@@ -35,5 +38,16 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_does_nothing_to_the_terminal() {
+        let progress = Progress::new("a\u{1b}[2J\u{202e}b.bundle", 1);
+        assert_eq!(progress.0.message(), "a␛[2J\\u{202e}b.bundle");
     }
 }
