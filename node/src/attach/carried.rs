@@ -7,6 +7,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bytes(pub(crate) Vec<u8>);
 
+impl Bytes {
+    /// How many bytes it takes in a list: the text, two quotes and a comma.
+    pub(crate) fn written(&self) -> usize {
+        data_encoding::BASE64.encode_len(self.0.len()) + 3
+    }
+}
+
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(&data_encoding::BASE64.encode(&self.0))

@@ -13,7 +13,7 @@ use super::perform::Seat;
 use super::problem::Problem;
 use super::questions::{Answered, Questions};
 use super::socket::Stream;
-use super::wire::{Asked, Face, Hello, MAX_QUESTION, Request, State, Told, VERSION};
+use super::wire::{Asked, Face, Hello, MAX_ANSWER, MAX_QUESTION, Request, State, Told, VERSION};
 
 /// How many questions of one may be open.
 const IN_FLIGHT: usize = 256;
@@ -125,10 +125,7 @@ impl Connection<'_> {
     }
 
     fn say(&mut self, told: &Told) {
-        match serde_json::to_string(told) {
-            Ok(line) => self.out.push_back(line),
-            Err(error) => tracing::error!(%error, "something cannot be told to somebody who is attached"),
-        }
+        self.out.extend(line(told, MAX_ANSWER));
     }
 
     fn answer(&mut self, (id, result): Answered) {
@@ -207,6 +204,25 @@ impl Connection<'_> {
         self.say(&Told::Bye { bye: self.last });
         self.write().await
     }
+}
+
+/// What is told, as a line of so many bytes at most. The other side would hang up over a longer one, and ask again.
+fn line(told: &Told, max: usize) -> Option<String> {
+    let line = match serde_json::to_string(told) {
+        Ok(line) => line,
+        Err(error) => {
+            tracing::error!(%error, "something cannot be told to somebody who is attached");
+            return None;
+        }
+    };
+    if line.len() <= max {
+        return Some(line);
+    }
+    let length = line.len();
+    tracing::warn!(length, "something is too long to be told to somebody who is attached");
+    let Told::Answer { id, .. } = told else { return None };
+    let message = format!("the answer has {length} bytes, and {max} at most can be given at once: ask for less");
+    serde_json::to_string(&Told::Problem { id: *id, problem: Problem::new("answer-too-long", message) }).ok()
 }
 
 /// Only a question's number.

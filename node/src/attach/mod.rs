@@ -29,4 +29,8 @@ pub(crate) use client::{Client, OpenError};
 pub(crate) use events::{Events, Told};
 pub(crate) use problem::Problem;
 pub(crate) use room::Room;
-pub(crate) use wire::{EXPORT_PAGE, Face};
+pub(crate) use wire::{Face, IMPORT_PAGE, MAX_FOUND};
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests;

@@ -5,7 +5,7 @@ use tokio::sync::Mutex;
 
 use super::carried::{Bytes, Seen, Step};
 use super::problem::Problem;
-use super::wire::{Answer, EXPORT_PAGE, PAGE, Request, Which};
+use super::wire::{Answer, EXPORT_PAGE, MAX_FOUND, PAGE, Request, Which};
 
 /// The place of one who asks: the node, and what of theirs goes on from one question to the next.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(super) async fn perform(seat: &Seat, request: Request) -> Result<Answer, Pro
         Request::OnDisks { room, key, others } => Answer::Receipt(opened(&room)?.on_disks(key, others).await?),
         Request::Crash { room } => opened(&room)?.crash().await.map(|()| Answer::Done)?,
         Request::Restart { room } => opened(&room)?.restart().await.map(|()| Answer::Done)?,
-        Request::Search { words, limit } => Answer::Found(node.search(&words, limit).await?),
+        Request::Search { words, limit } => Answer::Found(node.search(&words, limit.min(MAX_FOUND)).await?),
         Request::Counters => Answer::Counters(node.counters()),
         Request::StoredRooms => Answer::StoredRooms(node.stored_rooms().await?),
         Request::SeenRooms { at_most } => {

@@ -13,7 +13,7 @@ use tokio_util::codec::{Framed, LinesCodec};
 
 use super::problem::Problem;
 use super::socket::{self, Stream};
-use super::wire::{Answer, AnyHello, Asked, Face, Hello, MAX_ANSWER, Request, State, Told, VERSION};
+use super::wire::{Answer, AnyHello, Asked, Face, Hello, MAX_ANSWER, MAX_QUESTION, Request, State, Told, VERSION};
 
 /// How many questions wait to be sent. Further ones wait for a place.
 const QUEUE: usize = 256;
@@ -222,7 +222,14 @@ impl Attached {
         // Watching comes first: then how everything is with a room open is told before that it is.
         let rooms = self.rooms.clone().into_iter().map(|room| Request::Open { room });
         let asking = self.watching.then_some(Request::Watch).into_iter().chain(rooms).collect::<Vec<_>>();
-        let asked = asking.iter().map(|request| self.number(request)).collect();
+        let asked = asking.iter().filter_map(|request| match self.number(request) {
+            Ok(id) => Some(id),
+            Err(problem) => {
+                tracing::warn!(%problem, "the next node is not where the former one was");
+                None
+            }
+        });
+        let asked = asked.collect();
         self.returning = Some(Returning { asked, held, state });
         self.go_on_once_back();
     }
@@ -233,25 +240,38 @@ impl Attached {
             return;
         };
         self.state.send_replace(state);
-        for open in held {
-            let id = self.number(&open.request);
-            self.open.insert(id, open);
-        }
+        held.into_iter().for_each(|open| self.ask(open));
         if std::mem::take(&mut self.gone) {
             let _ = self.happens.send(Happened::Back);
         }
     }
 
-    /// Gives a question its number, and has it written.
-    fn number(&mut self, request: &Request) -> u64 {
-        let id = self.next;
-        self.next += 1;
-        match serde_json::to_string(&Asked { id, request: request.clone() }) {
-            Ok(line) => self.unwritten.push_back((id, line)),
-            // There is nothing in it that could not be written.
-            Err(error) => tracing::error!(%error, "a question cannot be written down"),
+    /// Has a question written, and keeps it until it is answered.
+    fn ask(&mut self, open: Open) {
+        match self.number(&open.request) {
+            Ok(id) => _ = self.open.insert(id, open),
+            // Whoever asked may not want to know any more.
+            Err(problem) => _ = open.reply.send(Err(problem)),
         }
-        id
+    }
+
+    /// Gives a question its number, and has it written. One that is too long to be read would only make the node hang up, and be
+    /// asked again, for ever.
+    fn number(&mut self, request: &Request) -> Result<u64, Problem> {
+        let id = self.next;
+        let line = serde_json::to_string(&Asked { id, request: request.clone() })
+            .map_err(|error| Problem::new("question", format!("this cannot be asked of another process: {error}")))?;
+        if line.len() > MAX_QUESTION {
+            let length = line.len();
+            let message = format!(
+                "this is too much to ask of the node that another process runs: {length} bytes, and {MAX_QUESTION} at most \
+                 are taken at once; do it in parts"
+            );
+            return Err(Problem::new("too-long", message));
+        }
+        self.next += 1;
+        self.unwritten.push_back((id, line));
+        Ok(id)
     }
 
     /// Writes and reads, neither of which waits for the other: the node may be waiting for this to read while this waits for
@@ -265,8 +285,7 @@ impl Attached {
                 order = self.orders.recv(), if self.returning.is_none() && self.unwritten.len() < QUEUE => {
                     let Some(Order { request, reply }) = order else { return Ended::Unwanted };
                     self.note(&request);
-                    let id = self.number(&request);
-                    self.open.insert(id, Open { request, reply });
+                    self.ask(Open { request, reply });
                 }
                 line = stream.next() => {
                     let Some(Ok(line)) = line else { return Ended::Lost(bye) };

@@ -141,7 +141,7 @@ impl Room {
         answered!(self.client.ask(Request::Export { room: self.room(), before }).await?, Exported)
     }
 
-    /// Takes messages in as from a peer. At most [`super::EXPORT_PAGE`] bytes.
+    /// Takes messages in as from a peer. At most [`super::IMPORT_PAGE`] bytes of text.
     pub(crate) async fn import(&self, messages: Vec<Bytes>) -> Result<Imported, Problem> {
         answered!(self.client.ask(Request::Import { room: self.room(), messages }).await?, Imported)
     }

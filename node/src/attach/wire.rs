@@ -32,9 +32,14 @@ pub(super) const MAX_QUESTION: usize = 1 << 20;
 /// The longest line in the other direction: so many messages of the greatest length, and as much around them.
 pub(super) const MAX_ANSWER: usize = 256 << 20;
 /// How many bytes of messages are carried at once. They take a third more in text.
-pub(crate) const EXPORT_PAGE: usize = 512 << 10;
+pub(super) const EXPORT_PAGE: usize = 512 << 10;
+/// How many bytes messages that are taken in together have in text, by [`Bytes::written`]: as many as an exported page has. There
+/// may be very many of next to nothing, of which the text is by far the most.
+pub(crate) const IMPORT_PAGE: usize = EXPORT_PAGE / 3 * 4;
 /// How many messages an answer has at most. Who wants more asks again.
 pub(super) const PAGE: usize = 256;
+/// How many messages are found at most. Of the greatest length, and all of it escaped, they are well within [`MAX_ANSWER`].
+pub(crate) const MAX_FOUND: usize = 1_000;
 
 /// What runs the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,6 +181,7 @@ pub(super) enum Request {
     Restart {
         room: RoomName,
     },
+    /// At most [`MAX_FOUND`].
     Search {
         words: String,
         limit: usize,
@@ -193,7 +199,7 @@ pub(super) enum Request {
         room: RoomName,
         before: Option<Key>,
     },
-    /// At most [`EXPORT_PAGE`] bytes.
+    /// At most [`IMPORT_PAGE`] bytes of text.
     Import {
         room: RoomName,
         messages: Vec<Bytes>,

@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::attach::wire::{Request, Which};
+use crate::attach::wire::{Answer, Request, Which};
 
 /// Far more than any of this takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -126,4 +126,15 @@ async fn questions_take_effect_in_the_order_in_which_they_are_asked() {
     drop((lines, writer));
     attending.await.unwrap();
     node.shutdown().await;
+}
+
+#[test]
+fn an_answer_that_is_too_long_is_a_problem_of_that_question() {
+    let answer = |count| Told::Answer { id: 7, answer: Answer::Receipts(vec![None; count]) };
+    let short = line(&answer(10), 200).unwrap();
+    assert!(matches!(serde_json::from_str(&short).unwrap(), Told::Answer { id: 7, .. }), "{short}");
+    let long = line(&answer(1000), 200).unwrap();
+    let Told::Problem { id: 7, problem } = serde_json::from_str(&long).unwrap() else { panic!("{long}") };
+    assert_eq!(problem.code, "answer-too-long");
+    assert!(line(&Told::State { state: State::default() }, 10).is_none());
 }

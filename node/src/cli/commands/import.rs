@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::Desk;
 use super::progress::Progress;
-use crate::attach::{Bytes, EXPORT_PAGE, Room};
+use crate::attach::{Bytes, IMPORT_PAGE, Room};
 use crate::cli::Failure;
 use crate::cli::report::Report;
 
@@ -138,14 +138,49 @@ fn read_pages(file: impl Read, pages: &mpsc::Sender<Next>) -> std::io::Result<Ta
     while let Some(part) = reader.next_part()? {
         let Part::Messages { room, messages } = part else { continue };
         for message in messages {
-            if of.as_ref() != Some(&room) || size + message.len() > EXPORT_PAGE {
+            let message = Bytes(message);
+            if of.as_ref() != Some(&room) || size + message.written() > IMPORT_PAGE {
                 flush(&mut page, &of)?;
                 (of, size) = (Some(room.clone()), 0);
             }
-            size += message.len();
-            page.push(Bytes(message));
+            size += message.written();
+            page.push(message);
         }
     }
     flush(&mut page, &of)?;
     Ok(*reader.tally())
+}
+
+#[cfg(test)]
+mod tests {
+    use distchat_node::bundle::Writer;
+
+    use super::*;
+    use crate::cli::testing::room_name;
+
+    #[test]
+    fn a_page_of_next_to_nothing_is_no_longer_than_others() {
+        for length in [1, 200, 16 << 10] {
+            let count = (1 << 20) / length;
+            let mut bundle = Writer::new(Vec::new(), room_name("crafted"));
+            let message = vec![7; length];
+            (0..count).for_each(|_| bundle.push(&message).unwrap());
+            let bundle = bundle.finish().unwrap();
+
+            let (pages, mut receiver) = mpsc::channel(QUEUE);
+            let reader = std::thread::spawn(move || read_pages(&*bundle, &pages).unwrap());
+            let (mut read, mut lengths) = (0, Vec::new());
+            while let Some(next) = receiver.blocking_recv() {
+                let Next::Page { messages, .. } = next else { panic!("nothing else is read") };
+                read += messages.len();
+                lengths.push(serde_json::to_string(&messages).unwrap().len());
+            }
+            assert_eq!((read, reader.join().unwrap().messages), (count, count as u64));
+            lengths.pop();
+            assert!(
+                lengths.iter().all(|length| (IMPORT_PAGE - (32 << 10)..=IMPORT_PAGE + 1).contains(length)),
+                "{lengths:?}"
+            );
+        }
+    }
 }
