@@ -106,12 +106,7 @@ async fn try_to(context: &Context, command: Command, outcome: &mut Outcome) -> R
             reports.push(Report::Fingerprint { room: room.name().clone(), info });
         }
         Command::Nick(nick) => {
-            for info in context.node.rooms() {
-                if let Some(room) = context.node.room(&info.name) {
-                    room.set_nick(&nick).await?;
-                }
-            }
-            reports.push(Report::Notice(format!("you are {nick} from now on")));
+            go_by(context, &nick, reports).await?;
             outcome.nick = Some(nick);
         }
         Command::Crash(name) => context.room(name.as_ref())?.crash().await?,
@@ -147,6 +142,21 @@ async fn join(context: &Context, name: RoomName, outcome: &mut Outcome) -> Resul
     Ok(())
 }
 
+/// Has the user go by that name in all rooms. One that has failed is no reason to go by another name in the others.
+async fn go_by(context: &Context, nick: &str, reports: &mut Vec<Report>) -> Result<(), Problem> {
+    for info in context.node.rooms() {
+        let Some(room) = context.node.room(&info.name) else { continue };
+        match room.set_nick(nick).await {
+            // That is so in every room.
+            Err(problem) if problem.code == "bad-nick" => return Err(problem),
+            Err(problem) => reports.push(problem.into()),
+            Ok(()) => {}
+        }
+    }
+    reports.push(Report::Notice(format!("you are {nick} from now on")));
+    Ok(())
+}
+
 /// How many messages are found at most.
 const FOUND: usize = 200;
 /// How many members are listed at most.
@@ -167,4 +177,45 @@ async fn connect(context: &Context, address: Multiaddr, reports: &mut Vec<Report
     context.node.connect(address).await?;
     reports.push(Report::Notice(format!("connecting to {text}, again and again if need be")));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use distchat_node::{Config, RoomState};
+
+    use super::*;
+    use crate::attach::Face;
+    use crate::cli::testing::room_name;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_room_that_has_failed_keeps_no_nick_from_the_others() {
+        let config = Config { memory: true, offline: true, ..Config::default() };
+        let node = Client::start(config, Face::Chat).await.unwrap();
+        let [first, failed, last] = ["a", "b", "c"].map(room_name);
+        for room in [&first, &failed, &last] {
+            node.open_room(room).await.unwrap();
+        }
+        let state = |room| node.room_info(room).unwrap().state;
+        while state(&failed) != RoomState::Failed {
+            let _ = node.room(&failed).unwrap().crash().await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let context = || Context { node: node.clone(), current: Some(first.clone()), nick: None };
+        let outcome = execute(context(), Command::Nick("ann".to_owned())).await;
+        assert_eq!(outcome.nick.as_deref(), Some("ann"));
+        let problems = outcome.reports.iter().filter_map(|report| match report {
+            Report::Error { code, message } => Some((&**code, message.contains("`b`"))),
+            _ => None,
+        });
+        assert_eq!(problems.collect::<Vec<_>>(), [("room-failed", true)]);
+        for room in [&first, &last] {
+            let said = node.room(room).unwrap().broadcast("hi").await.unwrap();
+            assert_eq!(said.nick, "ann", "in {room}");
+        }
+        let outcome = execute(context(), Command::Nick(String::new())).await;
+        assert!(outcome.nick.is_none() && outcome.reports.len() == 1, "{outcome:?}");
+        node.shutdown().await;
+    }
 }
