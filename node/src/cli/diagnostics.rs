@@ -53,6 +53,13 @@ impl Diagnostics {
         Ok((diagnostics, lines))
     }
 
+    /// Without a log; the lines come out of the receiver.
+    #[cfg(test)]
+    pub(crate) fn kept(size: usize) -> (Self, mpsc::Receiver<String>) {
+        let (sender, lines) = mpsc::channel(size);
+        (Self(Arc::new(Inner { way: Way::Chat(sender), dropped: AtomicU64::new(0) })), lines)
+    }
+
     /// Says a line, which has been through the gate.
     pub(crate) fn say(&self, line: &str) {
         let dropped = self.0.dropped.swap(0, Ordering::Relaxed);
@@ -136,14 +143,9 @@ impl Drop for LogLine {
 mod tests {
     use super::*;
 
-    fn diagnostics(size: usize) -> (Diagnostics, mpsc::Receiver<String>) {
-        let (sender, lines) = mpsc::channel(size);
-        (Diagnostics(Arc::new(Inner { way: Way::Chat(sender), dropped: AtomicU64::new(0) })), lines)
-    }
-
     #[test]
     fn a_log_goes_through_the_gate() {
-        let (diagnostics, mut lines) = diagnostics(8);
+        let (diagnostics, mut lines) = Diagnostics::kept(8);
         diagnostics.make_writer().write_all(b"a \x1b[31m peer\r said\nand more\n").unwrap();
         assert_eq!(lines.try_recv().unwrap(), "a ␛[31m peer␍ said\n");
         assert_eq!(lines.try_recv().unwrap(), "and more\n");
@@ -153,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_nobody_reads_is_dropped_and_counted() {
-        let (diagnostics, mut lines) = diagnostics(1);
+        let (diagnostics, mut lines) = Diagnostics::kept(1);
         for text in ["one", "two", "three"] {
             diagnostics.say(text);
         }

@@ -33,6 +33,12 @@ impl Front {
         Ok(Self { stdout: Output::start()?, view, diagnostics })
     }
 
+    /// Takes hold of something else.
+    #[cfg(test)]
+    pub(crate) fn to(stdout: Output, view: View, diagnostics: Diagnostics) -> Self {
+        Self { stdout, view, diagnostics }
+    }
+
     /// Tells the user something.
     pub(crate) fn say(&mut self, report: &Report) {
         let lines = match &mut self.view {

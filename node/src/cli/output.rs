@@ -115,6 +115,12 @@ impl Output {
         Ok(Self { pending: String::new(), pipe: Pipe::start("stdout", QUEUE, stream)? })
     }
 
+    /// Writes to something else.
+    #[cfg(test)]
+    pub(crate) fn to(stream: impl Write + Send + 'static) -> Self {
+        Self { pending: String::new(), pipe: Pipe::start("test", QUEUE, stream).unwrap() }
+    }
+
     /// Adds a line to what will be written.
     pub(crate) fn push(&mut self, line: &str) {
         self.pending.push_str(line);
@@ -124,6 +130,11 @@ impl Output {
     /// Whether something waits to be sent on its way.
     pub(crate) fn is_pending(&self) -> bool {
         !self.pending.is_empty()
+    }
+
+    /// Throws away what waits to be sent, for nobody reads it.
+    pub(crate) fn forget(&mut self) {
+        self.pending.clear();
     }
 
     /// Sends what is pending on its way. Safe to cancel: nothing is lost or sent twice.
@@ -161,14 +172,10 @@ mod tests {
         }
     }
 
-    fn output(store: Store) -> Output {
-        Output { pending: String::new(), pipe: Pipe::start("test", QUEUE, store).unwrap() }
-    }
-
     #[tokio::test]
     async fn everything_is_written_in_order() {
         let store = Store::default();
-        let mut output = output(store.clone());
+        let mut output = Output::to(store.clone());
         let mut expect = String::new();
         for i in 0..1000 {
             output.push(&i.to_string());
@@ -184,11 +191,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_who_left_is_told_from_a_failure() {
-        let mut left = output(Store(Arc::default(), Some(ErrorKind::BrokenPipe)));
+        let mut left = Output::to(Store(Arc::default(), Some(ErrorKind::BrokenPipe)));
         left.push("x");
         assert!(matches!(left.finish().await, Err(Closed::ByReader)));
         assert!(matches!(left.finish().await, Err(Closed::ByReader)));
-        let mut full = output(Store(Arc::default(), Some(ErrorKind::StorageFull)));
+        let mut full = Output::to(Store(Arc::default(), Some(ErrorKind::StorageFull)));
         full.push("x");
         assert!(matches!(full.finish().await, Err(Closed::Failed(_))));
     }

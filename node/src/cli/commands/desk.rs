@@ -26,9 +26,25 @@ impl Desk {
 
     /// Tells the user something, and waits until it is on its way: what is read at the pace of a reader is made at that pace.
     pub(super) async fn say(&mut self, report: &Report) -> Result<(), Failure> {
+        self.tell(report).await.map_err(ended_by)
+    }
+
+    /// The same, for a command that does more than to be read: it goes on though nobody reads.
+    pub(super) async fn mention(&mut self, report: &Report) -> Result<(), Failure> {
+        match self.tell(report).await {
+            Err(Closed::ByReader) => {
+                // There may be much more of it to come.
+                self.front.stdout.forget();
+                Ok(())
+            }
+            told => told.map_err(ended_by),
+        }
+    }
+
+    async fn tell(&mut self, report: &Report) -> Result<(), Closed> {
         self.front.say(report);
         while self.front.stdout.is_pending() {
-            self.front.stdout.send().await.map_err(ended_by)?;
+            self.front.stdout.send().await?;
         }
         Ok(())
     }
@@ -37,7 +53,7 @@ impl Desk {
     pub(crate) async fn warn(&mut self) -> Result<(), Failure> {
         if self.client.attached_to().is_none() {
             for message in self.client.warnings().to_vec() {
-                self.say(&Report::Error { code: "profile".into(), message }).await?;
+                self.mention(&Report::Error { code: "profile".into(), message }).await?;
             }
         }
         Ok(())
@@ -102,5 +118,68 @@ fn ended_by(closed: Closed) -> Failure {
     match closed {
         Closed::ByReader => Failure::unread(),
         Closed::Failed(error) => Failure::unexpected(format!("stdout cannot be written to: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::io::{ErrorKind, Write};
+
+    use distchat_node::Config;
+
+    use super::*;
+    use crate::attach::Face;
+    use crate::cli::UNCONFIRMED;
+    use crate::cli::args;
+    use crate::cli::diagnostics::Diagnostics;
+    use crate::cli::front::View;
+    use crate::cli::output::Output;
+    use crate::cli::testing::room_name;
+
+    /// A pipe whose reader has gone.
+    struct Unread;
+
+    impl Write for Unread {
+        fn write(&mut self, _bytes: &[u8]) -> std::io::Result<usize> {
+            Err(ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A command, and where it works: nobody reads what it says.
+    async fn unread(line: &str) -> (Desk, crate::cli::commands::Verb) {
+        let line = line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        let args = args::of(&args::parse(&line).unwrap()).unwrap();
+        let verb = args.verb.clone().unwrap();
+        let config = Config { memory: true, offline: true, ..Config::default() };
+        let client = Client::start(config, Face::Command).await.unwrap();
+        let mut front = Front::to(Output::to(Unread), View::Json, Diagnostics::kept(1).0);
+        front.stdout.push("somebody reads this, and goes");
+        front.stdout.finish().await.unwrap_err();
+        front.stdout.forget();
+        (Desk::new(client, args, front), verb)
+    }
+
+    #[tokio::test]
+    async fn what_is_said_is_waited_for_though_nobody_reads_about_it() {
+        let (mut desk, verb) = unread("distchat --json send general --wait 1 --timeout 0.01 hello").await;
+        let failure = verb.run(&mut desk).await.unwrap_err();
+        assert_eq!(failure.code, UNCONFIRMED, "{failure:?}");
+        let room = desk.client.open_room(&room_name("general")).await.unwrap();
+        assert_eq!(room.messages(10).await.unwrap().len(), 1);
+        assert!(!desk.front.stdout.is_pending());
+        assert_eq!(desk.close().await.unwrap_err().code, 0);
+    }
+
+    #[tokio::test]
+    async fn a_history_is_judged_to_its_end_though_nobody_reads_about_it() {
+        let (mut desk, verb) = unread("distchat --json verify").await;
+        desk.client.open_room(&room_name("general")).await.unwrap().broadcast("hello").await.unwrap();
+        verb.run(&mut desk).await.unwrap();
+        desk.client.shutdown().await;
     }
 }

@@ -70,7 +70,7 @@ impl Import {
             }
             let bad = |imported: &Imported| imported.unvouched + imported.foreign + imported.malformed;
             fine &= tally.is_whole() && rooms.values().all(|imported| bad(imported) == 0);
-            desk.say(&Report::Imported { file, tally, rooms: rooms.into_iter().collect() }).await?;
+            desk.mention(&Report::Imported { file, tally, rooms: rooms.into_iter().collect() }).await?;
         }
         if fine { Ok(()) } else { Err(Failure::damaged()) }
     }

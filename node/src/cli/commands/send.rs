@@ -55,7 +55,7 @@ impl Send {
 
     async fn say(&self, desk: &mut Desk, room: &Room, text: &str) -> Result<Message, Failure> {
         let message = room.broadcast(text).await?;
-        desk.say(&Report::Said { room: self.target.clone(), message: message.clone() }).await?;
+        desk.mention(&Report::Said { room: self.target.clone(), message: message.clone() }).await?;
         Ok(message)
     }
 
@@ -69,7 +69,7 @@ impl Send {
                 Input::Line(line) => line,
                 Input::Replaced => {
                     let message = "the input is not UTF-8: what could not be read was replaced by \u{fffd}".to_owned();
-                    desk.say(&Report::Error { code: "not-utf8".into(), message }).await?;
+                    desk.mention(&Report::Error { code: "not-utf8".into(), message }).await?;
                     continue;
                 }
                 Input::TooLong(length) => return Err(too_long(length)),
@@ -101,7 +101,7 @@ impl Send {
         match tokio::time::timeout(self.timeout, room.on_disks(last.key, self.wait)).await {
             Ok(Ok(receipt)) => {
                 let room = self.target.clone();
-                desk.say(&Report::OnDisks { room, message: last.id, receipt }).await
+                desk.mention(&Report::OnDisks { room, message: last.id, receipt }).await
             }
             // The node has ended meanwhile, and there is no other.
             Ok(Err(problem)) => {

@@ -12,7 +12,7 @@ pub(super) async fn run(desk: &mut Desk) -> Result<(), Failure> {
         match step {
             Step::Store { problems } => {
                 fine &= problems.is_empty();
-                desk.say(&Report::Damaged { problems }).await?;
+                desk.mention(&Report::Damaged { problems }).await?;
             }
             Step::Progress { room, done, of } => {
                 progress.get_or_insert_with(|| Progress::new(room.as_str(), of)).set(done, of);
@@ -20,7 +20,7 @@ pub(super) async fn run(desk: &mut Desk) -> Result<(), Failure> {
             Step::Room(judged) => {
                 progress = None;
                 fine &= judged.problems.is_empty();
-                desk.say(&Report::Judged(judged)).await?;
+                desk.mention(&Report::Judged(judged)).await?;
             }
         }
     }
