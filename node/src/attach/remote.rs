@@ -93,7 +93,10 @@ async fn greet(directory: &std::path::Path) -> Result<Option<(Lines, Hello)>, Pr
         Ok(Some(Ok(line))) => line,
         // It is about to end.
         Ok(None | Some(Err(_))) => return Ok(None),
-        Err(_) => return Err(failed("it does not answer; look whether it is stopped or hangs".to_owned())),
+        Err(_) => {
+            let why = "it does not answer; look whether it is stopped or hangs, or very many programs want to use it";
+            return Err(failed(why.to_owned()));
+        }
     };
     let any: AnyHello = serde_json::from_str(&line).map_err(|error| failed(error.to_string()))?;
     if any.distchat != VERSION {
@@ -102,6 +105,11 @@ async fn greet(directory: &std::path::Path) -> Result<Option<(Lines, Hello)>, Pr
             "process {pid} speaks version {version} of that and this program version {VERSION}; end it, or use the \
              program that it was started with"
         );
+        return Err(failed(why));
+    }
+    if let Some(full) = any.full {
+        let pid = any.pid;
+        let why = format!("{full} programs use it already, as many as process {pid} lets; end one, or try again later");
         return Err(failed(why));
     }
     let hello: Hello = serde_json::from_str(&line).map_err(|error| failed(error.to_string()))?;

@@ -4,15 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use distchat_node::Node;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{self, Host};
-use super::socket::Socket;
-use super::wire::Face;
+use super::socket::{Socket, Stream};
+use super::wire::{Face, Full, VERSION};
 
-/// How many may be attached at once. Further ones wait.
+/// How many may be attached at once.
 const MAX_ATTACHED: usize = 64;
+/// How many more are let in to wait for a place. Of further ones nothing is known: the system has them wait.
+const MAX_WAITING: usize = 64;
+/// How long they wait before they are told that there is none, which is before they lose patience.
+const WAIT: Duration = Duration::from_secs(5);
 /// How long those who are attached may take to hear the last answers, and what they asked for to be done. They know that what has no
 /// answer by then may not have been.
 const PARTING: Duration = Duration::from_secs(2);
@@ -33,7 +39,7 @@ impl Server {
         let socket = Socket::listen(directory)?;
         let stop = CancellationToken::new();
         let host = Host { node: node.clone(), face, stop: stop.clone() };
-        Ok(Some(Self { task: tokio::spawn(accept(socket, host, stop.clone())), stop }))
+        Ok(Some(Self { task: tokio::spawn(accept(socket, host, WAIT)), stop }))
     }
 
     /// Takes nothing more in, and answers what was. The node must still run.
@@ -45,15 +51,15 @@ impl Server {
     }
 }
 
-async fn accept(socket: Socket, host: Host, stop: CancellationToken) {
-    let host = Arc::new(host);
+async fn accept(socket: Socket, host: Host, wait: Duration) {
+    let (host, places) = (Arc::new(host), Arc::new(Semaphore::new(MAX_ATTACHED)));
     let mut attached = JoinSet::new();
     loop {
         tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = socket.accept(), if attached.len() < MAX_ATTACHED => match accepted {
+            () = host.stop.cancelled() => break,
+            accepted = socket.accept(), if attached.len() < MAX_ATTACHED + MAX_WAITING => match accepted {
                 Ok(stream) => {
-                    attached.spawn(connection::attend(stream, Arc::clone(&host)));
+                    attached.spawn(receive(stream, Arc::clone(&host), Arc::clone(&places), wait));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the socket of this node cannot be connected to");
@@ -77,8 +83,66 @@ async fn accept(socket: Socket, host: Host, stop: CancellationToken) {
     }
 }
 
+/// Attends to one who has come, once there is a place for them.
+async fn receive(stream: Stream, host: Arc<Host>, places: Arc<Semaphore>, wait: Duration) {
+    let place = tokio::select! {
+        // The socket's end tells as much.
+        () = host.stop.cancelled() => return,
+        place = tokio::time::timeout(wait, places.acquire()) => place,
+    };
+    match place {
+        Ok(_place) => connection::attend(stream, host).await,
+        Err(_) => turn_away(stream).await,
+    }
+}
+
+/// Tells one for whom there is no place that all are taken.
+async fn turn_away(mut stream: Stream) {
+    let full = Full { distchat: VERSION, pid: std::process::id(), full: MAX_ATTACHED };
+    let told = match serde_json::to_string(&full) {
+        Ok(line) => stream.write_all((line + "\n").as_bytes()).await,
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = told {
+        tracing::debug!(%error, "somebody for whom there is no place is gone");
+    }
+}
+
 fn log(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "the task of somebody who was attached crashed");
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use distchat_node::Config;
+
+    use super::*;
+    use crate::attach::remote;
+
+    #[tokio::test]
+    async fn one_who_is_too_many_is_told_so_and_comes_in_when_another_has_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let node = Node::start(Config { memory: true, offline: true, ..Config::default() }).await.unwrap();
+        let stop = CancellationToken::new();
+        let host = Host { node: node.clone(), face: Face::Daemon, stop: stop.clone() };
+        let socket = Socket::listen(directory.path()).unwrap();
+        let serving = tokio::spawn(accept(socket, host, Duration::from_millis(50)));
+
+        let mut others = Vec::new();
+        for _ in 0..MAX_ATTACHED {
+            others.push(remote::attach(directory.path().to_owned()).await.unwrap().unwrap());
+        }
+        let problem = remote::attach(directory.path().to_owned()).await.unwrap_err();
+        assert!(problem.message.contains("64 programs use it already"), "{problem}");
+        others.pop();
+        assert!(remote::attach(directory.path().to_owned()).await.unwrap().is_some());
+
+        drop(others);
+        stop.cancel();
+        serving.await.unwrap();
+        node.shutdown().await;
     }
 }

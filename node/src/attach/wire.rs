@@ -69,12 +69,23 @@ pub(super) struct Hello {
     pub(super) state: State,
 }
 
+/// The first line to whoever finds no place. Then nothing follows.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Full {
+    pub(super) distchat: u32,
+    pub(super) pid: u32,
+    /// So many are attached.
+    pub(super) full: usize,
+}
+
 /// Only that much of a first line every version has.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(super) struct AnyHello {
     pub(super) distchat: u32,
     #[serde(default)]
     pub(super) pid: u32,
+    /// It is a [`Full`].
+    pub(super) full: Option<usize>,
 }
 
 /// How everything is.
