@@ -1,4 +1,5 @@
-//! Jobs that crash, and jobs whose disk fails: an error of the job, and not the silent end of the thread that everybody waits for.
+//! Jobs that crash, and jobs whose disk fails: an error of the job, and not the silent end of the thread that everybody
+//! waits for.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
