@@ -23,12 +23,15 @@ const OFFER: &[u8] = b"\xa1\x65offer";
 /// How deep a frame may be nested. The deepest one that means anything takes about ten.
 const MAX_DEPTH: usize = 32;
 /// How much is read at a time.
-const PIECE: usize = 64 * 1024;
+const PIECE: usize = 16 * 1024;
 /// How much of a request is read before it takes a part of [`LONG_READS`].
 const SHORT: usize = 16 * 1024;
 /// How many KiB of requests beyond that are in memory while they are read, from all peers together. They are taken as bytes
 /// come: what was only announced keeps nobody else out.
-const LONG_READS: usize = 32 * 1024;
+const LONG_READS: usize = 16 * 1024;
+/// How many requests may wait for a part of that. Meanwhile what has come of them stays in their connections, up to 256 KiB
+/// of each, for so much any stream may bring unasked (yamux, initial window). Others are told to come later.
+const WAITING: usize = 32;
 /// How fast a request must come, in bytes a second, once it has had [`GRACE`]. A mebibyte takes 13 seconds then.
 const LEAST_RATE: u64 = 96 * 1024;
 const GRACE: Duration = Duration::from_secs(3);
@@ -45,6 +48,9 @@ pub(crate) enum Malformed {
     /// Bytes behind the frame.
     #[error("{0} bytes too many")]
     Trailing(usize),
+    /// There is no room for it among the long requests that are being read. It may be well-formed.
+    #[error("one long request too many")]
+    Crowded,
     /// It came at less than 96 KiB a second, or did not come at all. Nobody can tell a bad network from bad intent by that.
     #[error("a request that does not come")]
     TooSlow,
@@ -56,13 +62,38 @@ pub(crate) type Incoming = Result<Request, Malformed>;
 /// Reads and writes frames.
 #[derive(Clone, Debug)]
 pub(crate) struct Codec {
-    long_reads: Arc<Semaphore>,
+    long_reads: Arc<LongReads>,
     grace: Duration,
 }
 
 impl Default for Codec {
     fn default() -> Self {
-        Self { long_reads: Arc::new(Semaphore::new(LONG_READS)), grace: GRACE }
+        Self { long_reads: Arc::default(), grace: GRACE }
+    }
+}
+
+/// What the long requests of all peers share.
+#[derive(Debug)]
+struct LongReads {
+    memory: Semaphore,
+    waiting: Semaphore,
+}
+
+impl Default for LongReads {
+    fn default() -> Self {
+        Self { memory: Semaphore::new(LONG_READS), waiting: Semaphore::new(WAITING) }
+    }
+}
+
+impl LongReads {
+    /// So many KiB, as soon as there are as many. Nothing if too many wait already.
+    async fn take(&self, kib: u32) -> Option<SemaphorePermit<'_>> {
+        if let Ok(taken) = self.memory.try_acquire_many(kib) {
+            return Some(taken);
+        }
+        let _place = self.waiting.try_acquire().ok()?;
+        // It is never closed.
+        self.memory.acquire_many(kib).await.ok()
     }
 }
 
@@ -125,12 +156,12 @@ async fn read_on<T: AsyncRead + Unpin>(
 
 /// What a request has of the memory that all long ones share.
 struct Room<'a> {
-    shared: Option<&'a Semaphore>,
+    shared: Option<&'a LongReads>,
     held: Option<SemaphorePermit<'a>>,
 }
 
 impl<'a> Room<'a> {
-    fn of(shared: &'a Semaphore) -> Self {
+    fn of(shared: &'a LongReads) -> Self {
         Self { shared: Some(shared), held: None }
     }
 
@@ -139,7 +170,7 @@ impl<'a> Room<'a> {
         Self { shared: None, held: None }
     }
 
-    /// Waits until there is room for so many bytes in all.
+    /// Waits until there is room for so many bytes in all. Fails with [`Malformed::Crowded`].
     async fn make(&mut self, bytes: usize) -> io::Result<()> {
         let Some(shared) = self.shared else { return Ok(()) };
         let held = self.held.as_ref().map_or(0, SemaphorePermit::num_permits);
@@ -148,7 +179,7 @@ impl<'a> Room<'a> {
             return Ok(());
         }
         let missing = u32::try_from(missing).map_err(io::Error::other)?;
-        let more = shared.acquire_many(missing).await.map_err(io::Error::other)?;
+        let more = shared.take(missing).await.ok_or_else(|| io::Error::other(Malformed::Crowded))?;
         match &mut self.held {
             Some(held) => held.merge(more),
             None => self.held = Some(more),
@@ -192,7 +223,13 @@ impl request_response::Codec for Codec {
                 Err(malformed) => return Ok(Err(malformed)),
             },
         };
-        timeout(self.time_for(length), self.read_body(io, length)).await.unwrap_or(Ok(Err(Malformed::TooSlow)))
+        match timeout(self.time_for(length), self.read_body(io, length)).await {
+            Err(_) => Ok(Err(Malformed::TooSlow)),
+            Ok(Err(error)) if error.get_ref().is_some_and(|inner| inner.is::<Malformed>()) => {
+                Ok(Err(Malformed::Crowded))
+            }
+            Ok(read) => read,
+        }
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Response>

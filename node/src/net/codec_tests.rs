@@ -239,7 +239,7 @@ fn requests_that_do_not_come_keep_no_others_out() {
         for mut io in [begun, nothing] {
             assert_eq!(codec.clone().read_request(&protocol(), &mut io).await.unwrap(), Err(Malformed::TooSlow));
         }
-        assert_eq!(codec.long_reads.available_permits(), LONG_READS);
+        assert_eq!(codec.long_reads.memory.available_permits(), LONG_READS);
     });
 }
 

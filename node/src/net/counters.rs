@@ -82,6 +82,8 @@ counters! {
     evicted,
     /// Requests of others that took too long to come.
     too_slow,
+    /// Long requests of others that were put off, for others were being read.
+    crowded,
     /// Offences charged to peers, malformed frames included.
     charged,
     /// Offences that could not be queued.

@@ -202,6 +202,11 @@ impl Task {
                     self.charge(peer, Offence::Slow);
                 }
             }
+            Err(Malformed::Crowded) => {
+                debug!(%peer, "one long request too many");
+                self.out.counting.crowded.add();
+                self.respond(channel, Response::Refused(Refusal::Busy));
+            }
             Err(malformed) => {
                 debug!(%peer, %malformed, "a request that does not decode");
                 self.respond(channel, Response::Refused(Refusal::Malformed));

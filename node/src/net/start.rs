@@ -108,7 +108,10 @@ pub(super) async fn task(kept: &Arc<Kept>, addresses: Vec<Multiaddr>) -> Result<
     let me = keypair.public().to_peer_id();
     let transport = transport::build(keypair, ends.clone()).map_err(NetError::Setup)?;
     let behaviour = Behaviour::new(keypair, kept.entered(), kept.out().counting.clone()).map_err(NetError::Setup)?;
-    let settings = libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE);
+    let settings = libp2p::swarm::Config::with_tokio_executor()
+        .with_idle_connection_timeout(IDLE)
+        // Or those beyond would wait with what they have brought.
+        .with_max_negotiating_inbound_streams(transport::MAX_STREAMS);
     let mut task = Box::new(Task {
         swarm: Swarm::new(transport, behaviour, me, settings),
         rooms: Rooms::new(kept.entered()),

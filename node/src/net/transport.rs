@@ -41,8 +41,11 @@ const PROBES: (Duration, u32, Duration) = (Duration::from_secs(6), 3, Duration::
 pub(super) const PING_INTERVAL: Duration = Duration::from_secs(if cfg!(target_os = "linux") { 60 } else { 3 });
 /// How long nothing may be read from a connection: three pings, for both sides send them.
 const SILENCE: Duration = Duration::from_secs(3 * PING_INTERVAL.as_secs());
+/// How many bytes of a stream and of a connection may have come over QUIC and not been read. With yamux it is 256 KiB of
+/// each stream at least, and the streams' readers see to it that little is left there.
+const UNREAD: (u32, u32) = (512 * 1024, 2 * 1024 * 1024);
 /// How many streams a connection has at most.
-const MAX_STREAMS: usize = 256;
+pub(super) const MAX_STREAMS: usize = 256;
 
 pub(super) fn build(keypair: &Keypair, ends: Ends) -> Result<Boxed<(PeerId, StreamMuxerBox)>, String> {
     let mut yamux = yamux::Config::default();
@@ -62,6 +65,7 @@ pub(super) fn build(keypair: &Keypair, ends: Ends) -> Result<Boxed<(PeerId, Stre
     config.handshake_timeout = SETUP;
     config.max_idle_timeout = u32::try_from(PATIENCE.as_millis()).map_err(|e| e.to_string())?;
     config.keep_alive_interval = Duration::from_secs(3);
+    (config.max_stream_data, config.max_connection_data) = UNREAD;
     let quic = quic::tokio::Transport::new(config);
     let either = OrTransport::new(quic, tcp).map(|output, _| match output {
         Either::Left((peer, muxer)) => (peer, StreamMuxerBox::new(muxer)),
