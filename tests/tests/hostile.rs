@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::MutexGuard,
+    sync::{
+        MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -89,6 +92,16 @@ impl Memory {
     pub(crate) fn has_not_grown_by(&self, limit: u64) {
         let grown = gauge::rss(self.pid).saturating_sub(self.before);
         assert!(grown < limit, "from {} KiB it grew by {} KiB", self.before / 1024, grown / 1024);
+    }
+}
+
+/// Waits until so many of something have been counted by whoever is hostile.
+#[track_caller]
+pub(crate) fn wait_counted(what: &str, counted: &AtomicUsize, wanted: usize) {
+    let deadline = Instant::now() + distchat_tests::PATIENCE;
+    while counted.load(Ordering::Relaxed) < wanted {
+        assert!(Instant::now() < deadline, "{counted:?} {what}, not {wanted}");
+        thread::sleep(Duration::from_millis(10));
     }
 }
 
