@@ -7,8 +7,28 @@ use std::{fs, process::Command, time::Duration};
 /// # Panics
 /// If there is no such process.
 pub fn rss(pid: u32) -> u64 {
+    memory(pid, "VmRSS:")
+}
+
+/// The most memory that a process has held since its peak was last forgotten, be it given back or not, in bytes.
+///
+/// # Panics
+/// If there is no such process.
+pub fn peak(pid: u32) -> u64 {
+    memory(pid, "VmHWM:")
+}
+
+/// From now on the peak of a process is that of what it holds now and of what comes.
+///
+/// # Panics
+/// If there is no such process, or it is another user's.
+pub fn forget_peak(pid: u32) {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("the kernel forgets the peak of a process of ours");
+}
+
+fn memory(pid: u32, what: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+    let line = status.lines().find_map(|line| line.strip_prefix(what)).expect("a process has memory");
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("the kernel tells a number");
     kib * 1024
 }
