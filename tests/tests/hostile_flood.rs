@@ -1,22 +1,32 @@
 //! Strangers who send and open as much as they can: the others go on talking, and the node does not grow.
 
-use std::time::Duration;
+use std::{
+    io,
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
-use distchat_crdt::{RoomId, RoomName};
-use distchat_hostile::{Connection, Rpc};
+use distchat_crdt::{RoomId, RoomName, sync::SYNC_PROTOCOL};
+use distchat_hostile::{Connection, Rpc, Stream};
 use distchat_tests::{Chat, PATIENCE, gauge, is, skip};
 use futures::{AsyncWriteExt, future::join_all};
 use tokio::time::{sleep, timeout};
 
 use crate::{
     common::heavy,
-    hostile::{GROWTH, Memory, Scene, meanwhile, meanwhile_on, talk, tcp},
+    hostile::{GROWTH, Memory, Scene, meanwhile, meanwhile_on, talk, tcp, wait_counted},
 };
 
 fn is_told(chat: &Chat, word: &str) {
     chat.wait_for("what it says of the flood", PATIENCE, |event| {
         is(event, "error") && event["message"].as_str().is_some_and(|message| message.contains(word))
     });
+}
+
+/// The room's name in gossip.
+fn topic() -> String {
+    RoomId::of(&RoomName::parse("general").unwrap()).topic().to_string()
 }
 
 #[test]
@@ -42,7 +52,7 @@ fn messages_in_topics_that_nobody_has_are_not_remembered() {
 #[test]
 fn messages_in_a_room_that_one_has_not_entered_are_read_slowly() {
     let Scene { _alone, _machine, ann, bob, node, memory } = Scene::begin();
-    let topic = RoomId::of(&RoomName::parse("general").unwrap()).topic().to_string();
+    let topic = topic();
     let flood = async move {
         let connection = Connection::to(node).await.unwrap();
         let mut gossip = connection.speaking("/meshsub/1.1.0").await.unwrap();
@@ -60,34 +70,125 @@ fn messages_in_a_room_that_one_has_not_entered_are_read_slowly() {
     assert_eq!(ann.fingerprint(), bob.fingerprint());
 }
 
+/// What is opened of everything.
+const MANY: usize = 10_000;
+/// How many streams a connection may have.
+const MAX_STREAMS: usize = 256;
+
 #[test]
-fn ten_thousand_subscriptions_and_streams_are_bounded() {
+fn ten_thousand_subscriptions_are_bounded() {
+    const OF_EACH: usize = 1000;
     let Scene { _alone, _machine, ann, bob, node, memory } = Scene::begin();
-    let many = async move {
-        let connection = Connection::to(node).await.unwrap();
-        let mut gossip = connection.speaking("/meshsub/1.1.0").await.unwrap();
-        for n in 0..10_000 {
-            let topic = format!("{n:064x}");
-            if gossip.write_all(&Rpc::default().subscribe(&topic).graft(&topic).bytes()).await.is_err() {
-                break;
+    let subscribed = AtomicUsize::new(0);
+    let many = async {
+        let all = (0..MANY / OF_EACH).map(|connection| subscribe(node, connection * OF_EACH, OF_EACH, &subscribed));
+        let all = join_all(all).await;
+        // One of them does not stop.
+        let Some((_connection, mut gossip)) = all.into_iter().next() else { return };
+        for n in MANY.. {
+            if gossip.write_all(&subscription(n)).await.is_err() {
+                return;
             }
         }
-        let mut open = Vec::new();
-        for _ in 0..10_000 {
-            // Those beyond its limit it resets, or it lets them wait.
-            match timeout(Duration::from_millis(100), connection.stream()).await {
-                Ok(Ok(stream)) => open.push(stream),
-                Ok(Err(_)) => break,
-                Err(_) => {}
-            }
-            if open.len() > 1000 {
-                break;
-            }
-        }
-        sleep(PATIENCE).await;
     };
-    meanwhile(many, || talk(&bob, &ann, "meanwhile", 1000));
+    meanwhile(many, || {
+        talk(&bob, &ann, "meanwhile", 1000);
+        wait_counted("subscriptions were read", &subscribed, MANY);
+        is_told(&ann, "it entered no room and sends without end");
+        talk(&bob, &ann, "afterwards", 100);
+    });
     memory.has_not_grown_by(GROWTH);
+}
+
+/// Subscribes to so many topics on a connection of its own, and waits until all of that has been read.
+async fn subscribe(node: SocketAddr, first: usize, count: usize, read: &AtomicUsize) -> (Connection, Stream) {
+    let connection = Connection::to(node).await.unwrap();
+    let mut gossip = connection.speaking("/meshsub/1.1.0").await.unwrap();
+    for n in first..first + count {
+        gossip.write_all(&subscription(n)).await.unwrap();
+    }
+    // In which topics it takes part itself the node says at the start.
+    heard_more_than(&connection, 0).await;
+    // Frames are read in their order, and to this one there is an answer: nobody else has told of a message of that id.
+    let before = connection.heard();
+    let id = first.to_be_bytes().repeat(3);
+    gossip.write_all(&Rpc::default().have(&topic(), &id[..20]).bytes()).await.unwrap();
+    heard_more_than(&connection, before).await;
+    read.fetch_add(count, Ordering::Relaxed);
+    (connection, gossip)
+}
+
+fn subscription(n: usize) -> Vec<u8> {
+    let topic = format!("{n:064x}");
+    Rpc::default().subscribe(&topic).graft(&topic).bytes()
+}
+
+async fn heard_more_than(connection: &Connection, bytes: usize) {
+    while connection.heard() <= bytes {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[test]
+fn ten_thousand_streams_are_bounded() {
+    /// A few less than may come from one address.
+    const CONNECTIONS: usize = 60;
+    /// What a stream may cost that is open: some 3 KiB, and some 9 KiB with an offer that has begun.
+    const A_STREAM: u64 = 6 * 1024;
+    let Scene { _alone, _machine, ann, bob, node, memory } = Scene::begin();
+    let (opened, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let many = async {
+        join_all((0..CONNECTIONS).map(|_| async {
+            // Whoever is turned away comes again.
+            while !too_many_streams(node, &opened).await {
+                sleep(Duration::from_millis(100)).await;
+            }
+            ended.fetch_add(1, Ordering::Relaxed);
+        }))
+        .await;
+    };
+    meanwhile(many, || {
+        talk(&bob, &ann, "meanwhile", 1000);
+        wait_counted("streams were opened", &opened, MANY);
+        wait_counted("connections were ended for too many streams", &ended, CONNECTIONS);
+        talk(&bob, &ann, "afterwards", 100);
+    });
+    memory.has_not_grown_by(GROWTH + (CONNECTIONS * MAX_STREAMS) as u64 * A_STREAM);
+}
+
+/// Opens as many streams as are taken on a connection of its own, and then too many. Whether the node has ended the
+/// connection for that.
+async fn too_many_streams(node: SocketAddr, opened: &AtomicUsize) -> bool {
+    /// Requests that are begun at once on a connection, a few less than are taken.
+    const BEGUN: usize = 56;
+    /// Streams of which it is not said what they are for, a few less than are waited for at once.
+    const GREETED: usize = 120;
+    let Ok(mut connection) = Connection::to(node).await else { return false };
+    let mut open = Vec::new();
+    for n in 0..BEGUN + GREETED {
+        let stream = if n < BEGUN { begun(&connection).await } else { connection.greeting().await };
+        // It may have had enough of those of before.
+        let Ok(stream) = stream else { break };
+        open.push(stream);
+        opened.fetch_add(1, Ordering::Relaxed);
+    }
+    let answered = open.len();
+    for _ in 0..MAX_STREAMS {
+        match connection.unheard().await {
+            Ok(stream) => open.push(stream),
+            Err(_) => break,
+        }
+    }
+    connection.ended().await;
+    answered == BEGUN + GREETED
+}
+
+/// An offer of which no more comes than how long it is, and what it is.
+async fn begun(connection: &Connection) -> io::Result<Stream> {
+    let mut stream = connection.speaking(SYNC_PROTOCOL).await?;
+    stream.write_all(b"\x00\x10\x00\x00\xa1\x65offer\x82\x01\x5a\x00\x0f\xff\xf0").await?;
+    stream.flush().await?;
+    Ok(stream)
 }
 
 #[test]

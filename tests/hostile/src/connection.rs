@@ -159,14 +159,37 @@ impl Connection {
     /// # Errors
     /// If the connection has ended, or the other side does not speak that.
     pub async fn speaking(&self, protocol: &str) -> io::Result<Stream> {
+        self.saying(&[MULTISTREAM, protocol]).await
+    }
+
+    /// Opens a stream that is greeted and then left, and waits until that is answered: the other side has it then.
+    ///
+    /// # Errors
+    /// If the connection has ended, or the other side does not take the stream.
+    pub async fn greeting(&self) -> io::Result<Stream> {
+        self.saying(&[MULTISTREAM]).await
+    }
+
+    /// Opens a stream that is greeted, and waits for nothing. Before something is written a stream is only an intention.
+    ///
+    /// # Errors
+    /// If the connection has ended.
+    pub async fn unheard(&self) -> io::Result<Stream> {
         let mut stream = self.stream().await?;
-        let mut hello = line(MULTISTREAM);
-        hello.extend(line(protocol));
+        stream.write_all(&line(MULTISTREAM)).await?;
+        stream.flush().await?;
+        Ok(stream)
+    }
+
+    /// Opens a stream, says these lines of the negotiation, and waits until each is agreed to.
+    async fn saying(&self, lines: &[&str]) -> io::Result<Stream> {
+        let mut stream = self.stream().await?;
+        let hello: Vec<u8> = lines.iter().flat_map(|text| line(text)).collect();
         stream.write_all(&hello).await?;
         stream.flush().await?;
-        for expected in [MULTISTREAM, protocol] {
+        for expected in lines {
             let said = read_line(&mut stream).await?;
-            if said != expected {
+            if said != *expected {
                 return Err(io::Error::other(format!("{expected} was answered by {said}")));
             }
         }

@@ -37,6 +37,17 @@ impl Rpc {
         self
     }
 
+    /// Says to have a message of that id in a topic. A node that takes part in the topic and lacks it asks for it.
+    #[must_use]
+    pub fn have(mut self, topic: &str, id: &[u8]) -> Self {
+        let (mut have, mut control) = (Vec::new(), Vec::new());
+        field(&mut have, 1, topic.as_bytes());
+        field(&mut have, 2, id);
+        field(&mut control, 1, &have);
+        field(&mut self.0, 3, &control);
+        self
+    }
+
     /// The frame behind its length, as it goes on a stream of `/meshsub/1.1.0`.
     pub fn bytes(&self) -> Vec<u8> {
         with_length(&self.0)

@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use distchat_crdt::{RoomId, RoomName};
+use distchat_crdt::{RoomId, RoomName, sync::SYNC_PROTOCOL};
 use distchat_hostile::{Connection, Member, Rpc};
 use futures::AsyncWriteExt;
 use tokio::time::{sleep, timeout};
@@ -24,7 +24,7 @@ pub(crate) enum Act {
     Floods,
     /// Opens connections and holds them.
     Besieges,
-    /// Opens streams on which nothing comes.
+    /// Opens streams, says what they are for, and no more.
     Starves,
     /// Enters a room and gossips what is no frame.
     Babbles,
@@ -70,15 +70,27 @@ async fn besieges(node: SocketAddr) -> std::io::Result<()> {
 }
 
 async fn starves(node: SocketAddr) -> std::io::Result<()> {
-    let connection = Connection::to(node).await?;
+    let mut connection = Connection::to(node).await?;
     let mut open = Vec::new();
     while open.len() < MANY {
-        match timeout(OPENING, connection.stream()).await {
+        // On one of two a request begins. One on which nothing at all is said the node would never hear of.
+        let stream = async {
+            if open.len() % 2 == 0 {
+                return connection.unheard().await;
+            }
+            let mut stream = connection.speaking(SYNC_PROTOCOL).await?;
+            stream.write_all(&[0, 0]).await?;
+            stream.flush().await?;
+            Ok(stream)
+        };
+        match timeout(OPENING, stream).await {
             Ok(stream) => open.push(stream?),
             Err(_) => sleep(PAUSE).await,
         }
     }
-    std::future::pending().await
+    // That is soon, for requests that do not come.
+    connection.ended().await;
+    Ok(())
 }
 
 async fn babbles(node: SocketAddr, room: &str) -> std::io::Result<()> {
