@@ -1,14 +1,23 @@
 //! Frames that are no frames: too long, too deep, lies about their length, broken off, and never coming to an end.
 
-use std::time::Duration;
+use std::{
+    future::pending,
+    io,
+    iter::repeat,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use distchat_crdt::sync::SYNC_PROTOCOL;
 use distchat_hostile::{Connection, Stream};
-use distchat_tests::PATIENCE;
-use futures::{AsyncReadExt, AsyncWriteExt, future::join_all};
+use distchat_tests::{Chat, Mark, PATIENCE};
+use futures::{AsyncReadExt, AsyncWrite, AsyncWriteExt, future::join_all};
 use tokio::time::{sleep, timeout};
 
-use crate::hostile::{GROWTH, Scene, meanwhile, run, talk};
+use crate::hostile::{GROWTH, Scene, meanwhile, run, talk, wait_counted};
 
 fn with_length(length: u32, body: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes(), body].concat()
@@ -22,7 +31,7 @@ async fn refused(node: std::net::SocketAddr, bytes: &[u8]) {
         // It may end the stream before it has all of it, or just take no more.
         let _ = to.write_all(bytes).await;
         let _ = to.flush().await;
-        std::future::pending::<()>().await;
+        pending::<()>().await;
     };
     let mut answer = Vec::new();
     let read = tokio::select! {
@@ -68,45 +77,115 @@ fn bad_frames_are_refused_and_cost_nothing() {
     talk(&bob, &ann, "afterwards", 100);
 }
 
+/// Streams that drip at once: so many connections, half of which do not even come to the end of a request's length, and so
+/// many on each.
+const CONNECTIONS: usize = 10;
+const OF_EACH: usize = 50;
+/// How long the node waits for a request of a mebibyte whose length came at once, and for a length.
+const LIMITS: [Duration; 2] = [Duration::from_secs(14), Duration::from_secs(3)];
+/// A computer that is busy is not punctual.
+const LATE: Duration = Duration::from_secs(10);
+
+/// What became of the streams of one kind.
+#[derive(Default)]
+struct Drips {
+    established: AtomicUsize,
+    ended: AtomicUsize,
+    /// How long the one lived that lived longest.
+    longest: Mutex<Duration>,
+}
+
 #[test]
 fn five_hundred_streams_that_drip_keep_nobody_out() {
     let Scene { _alone, _machine, ann, mut bob, node, memory } = Scene::begin();
-    let drip = async move {
-        let connections = join_all((0..10).map(|_| Connection::to(node))).await;
-        let connections: Vec<_> = connections.into_iter().map(Result::unwrap).collect();
-        let streams = connections.iter().flat_map(|connection| (0..50).map(move |_| drip(connection)));
-        join_all(streams).await;
-        sleep(PATIENCE).await;
+    let drips = [Drips::default(), Drips::default()];
+    let again = AtomicBool::new(false);
+    let dripping = async {
+        let (drips, again) = (&drips, &again);
+        join_all((0..CONNECTIONS).map(|n| async move {
+            // Whoever is sent away for it comes again by another name, once it is known what the first time has cost.
+            loop {
+                match Connection::to(node).await {
+                    Ok(connection) => {
+                        drop(join_all((0..OF_EACH).map(|_| drip(&connection, n % 2, &drips[n % 2]))).await)
+                    }
+                    Err(_) => sleep(Duration::from_millis(100)).await,
+                }
+                while !again.load(Ordering::Relaxed) {
+                    sleep(Duration::from_millis(10)).await;
+                }
+            }
+        }))
+        .await;
     };
-    meanwhile(drip, || {
-        // He was away, and has much to bring: offers of a mebibyte, the kind that the drips pretend to be.
-        bob.stop();
-        bob.restart();
-        let long = "x".repeat(10_000);
-        for n in 0..300 {
-            bob.say(&format!("{n} {long}"));
+    meanwhile(dripping, || {
+        let half = CONNECTIONS / 2 * OF_EACH;
+        drips.iter().for_each(|drips| wait_counted("streams were established", &drips.established, half));
+        // The node ends all of them, and nothing else does.
+        drips.iter().for_each(|drips| wait_counted("streams were ended", &drips.ended, half));
+        for (drips, limit) in drips.iter().zip(LIMITS) {
+            let longest = *drips.longest.lock().unwrap();
+            eprintln!("{:?} of {:?} have ended after up to {longest:?}", drips.ended, drips.established);
+            assert!(longest < limit + LATE, "it lived for {longest:?}");
         }
-        ann.wait_from(distchat_tests::Mark::START, "all of it", PATIENCE, |event| {
-            event["text"].as_str().is_some_and(|text| text.starts_with("299 "))
-        });
+        memory.has_not_grown_by(GROWTH);
+        again.store(true, Ordering::Relaxed);
+        drips.iter().for_each(|drips| wait_counted("streams were established", &drips.established, 2 * half));
+        bring_much(&mut bob, &ann);
     });
-    memory.has_not_grown_by(2 * GROWTH);
+    // What he brings takes as much by itself as two of these, for a moment.
+    memory.has_not_grown_by(4 * GROWTH);
     let _ = bob.fingerprint();
 }
 
-/// A byte a second of what begins as a long offer.
-async fn drip(connection: &Connection) {
-    let Ok(mut stream) = connection.speaking(SYNC_PROTOCOL).await else { return };
+/// One was away, and has much to bring: offers of a mebibyte, the kind that the drips pretend to be.
+fn bring_much(from: &mut Chat, to: &Chat) {
+    from.stop();
+    from.restart();
+    let long = "x".repeat(10_000);
+    for n in 0..300 {
+        from.say(&format!("{n} {long}"));
+    }
+    to.wait_from(Mark::START, "all of it", PATIENCE, |event| {
+        event["text"].as_str().is_some_and(|text| text.starts_with("299 "))
+    });
+}
+
+/// Drips on a stream until that ends.
+async fn drip(connection: &Connection, kind: usize, drips: &Drips) {
+    let Ok(stream) = connection.speaking(SYNC_PROTOCOL).await else { return };
+    drips.established.fetch_add(1, Ordering::Relaxed);
+    let began = Instant::now();
+    drip_on(stream, kind).await;
+    let mut longest = drips.longest.lock().unwrap();
+    *longest = longest.max(began.elapsed());
+    drips.ended.fetch_add(1, Ordering::Relaxed);
+}
+
+/// A byte a second of what begins as a long offer, or before that its length at once, until the node has enough of it.
+async fn drip_on(stream: Stream, kind: usize) {
     let begun = with_length(1 << 20, b"\xa1\x65offer\x82\x01\x5a\x00\x0f\xff\xf0");
-    for byte in begun.iter().chain(std::iter::repeat(&0)) {
-        if send(&mut stream, *byte).await.is_err() {
-            return;
+    let (mut from, mut to) = stream.split();
+    let drip = async {
+        let at_once = [begun.len(), 0][kind];
+        let _ = send(&mut to, &begun[..at_once]).await;
+        for byte in begun[at_once..].iter().chain(repeat(&0)) {
+            if send(&mut to, &[*byte]).await.is_err() {
+                break;
+            }
+            sleep(Duration::from_secs(1)).await;
         }
-        sleep(Duration::from_secs(1)).await;
+        pending::<()>().await;
+    };
+    let mut answer = Vec::new();
+    tokio::select! {
+        () = drip => unreachable!("it goes on until there is an answer"),
+        // A refusal, or nothing at all.
+        _ = from.read_to_end(&mut answer) => {}
     }
 }
 
-async fn send(stream: &mut Stream, byte: u8) -> std::io::Result<()> {
-    stream.write_all(&[byte]).await?;
+async fn send(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
     stream.flush().await
 }
