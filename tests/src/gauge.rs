@@ -69,3 +69,23 @@ fn signal(pid: u32, name: &str) {
     let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status().expect("kill is there");
     assert!(sent.success(), "no signal {name} for process {pid}");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+
+    use super::*;
+
+    #[test]
+    fn what_was_given_back_is_in_the_peak_until_that_is_forgotten() {
+        const MUCH: u64 = 64 << 20;
+        let me = std::process::id();
+        forget_peak(me);
+        let before = peak(me);
+        drop(black_box(vec![1_u8; MUCH as usize]));
+        // Other tests take some as well, and give some back.
+        assert!(peak(me) > before + MUCH / 2);
+        forget_peak(me);
+        assert!(peak(me) < before + MUCH / 2);
+    }
+}

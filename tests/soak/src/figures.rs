@@ -27,7 +27,7 @@ const LONG_ENOUGH: f64 = 600.;
 pub(crate) enum Verdict {
     Holds,
     Fails,
-    /// The run was too short, or ended too early.
+    /// The run was too short, or ended too early. Of a run that is to show it, that is no excuse.
     Unknown,
 }
 
@@ -70,11 +70,12 @@ pub(crate) fn quantile(sorted: &[f64], part: f64) -> f64 {
     sorted.get((last as f64 * part).round() as usize).copied().unwrap_or_default()
 }
 
-/// Something over the four quarters of the storm: the median of the hosts that kept their process, and of all.
+/// Something over the four quarters of the storm: the median of the hosts that kept their process, and of all, where there
+/// are samples.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Quarters {
-    pub(crate) steady: [f64; 4],
-    pub(crate) all: [f64; 4],
+    pub(crate) steady: [Option<f64>; 4],
+    pub(crate) all: [Option<f64>; 4],
 }
 
 /// All figures.
@@ -100,6 +101,8 @@ pub(crate) struct Figures {
     pub(crate) busy: Spread,
     pub(crate) disk: Spread,
     pub(crate) bars: Vec<Bar>,
+    /// Whether it was to be long enough to show everything, or was.
+    full: bool,
 }
 
 impl Figures {
@@ -137,22 +140,32 @@ impl Figures {
             busy: Spread::of(course().map(|total| total.busy)),
             disk: Spread::of(course().map(|total| total.disk)),
             bars: Vec::new(),
+            full: seconds >= LONG_ENOUGH || args.minutes * 60. >= LONG_ENOUGH,
         };
         figures.bars = figures.bars(args, outcome, seconds >= LONG_ENOUGH);
         figures
     }
 
-    /// Whether nothing that was asked for failed; what a run was too short for has not.
+    /// Whether all that was asked for is known to hold; of what a run was too short for, nothing is asked.
     pub(crate) fn hold(&self) -> bool {
-        self.bars.iter().all(|bar| bar.verdict != Verdict::Fails)
+        self.bars.iter().all(|bar| match bar.verdict {
+            Verdict::Holds => true,
+            Verdict::Unknown => !self.full,
+            Verdict::Fails => false,
+        })
     }
 
     fn bars(&self, args: &Args, outcome: &Outcome, long_enough: bool) -> Vec<Bar> {
         let bar = |name, wanted: &str, found: String, verdict| Bar { name, wanted: wanted.to_owned(), found, verdict };
         let known = |holds: Option<bool>| holds.map_or(Verdict::Unknown, Verdict::of);
         let flat = |quarters: &Quarters, (part, some): (f64, u64)| {
-            let [_, early, _, late] = quarters.steady;
+            let [Some(_), Some(early), Some(_), Some(late)] = quarters.steady else { return None };
             long_enough.then_some(late <= early * (1. + part) + some as f64)
+        };
+        let early_and_late = |quarters: &Quarters, show: fn(f64) -> String| {
+            [1, 3]
+                .map(|quarter: usize| quarters.steady[quarter].map_or("not measured".to_owned(), show))
+                .join(", then ")
         };
         let lost = outcome.lost.as_ref();
         let same = outcome.fingerprints.len() == outcome.rooms.len();
@@ -180,13 +193,13 @@ impl Figures {
             bar(
                 "memory",
                 "flat: besides what messages held cost, no more in the last quarter than in the second and 10 % and 8 MiB",
-                format!("{:.0} MiB, then {:.0} MiB", mib(self.net_rss.steady[1]), mib(self.net_rss.steady[3])),
+                early_and_late(&self.net_rss, |bytes| format!("{:.0} MiB", mib(bytes))),
                 known(flat(&self.net_rss, MEMORY)),
             ),
             bar(
                 "descriptors",
                 "flat: no more in the last quarter than in the second and 10 % and 16",
-                format!("{:.0}, then {:.0}", self.descriptors.steady[1], self.descriptors.steady[3]),
+                early_and_late(&self.descriptors, |descriptors| format!("{descriptors:.0}")),
                 known(flat(&self.descriptors, DESCRIPTORS)),
             ),
             bar(
@@ -233,7 +246,8 @@ fn quarters(
         let length = (ended - began) / 4.;
         let from = began + length * quarter as f64;
         let within = samples.iter().filter(|s| s.at >= from && s.at < from + length && s.host < hosts);
-        Spread::of(within.filter_map(|sample| value(sample))).p50
+        let spread = Spread::of(within.filter_map(|sample| value(sample)));
+        (spread.count > 0).then_some(spread.p50)
     };
     let of = |hosts| [0, 1, 2, 3].map(|quarter| median(quarter, hosts));
     Quarters { steady: of(steady), all: of(usize::MAX) }
@@ -289,12 +303,16 @@ mod tests {
         }
     }
 
-    fn failing(outcome: &Outcome) -> Vec<&'static str> {
-        let args = Args::parse_from(["soak", "--hosts", "2"]);
+    /// What of a run that was to last so long is of that verdict, and whether all of it holds.
+    fn judged(outcome: &Outcome, minutes: &str, verdict: Verdict) -> (Vec<&'static str>, bool) {
+        let args = Args::parse_from(["soak", "--hosts", "2", "--minutes", minutes]);
         let figures = Figures::of(&args, outcome);
-        let failing: Vec<_> =
-            figures.bars.iter().filter(|bar| bar.verdict == Verdict::Fails).map(|bar| bar.name).collect();
-        assert_eq!(figures.hold(), failing.is_empty());
+        (figures.bars.iter().filter(|bar| bar.verdict == verdict).map(|bar| bar.name).collect(), figures.hold())
+    }
+
+    fn failing(outcome: &Outcome) -> Vec<&'static str> {
+        let (failing, hold) = judged(outcome, "60", Verdict::Fails);
+        assert_eq!(hold, failing.is_empty());
         failing
     }
 
@@ -331,7 +349,29 @@ mod tests {
     fn a_short_run_says_nothing_of_growth() {
         let mut short = outcome(1 << 20);
         short.storm = (0., 100.);
-        assert_eq!(failing(&short), [""; 0]);
+        assert_eq!(judged(&short, "1", Verdict::Fails), (vec![], true));
+        assert_eq!(judged(&short, "1", Verdict::Unknown).0, ["memory", "descriptors"]);
+        assert!(!judged(&short, "60", Verdict::Fails).1, "an hour was to show it");
+    }
+
+    #[test]
+    fn what_a_full_run_has_not_measured_does_not_hold() {
+        let unknown = |outcome: &Outcome, minutes: &str| judged(outcome, minutes, Verdict::Unknown);
+        assert_eq!(unknown(&outcome(0), "60"), (vec![], true));
+        let mut unmeasured = outcome(0);
+        unmeasured.calm = None;
+        assert_eq!(unknown(&unmeasured, "60"), (vec!["gossip on the quiet mesh"], false));
+        let mut unseen = outcome(0);
+        unseen.lost = None;
+        unseen.fingerprints.clear();
+        assert_eq!(unknown(&unseen, "60"), (vec!["lost", "one history"], false));
+        for from in [0., 900., 1800., 2700.] {
+            let mut unsampled = outcome(0);
+            unsampled.samples.retain(|sample| !(from..from + 900.).contains(&sample.at));
+            assert_eq!(unknown(&unsampled, "60"), (vec!["memory", "descriptors"], false));
+        }
+        unmeasured.storm = (0., 100.);
+        assert_eq!(unknown(&unmeasured, "1"), (vec!["memory", "descriptors", "gossip on the quiet mesh"], true));
     }
 
     #[test]

@@ -138,8 +138,9 @@ fn growth(page: &mut String, args: &Args, figures: &Figures) {
         page,
         "\n| Over the quarters of the storm, medians | 1st | 2nd | 3rd | 4th |\n| --- | --- | --- | --- | --- |"
     );
-    let mut row = |name: &str, values: &[f64; 4], show: &dyn Fn(f64) -> String| {
-        say!(page, "| {name} | {} |", values.map(show).join(" | "));
+    let mut row = |name: &str, values: &[Option<f64>; 4], show: &dyn Fn(f64) -> String| {
+        let shown = values.map(|value| value.map_or("not measured".to_owned(), show));
+        say!(page, "| {name} | {} |", shown.join(" | "));
     };
     let in_mib = |bytes| format!("{:.1} MiB", mib(bytes));
     let number = |number| format!("{number:.0}");
