@@ -3,14 +3,17 @@
 
 use std::{
     collections::BTreeSet,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use distchat_tests::{
     Chat, Finished, Launch, Machine, PATIENCE, SmallDisk,
-    faults::{DiskError, Operations},
+    faults::{DiskError, FaultyDisk, Operations},
     is, is_room, skip,
 };
 
@@ -226,79 +229,124 @@ fn say_stubbornly(chat: &Chat, text: &str) {
     }
 }
 
-/// One operation fails of those that it takes to say something: the room may pause, or not notice; it never fails.
-fn fail_while_it_runs(error: DiskError, nth: u64) {
-    let machine = Machine::loopback();
-    let Some(disk) = skip::faulty_disk_or_skip(&machine) else { return };
+/// Where one operation fails.
+#[derive(Clone, Copy, Debug)]
+enum Where {
+    /// Of those that the very first start takes, from making the profile to the end.
+    FirstStart,
+    /// Of those that a run takes from its start to its end.
+    Start,
+    /// Of those that it takes to say something.
+    Running,
+}
+
+/// One operation fails of those that it takes to say something: the room may pause, or not notice; it never fails. Whether an
+/// operation did fail.
+fn fail_while_it_runs(machine: &Machine, disk: &FaultyDisk, error: DiskError, nth: u64) -> bool {
     let mut ann = disk.under(machine.chat("ann").room("general")).start();
     ann.say_and_wait("a start");
     disk.fail(Operations::All, error, nth, nth + 1);
     for number in 0..3 {
         say_stubbornly(&ann, &format!("{error:?} at {nth}, {number}"));
     }
-    check_nothing_lost(&ann);
+    let (_, failed) = disk.counted();
+    // Or it is the question for the history that meets it, whose answer is that it cannot be read.
     disk.mend();
+    check_nothing_lost(&ann);
     ann.restart();
     check_nothing_lost(&ann);
+    failed > 0
 }
 
-/// One operation fails of those that a run takes from its start to its end: it says so and ends, or does what it was told.
-fn fail_from_its_start(error: DiskError, nth: u64) {
-    let machine = Machine::loopback();
-    let Some(disk) = skip::faulty_disk_or_skip(&machine) else { return };
-    let run =
-        |input: &str| disk.under(machine.chat("ann").room("general").options(["--linger", "0"])).run(input.as_bytes());
+/// A run on that disk from its start to its end.
+fn run(machine: &Machine, disk: &FaultyDisk, input: &str) -> Finished {
+    disk.under(machine.chat("ann").room("general").options(["--linger", "0"])).run(input.as_bytes())
+}
+
+/// One operation fails of those that a run takes, from its start to its end: it says so and ends, or does what it was told.
+/// Afterwards all is as if nothing had been. Whether an operation did fail.
+fn fail_from_its_start(machine: &Machine, disk: &FaultyDisk, error: DiskError, nth: u64, first: bool) -> bool {
+    let run = |input: &str| run(machine, disk, input);
     let said =
         |run: &Finished, text: &str| run.stdout.iter().any(|line| line.contains("\"message\"") && line.contains(text));
-    assert!(said(&run("before\n"), "before"));
+    assert!(first || said(&run("before\n"), "before"));
     disk.fail(Operations::All, error, nth, nth + 1);
     let faulty = run("with a fault\n");
     let acknowledged = said(&faulty, "with a fault");
     let told = faulty.code != Some(0) || faulty.stdout.iter().any(|line| line.contains("\"error\""));
     assert!(acknowledged || told, "{error:?} at {nth} was swallowed: {faulty:?}");
     assert!(faulty.code.is_some(), "{error:?} at {nth}: {faulty:?}");
+    let (_, failed) = disk.counted();
     disk.mend();
-    let after = run("/history\n");
+    let after = run("afterwards\n/history\n");
     assert_eq!(after.code, Some(0), "{error:?} at {nth}: {after:?}");
-    let held = |text: &str| after.stdout.iter().any(|line| line.contains(text));
-    assert!(held("before"), "{error:?} at {nth}: {after:?}");
+    let held = |text: &str| after.stdout.iter().any(|line| line.contains("\"history\"") && line.contains(text));
+    assert!(held("afterwards"), "{error:?} at {nth}: {after:?}");
+    assert!(first || held("before"), "{error:?} at {nth}: {after:?}");
     assert!(!acknowledged || held("with a fault"), "{error:?} at {nth}: {after:?}");
+    // What has become of its key is no new one, once somebody has seen it.
+    let author = |run: &Finished| run.stdout.iter().find_map(|line| author_of(line));
+    if let Some(before) = author(&faulty) {
+        assert_eq!(author(&after), Some(before), "{error:?} at {nth}: {after:?}");
+    }
+    failed > 0
+}
+
+/// Who a chat is, by its first line.
+fn author_of(line: &str) -> Option<String> {
+    let event: serde_json::Value = serde_json::from_str(line).ok()?;
+    is(&event, "ready").then(|| event["author"].as_str().map(str::to_owned)).flatten()
 }
 
 /// At every `step`-th operation, from the `first` on, of so many as it takes.
 fn fail_at_each(first: u64, step: usize) {
     let machine = Machine::loopback();
     let Some(disk) = skip::faulty_disk_or_skip(&machine) else { return };
-    disk.count(Operations::All);
-    let mut ann = disk.under(machine.chat("ann").room("general")).start();
+    let count = |work: &dyn Fn()| {
+        disk.count(Operations::All);
+        work();
+        disk.counted().0
+    };
+    let run = || drop(run(&machine, &disk, "with a fault\n"));
+    let (first_start, start) = (count(&run), count(&run));
+    let ann = disk.under(machine.chat("ann").room("general")).start();
     ann.say_and_wait("a start");
-    let (starting, _) = disk.counted();
-    for number in 0..3 {
-        ann.say_and_wait(&format!("counted {number}"));
-    }
-    let (running, _) = disk.counted();
-    ann.stop();
-    let (all, _) = disk.counted();
-    assert!(starting > 10 && running > starting + 10, "{starting} {running} {all} are too few operations");
-    let cases: Mutex<Vec<(DiskError, u64, bool)>> = Mutex::new(
-        [DiskError::Io, DiskError::Full]
-            .into_iter()
-            .flat_map(|error| {
-                let whole = (first..=all).step_by(step).map(move |nth| (error, nth, true));
-                whole.chain((first..=running - starting).step_by(step).map(move |nth| (error, nth, false)))
-            })
-            .collect(),
+    let running = count(&|| (0..3).for_each(|number| drop(ann.say_and_wait(&format!("counted {number}")))));
+    drop(ann);
+    assert!(
+        start > 10 && first_start > start && running > 10,
+        "{first_start} {start} {running} are too few operations"
     );
+    let places = [(Where::FirstStart, first_start), (Where::Start, start), (Where::Running, running)];
+    let mut cases = Vec::new();
+    for error in [DiskError::Io, DiskError::Full] {
+        for (place, count) in places {
+            cases.extend((first..=count).step_by(step).map(|nth| (error, nth, place)));
+        }
+    }
+    let (count, cases, failed) = (cases.len(), Mutex::new(cases), AtomicUsize::new(0));
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
                 loop {
-                    let Some((error, nth, from_start)) = cases.lock().unwrap().pop() else { return };
-                    if from_start { fail_from_its_start(error, nth) } else { fail_while_it_runs(error, nth) }
+                    let Some((error, nth, place)) = cases.lock().unwrap().pop() else { return };
+                    let machine = Machine::loopback();
+                    let Some(disk) = skip::faulty_disk_or_skip(&machine) else { return };
+                    let has_failed = match place {
+                        Where::FirstStart => fail_from_its_start(&machine, &disk, error, nth, true),
+                        Where::Start => fail_from_its_start(&machine, &disk, error, nth, false),
+                        Where::Running => fail_while_it_runs(&machine, &disk, error, nth),
+                    };
+                    if has_failed {
+                        failed.fetch_add(1, Ordering::Relaxed);
+                    }
                 }
             });
         }
     });
+    eprintln!("{failed:?} of {count} faults were met; {places:?}");
+    // What a run takes is not quite the same each time, so it may be over before.
+    assert!(5 * failed.into_inner() >= 4 * count, "few of {count} faults were met");
 }
 
 #[test]
