@@ -1,4 +1,4 @@
-//! A line to a program that can be stopped half-way.
+//! A line to a program that can be stopped half-way, on which somebody listens, and who may change what passes.
 
 use std::{
     io::{Read, Write},
@@ -39,6 +39,21 @@ impl Link {
     pub fn open(&self) {
         self.gate.turn(|state| state.left = usize::MAX);
     }
+
+    /// All that has passed so far, to the program and from it.
+    pub fn heard(&self) -> [Vec<u8>; 2] {
+        self.gate.state().heard.clone()
+    }
+
+    /// Changes a byte of what comes from the program next, the last: the first ones may be how much there is.
+    pub fn change_one(&self) {
+        self.gate.turn(|state| state.changes = true);
+    }
+
+    /// How many connections have been made through it.
+    pub fn calls(&self) -> usize {
+        self.gate.state().ends.len() / 2
+    }
 }
 
 impl Drop for Link {
@@ -64,6 +79,9 @@ struct State {
     /// How many bytes.
     left: usize,
     closed: bool,
+    /// Whether the next byte from there is to be another one.
+    changes: bool,
+    heard: [Vec<u8>; 2],
     /// The ends of what goes through.
     ends: Vec<TcpStream>,
 }
@@ -85,16 +103,28 @@ impl Gate {
         self.turned.notify_all();
     }
 
-    /// Waits until that many bytes may pass; whether they may.
-    fn pass(&self, bytes: usize) -> bool {
+    /// Waits until these bytes may come from the program; whether they may.
+    fn pass(&self, bytes: &mut [u8]) -> bool {
         let mut state = self
             .turned
-            .wait_while(self.state(), |state| state.left < bytes && !state.closed)
+            .wait_while(self.state(), |state| state.left < bytes.len() && !state.closed)
             .unwrap_or_else(PoisonError::into_inner);
         if !state.closed && state.left != usize::MAX {
-            state.left -= bytes;
+            state.left -= bytes.len();
         }
+        if std::mem::take(&mut state.changes)
+            && let Some(last) = bytes.last_mut()
+        {
+            *last ^= 1;
+        }
+        state.heard[1].extend_from_slice(bytes);
         !state.closed
+    }
+
+    /// Notes what goes to the program.
+    fn note(&self, bytes: &[u8]) -> bool {
+        self.state().heard[0].extend_from_slice(bytes);
+        true
     }
 }
 
@@ -109,8 +139,8 @@ fn relay(listener: &TcpListener, to: SocketAddr, gate: &Arc<Gate>) {
         let ends = [&near, &far].map(|end| end.try_clone().expect("a handle"));
         gate.turn(|state| state.ends.extend(ends));
         let [near_too, far_too] = [&near, &far].map(|end| end.try_clone().expect("a handle"));
-        copies.push(thread::spawn(move || copy(near_too, far_too, |_| true)));
-        let gate = Arc::clone(gate);
+        let [gate, gate_too] = [gate, gate].map(Arc::clone);
+        copies.push(thread::spawn(move || copy(near_too, far_too, |bytes| gate_too.note(bytes))));
         copies.push(thread::spawn(move || copy(far, near, |bytes| gate.pass(bytes))));
     }
     for copy in copies {
@@ -120,10 +150,11 @@ fn relay(listener: &TcpListener, to: SocketAddr, gate: &Arc<Gate>) {
 }
 
 /// Passes on what comes, until one of them is closed.
-fn copy(mut from: TcpStream, mut to: TcpStream, pass: impl Fn(usize) -> bool) {
+fn copy(mut from: TcpStream, mut to: TcpStream, pass: impl Fn(&mut [u8]) -> bool) {
     let mut buffer = [0; 4096];
-    while let Ok(bytes @ 1..) = from.read(&mut buffer) {
-        if !pass(bytes) || to.write_all(&buffer[..bytes]).is_err() {
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        let bytes = &mut buffer[..length];
+        if !pass(bytes) || to.write_all(bytes).is_err() {
             break;
         }
     }

@@ -27,6 +27,7 @@
 //! | `hostile_members` | members who say more than anybody can read, and who say again what others have said |
 //! | `hostile_sybils` | one among a thousand that are all one |
 //! | `hostile_amplifier` | who asks for much and wants none of it |
+//! | `on_the_wire` | what somebody hears and can do who has the cable between two who talk |
 //! | `configuring` | options from the environment and from a file, and which of them counts |
 //! | `doctor` | each thing that keeps people apart is told with its cause, interface and direction |
 //! | `terminal` | what is on the screen of a terminal, what is not, and that it is given back as it was |
@@ -108,6 +109,7 @@ mod leaving;
 mod library;
 mod many_rooms;
 mod network_changes;
+mod on_the_wire;
 mod paths;
 mod power_loss;
 mod profiles;

@@ -171,6 +171,24 @@ fn what_another_user_has_put_there_is_refused() {
 }
 
 #[test]
+fn a_group_that_can_write_above_is_told_of_and_not_refused() {
+    if !rustix::process::geteuid().is_root() {
+        // Only root can give something to a group that it is not in.
+        return;
+    }
+    let machine = Machine::loopback();
+    let launch = used(&machine);
+    let above = machine.data_dir();
+    std::os::unix::fs::chown(&above, None, Some(12_345)).unwrap();
+    set_mode(&above, 0o770);
+    let ann = launch.clone().start();
+    let told = ann.wait_told("the group 12345", PATIENCE);
+    assert!(told.contains(&format!("chmod g-w {}", above.display())), "{told}");
+    assert_eq!(texts(&ann.history()), ["something to keep"]);
+    assert_eq!(mode(&above), 0o770, "whether it is meant to be so, its user knows");
+}
+
+#[test]
 fn a_pipe_in_the_place_of_a_key_keeps_nobody_waiting() {
     let machine = Machine::loopback();
     let launch = used(&machine);
