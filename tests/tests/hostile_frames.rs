@@ -189,3 +189,35 @@ async fn send(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Resul
     stream.write_all(bytes).await?;
     stream.flush().await
 }
+
+#[test]
+fn hundreds_of_long_requests_at_once_are_put_off() {
+    let Scene { _alone, _machine, ann, bob, node, memory } = Scene::begin();
+    let flood = async {
+        let connections = join_all((0..40).map(|_| Connection::to(node))).await;
+        let connections: Vec<_> = connections.into_iter().map(Result::unwrap).collect();
+        join_all(connections.iter().flat_map(|connection| (0..12).map(|_| all_but_the_end(connection)))).await;
+        std::future::pending().await
+    };
+    meanwhile(flood, || {
+        let deadline = Instant::now() + PATIENCE;
+        while ann.ask("/counters", "counters")["crowded"].as_u64().is_none_or(|crowded| crowded < 100) {
+            assert!(Instant::now() < deadline, "{}", ann.ask("/counters", "counters"));
+            ann.pause(ann.mark(), Duration::from_millis(100));
+        }
+        talk(&bob, &ann, "meanwhile", 100);
+    });
+    // 16 MiB that are being read, in buffers that grow by doubling, what waits in the connections, and these themselves.
+    memory.has_not_grown_by(6 * GROWTH);
+}
+
+/// A mebibyte that pretends to be an offer and lacks its last byte.
+async fn all_but_the_end(connection: &Connection) {
+    let Ok(mut stream) = connection.speaking(SYNC_PROTOCOL).await else { return };
+    let mut offer = with_length(1 << 20, b"\xa1\x65offer\x82\x01\x5a\x00\x0f\xff\xf0");
+    offer.resize(3 + (1 << 20), 0);
+    // Whatever it says to that: it takes more, puts it off, or ends it.
+    if stream.write_all(&offer).await.is_ok() && stream.flush().await.is_ok() {
+        std::future::pending::<()>().await;
+    }
+}
