@@ -99,9 +99,12 @@ impl ConnectError {
 /// Why a request has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum RequestError {
-    /// It was not sent: the peer is not connected, or has too many requests open. The peer knows nothing of it.
+    /// It was not sent: the peer has not said yet what it speaks, or has too many requests open. It knows nothing of it.
     #[error("not sent")]
     Unsent,
+    /// It was not sent, for the peer is not connected.
+    #[error("the peer is not there")]
+    Gone,
     /// No answer in time. The peer may have acted on it.
     #[error("no answer in time")]
     Timeout,

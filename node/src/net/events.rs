@@ -137,7 +137,7 @@ impl Task {
             End::Last { ready, address, unsent } => {
                 self.dialer.disconnected(now, peer);
                 for merged in unsent {
-                    self.give_up(peer, merged.parts, RequestError::Unsent);
+                    self.give_up(peer, merged.parts, RequestError::Gone);
                 }
                 // Before rooms are told, for one that is just woken sees for itself who is there.
                 if ready {

@@ -232,11 +232,6 @@ impl Network {
         self.peers.borrow().clone()
     }
 
-    /// Whether that is a connected peer that speaks the protocol.
-    pub(crate) fn knows(&self, peer: &PeerId) -> bool {
-        self.peers.borrow().iter().any(|(known, _)| known == peer)
-    }
-
     /// Keeps a connection to this address from now on. Returns before it is there.
     ///
     /// # Errors
@@ -247,8 +242,8 @@ impl Network {
         result.await.map_err(|_| ConnectError::Closed)?
     }
 
-    /// Takes part in a topic. The inbox hears of every connected peer at once, unless the room is parked. Returns the handle by which peers call
-    /// this room in what they ask of it.
+    /// Takes part in a topic. The inbox hears of every connected peer at once, unless the room is parked. Returns the handle by
+    /// which peers call this room in what they ask of it.
     ///
     /// # Errors
     /// If the network part has ended.

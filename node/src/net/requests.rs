@@ -56,7 +56,8 @@ impl Task {
                     self.send(merged);
                 }
                 Some(peer) if peer.ready && has_room(&peer.waiting, &merged) => peer.waiting.push_back(merged),
-                _ => self.give_up(merged.peer, merged.parts, RequestError::Unsent),
+                Some(_) => self.give_up(merged.peer, merged.parts, RequestError::Unsent),
+                None => self.give_up(merged.peer, merged.parts, RequestError::Gone),
             }
         }
     }
@@ -64,7 +65,7 @@ impl Task {
     fn send(&mut self, Merged { peer, request, parts }: Merged) {
         // The behaviour would dial a peer that is not connected, on its own account.
         if !self.swarm.is_connected(&peer) {
-            return self.give_up(peer, parts, RequestError::Unsent);
+            return self.give_up(peer, parts, RequestError::Gone);
         }
         let id = self.swarm.behaviour_mut().sync.send_request(&peer, Ok(request));
         self.sent.insert(id, (peer, parts));

@@ -375,11 +375,7 @@ impl Task {
                 Input::Asked { peer: peer_of(&peer), ticket, request }
             }
             // Who enters and goes at once may have gone before this room knew it, and the network told of nobody.
-            NetInput::Response { peer, response: Err(RequestError::Unsent), .. }
-                if !self.shared.network.knows(&peer) =>
-            {
-                self.gone(&peer)
-            }
+            NetInput::Response { peer, response: Err(RequestError::Gone), .. } => self.gone(&peer),
             NetInput::Response { peer, id, response } => {
                 self.frontier.unfinished |= brings_messages(&response) && !self.paused;
                 Input::Answered { peer: peer_of(&peer), id, response: response.ok() }

@@ -88,7 +88,7 @@ async fn a_request_finds_its_room_and_the_answer_its_asker() {
     drop(rb.next().await);
     assert_eq!(answered(&mut ra).await, (4, Ok(Response::Refused(Refusal::Busy))));
     a.net.request(ra.handle, PeerId::random(), 5, have(1));
-    assert_eq!(answered(&mut ra).await, (5, Err(RequestError::Unsent)));
+    assert_eq!(answered(&mut ra).await, (5, Err(RequestError::Gone)));
 
     // A request that nobody answers before the end.
     a.net.request(ra.handle, b.id(), 6, have(rb.handle));
