@@ -144,14 +144,20 @@ async fn join(context: &Context, name: RoomName, outcome: &mut Outcome) -> Resul
 
 /// Has the user go by that name in all rooms. One that has failed is no reason to go by another name in the others.
 async fn go_by(context: &Context, nick: &str, reports: &mut Vec<Report>) -> Result<(), Problem> {
+    let (mut problems, mut taken) = (Vec::new(), false);
     for info in context.node.rooms() {
         let Some(room) = context.node.room(&info.name) else { continue };
         match room.set_nick(nick).await {
             // That is so in every room.
             Err(problem) if problem.code == "bad-nick" => return Err(problem),
-            Err(problem) => reports.push(problem.into()),
-            Ok(()) => {}
+            Err(problem) => problems.push(problem),
+            Ok(()) => taken = true,
         }
+    }
+    let refused = if taken { None } else { problems.pop() };
+    reports.extend(problems.into_iter().map(Report::from));
+    if let Some(problem) = refused {
+        return Err(problem);
     }
     reports.push(Report::Notice(format!("you are {nick} from now on")));
     Ok(())
