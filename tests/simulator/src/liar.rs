@@ -132,7 +132,7 @@ impl Liar {
                 Request::Hello(hello)
             }
             Request::Offer(mut offer) if self.does(Fault::BadSignature, hits) => {
-                offer.messages = Blob::cut(bad_signatures(&offer.messages));
+                offer.messages = Blob::cut(bad_signatures(&offer.messages, self.random.below(2)));
                 Request::Offer(offer)
             }
             Request::Offer(mut offer) if self.does(Fault::Garbage, hits) => {
@@ -260,7 +260,9 @@ impl Liar {
         } else if self.does(Fault::WrongRange, hits) {
             page.messages = Blob::cut(self.memory.concat());
         } else if self.does(Fault::BadSignature, hits) {
-            page.messages = Blob::cut(bad_signatures(&page.messages));
+            // One that is well signed may stand before them, for whoever believes all if the first is sound.
+            let sound = self.random.below(2);
+            page.messages = Blob::cut(bad_signatures(&page.messages, sound));
         }
         page
     }
@@ -315,7 +317,7 @@ impl Liar {
                     ]
                 }
                 Fault::BadSignature => match random.pick(&self.memory) {
-                    Some(message) => vec![Mischief::All(bad_signatures(message))],
+                    Some(message) => vec![Mischief::All(bad_signatures(message, 0))],
                     None => continue,
                 },
                 Fault::Backdated => vec![Mischief::All(self.forge.dated(room, Timestamp(random.between(1, 1 << 50))))],
@@ -339,15 +341,15 @@ impl Liar {
     }
 }
 
-/// The same messages with signatures that do not verify.
-fn bad_signatures(messages: &[u8]) -> Vec<u8> {
+/// The same messages with signatures that do not verify, but for so many of the first.
+fn bad_signatures(messages: &[u8], sound: usize) -> Vec<u8> {
     let Ok(messages) = Message::decode_all(messages) else { return Vec::new() };
-    let spoil = |message: &Message| {
+    let spoil = |(number, message): (usize, &Message)| {
         let mut bytes = message.bytes().to_vec();
-        if let Some(last) = bytes.last_mut() {
+        if let Some(last) = bytes.last_mut().filter(|_| number >= sound) {
             *last ^= 1;
         }
         bytes
     };
-    messages.iter().flat_map(spoil).collect()
+    messages.iter().enumerate().flat_map(spoil).collect()
 }
