@@ -147,9 +147,12 @@ fn a_flipped_bit_of_the_log_is_noticed_and_what_was_there_comes_back() {
     let (whole, log) = (fs::read(history(&pair.ann)).unwrap(), fs::read(in_log(&pair.ann)).unwrap());
     let frames = (log.len() - 32) / FRAME;
     assert!(frames >= 10, "{frames}");
-    // In its first bytes, in what stands before a page, and in a page: early, in the midst and in the last.
+    let commits = |frame: &usize| log[32 + frame * FRAME + 4..][..4] != [0; 4];
+    let last_begins = 32 + ((0..frames - 1).rev().find(commits).unwrap() + 1) * FRAME;
+    // In its first bytes, in what stands before a page, and in a page: in the first, in the midst and in the last.
     let mut places = vec![pair.random.below(32)];
-    for frame in [0, pair.random.below(frames), frames - 1] {
+    let last = frames - 1;
+    for frame in [0, pair.random.below(last), last] {
         places.push(32 + frame * FRAME + pair.random.below(24));
         places.push(32 + frame * FRAME + 24 + pair.random.below(PAGE));
     }
@@ -157,7 +160,13 @@ fn a_flipped_bit_of_the_log_is_noticed_and_what_was_there_comes_back() {
         let mut changed = log.clone();
         changed[at] ^= 1 << pair.random.below(8);
         pair.heals(&whole, Some(&changed), &format!("a bit of byte {at} of the log"));
-        assert_eq!(moved_aside(&pair.ann).len(), 1, "byte {at} of the log: it is noticed\n{}", pair.ann.report());
+        // Of the last transaction nobody knows whether it ever was whole.
+        let in_doubt = at > last_begins && pair.ann.report().contains("was not written whole");
+        assert!(
+            in_doubt || moved_aside(&pair.ann).len() == 1,
+            "byte {at} of the log: it is noticed\n{}",
+            pair.ann.report()
+        );
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn open(path: &Path, own: AuthorId) -> Result<(Store, Vec<String>), S
             path.display()
         ));
     }
-    let why = reason(path, own).map_err(|error| error.at(Some(path)))?;
+    let why = reason(path, own, &mut told).map_err(|error| error.at(Some(path)))?;
     if let Some(why) = why {
         told.push(salvage(path, own, &why).map_err(|error| error.at(Some(path)))?);
     }
@@ -82,17 +82,20 @@ fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-/// Whether the history cannot stay, and why.
-fn reason(path: &Path, own: AuthorId) -> Result<Option<Why>, StoreError> {
+/// Whether the history cannot stay, and why. Tells what else there is to say of it.
+fn reason(path: &Path, own: AuthorId, told: &mut Vec<String>) -> Result<Option<Why>, StoreError> {
     if let Ok(detail) = fs::read_to_string(noted(path)) {
         return Ok(Some(Why::Damaged(detail)));
     }
-    let looked = || {
+    let mut doubtful = false;
+    let mut look = || {
         // Before anything is opened: SQLite shortens a log that is broken off, whyever it is.
         let log = beside(path, "-wal");
-        let changed = log::changed(&log).or_else(|error| unreadable(error).map(Some));
-        if let Some(detail) = changed.map_err(|error| StoreError::io(&log, &error))? {
-            return Err(StoreError::damaged(detail));
+        let state = log::state(&log).or_else(|error| unreadable(error).map(log::State::Changed));
+        match state.map_err(|error| StoreError::io(&log, &error))? {
+            log::State::Sound => {}
+            log::State::Doubtful => doubtful = true,
+            log::State::Changed(detail) => return Err(StoreError::damaged(detail)),
         }
         if length(path) > 0 {
             check_header(path)?;
@@ -106,18 +109,32 @@ fn reason(path: &Path, own: AuthorId) -> Result<Option<Why>, StoreError> {
         }
         owner(&conn, own)
     };
-    match looked() {
+    let looked = match look() {
+        // A disk may have failed once, which SQLite takes for damage.
+        Err(StoreError::Damaged { .. }) => look(),
+        looked => looked,
+    };
+    if doubtful {
+        told.push(format!(
+            "the last change to the history {} was not written whole, as when the power fails, or was damaged since: if \
+             something is missing, what other nodes hold of it comes back from them",
+            path.display()
+        ));
+    }
+    match looked {
         Ok(owner) => Ok(owner.filter(|owner| *owner != own).map(Why::Of)),
         Err(StoreError::Damaged { detail, .. } | StoreError::Row { detail, .. }) => Ok(Some(Why::Damaged(detail))),
         Err(error) => Err(error),
     }
 }
 
-/// What is damaged if a file cannot be read that is there and may be read. If all of the disk fails, salvaging says so.
+/// What is damaged if the disk does not give a part of a file. If it gives nothing at all, salvaging says so.
 fn unreadable(error: io::Error) -> io::Result<String> {
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::IsADirectory => Err(error),
-        _ => Ok(format!("a part of it cannot be read: {error}")),
+    // EIO, and ERROR_CRC.
+    const FAILED: i32 = if cfg!(windows) { 23 } else { 5 };
+    match error.raw_os_error() {
+        Some(FAILED) => Ok(format!("a part of it cannot be read: {error}")),
+        _ => Err(error),
     }
 }
 
