@@ -109,7 +109,8 @@ async fn greet(directory: &std::path::Path) -> Result<Option<(Lines, Hello)>, Pr
     }
     if let Some(full) = any.full {
         let pid = any.pid;
-        let why = format!("{full} programs use it already, as many as process {pid} lets; end one, or try again later");
+        let why =
+            format!("{full} programs use it already, as many as process {pid} allows; end one, or try again later");
         return Err(failed(why));
     }
     let hello: Hello = serde_json::from_str(&line).map_err(|error| failed(error.to_string()))?;

@@ -19,8 +19,8 @@ const MAX_ATTACHED: usize = 64;
 const MAX_WAITING: usize = 64;
 /// How long they wait before they are told that there is none, which is before they lose patience.
 const WAIT: Duration = Duration::from_secs(5);
-/// How long those who are attached may take to hear the last answers, and what they asked for to be done. They know that what has no
-/// answer by then may not have been.
+/// How long those who are attached may take to hear the last answers, and what they asked for to be done. They know that what
+/// has no answer by then may not have been.
 const PARTING: Duration = Duration::from_secs(2);
 /// The pause after a failure to accept, such as for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);

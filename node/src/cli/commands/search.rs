@@ -26,8 +26,9 @@ impl Search {
         let cut = self.newest > MAX_FOUND && found.hits.len() == MAX_FOUND;
         desk.say(&Report::Found(found)).await?;
         if cut {
-            let message =
-                format!("these are the newest {MAX_FOUND}, and more are not given: more words find the others");
+            let message = format!(
+                "these are the newest {MAX_FOUND}, and more are never given: if there are others, more words find them"
+            );
             desk.say(&Report::Notice(message)).await?;
         }
         if nothing { Err(Failure::nothing()) } else { Ok(()) }

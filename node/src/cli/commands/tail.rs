@@ -84,8 +84,8 @@ async fn newest_before_now(room: &Room, newest: &[Message]) -> Result<Key, Failu
 /// How far a room is printed.
 #[derive(Debug)]
 struct Printed {
-    /// The last message, where to go on after a gap. Not one that is dated in the future: whatever is written until its time comes
-    /// stands before it.
+    /// The last message, where to go on after a gap. Not one that is dated in the future: whatever is written until its time
+    /// comes stands before it.
     last: Key,
     /// Those behind that.
     ahead: BTreeSet<Key>,
