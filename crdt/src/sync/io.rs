@@ -150,8 +150,6 @@ pub enum Output {
         ticket: Ticket,
         /// The judgement.
         verdict: Verdict,
-        /// How many bytes of it were new and authentic, whatever becomes of it.
-        new: usize,
     },
     /// Write to the store. Numbers ascend; commits are written in their order.
     Commit {

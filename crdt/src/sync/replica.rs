@@ -105,6 +105,8 @@ pub struct Replica {
     /// Nothing is taken in.
     pub(super) paused: bool,
     next_number: u64,
+    /// See [`Self::new_in_frame`].
+    new_in_frame: usize,
     uncommitted: VecDeque<Uncommitted>,
     pub(super) uncommitted_bytes: usize,
     pub(super) uncommitted_keys: BTreeSet<Key>,
@@ -161,6 +163,7 @@ impl Replica {
             paused: false,
             // Answers to what a replica asked that ran here before must not be taken for answers to this one's questions.
             next_number: rng.random::<u64>() >> 1,
+            new_in_frame: 0,
             rng,
             reading: BTreeMap::new(),
             unread: Vec::new(),
@@ -184,7 +187,7 @@ impl Replica {
     /// let outputs = replica.handle(now, frame);
     /// assert!(matches!(
     ///     outputs[..],
-    ///     [Output::Verdict { ticket: 1, verdict: Verdict::Reject, .. }, Output::Offence { .. }]
+    ///     [Output::Verdict { ticket: 1, verdict: Verdict::Reject }, Output::Offence { .. }]
     /// ));
     /// ```
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Output> {
@@ -407,6 +410,11 @@ impl Replica {
         }
     }
 
+    /// How many bytes of the frame that was judged last were new and authentic, whatever became of it.
+    pub fn new_in_frame(&self) -> usize {
+        self.new_in_frame
+    }
+
     pub(super) fn room_id(&self) -> RoomId {
         self.room.id()
     }
@@ -435,7 +443,8 @@ impl Replica {
 
     fn frame(&mut self, peer: Peer, ticket: Ticket, bytes: &[u8]) {
         if self.paused {
-            self.out.push(Output::Verdict { ticket, verdict: Verdict::Ignore, new: 0 });
+            self.new_in_frame = 0;
+            self.out.push(Output::Verdict { ticket, verdict: Verdict::Ignore });
             return;
         }
         let messages =
@@ -459,7 +468,8 @@ impl Replica {
                 Err(Foreign) => (Verdict::Reject, 0),
             },
         };
-        self.out.push(Output::Verdict { ticket, verdict, new });
+        self.new_in_frame = new;
+        self.out.push(Output::Verdict { ticket, verdict });
         if verdict == Verdict::Reject {
             self.offence(&peer, "a malformed frame of gossip");
         }

@@ -29,9 +29,8 @@ impl Relay {
     fn look_at(&mut self, messages: &[Message]) -> (Verdict, usize) {
         let bytes = messages.iter().flat_map(Message::bytes).copied().collect();
         let outputs = self.0.handle(self.1, Input::Frame { peer: Peer::new(b"other"), ticket: 1, bytes });
-        let verdict =
-            |output| if let Output::Verdict { verdict, new, .. } = output { Some((verdict, new)) } else { None };
-        outputs.into_iter().find_map(verdict).unwrap()
+        let verdict = |output| if let Output::Verdict { verdict, .. } = output { Some(verdict) } else { None };
+        (outputs.into_iter().find_map(verdict).unwrap(), self.0.new_in_frame())
     }
 
     fn judge(&mut self, messages: &[Message]) -> Verdict {

@@ -58,9 +58,9 @@ impl Task {
                     }
                 }
                 Output::Read { id, keys, max_bytes } => self.read(id, keys, max_bytes),
-                Output::Verdict { ticket, verdict, new } => {
+                Output::Verdict { ticket, verdict } => {
                     if let Some(ticket) = self.frames.remove(&ticket) {
-                        self.shared.network.verdict(ticket, verdict, new);
+                        self.shared.network.verdict(ticket, verdict, self.replica.new_in_frame());
                     }
                 }
                 // Whoever said it was told by the store, which knows even when this task does not live to.
