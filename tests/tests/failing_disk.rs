@@ -160,16 +160,22 @@ fn a_disk_that_fails_is_waited_for() {
     });
 }
 
+/// Somebody on that disk who has said four megabytes in three hundred messages.
+fn talkative(machine: &Machine, disk: &FaultyDisk) -> Chat {
+    let ann = disk.under(machine.chat("ann").room("general")).start();
+    for n in 0..300 {
+        ann.say(&format!("{n} {}", "x".repeat(15_000)));
+    }
+    ann.wait_for("all of it", PATIENCE, |event| event["text"].as_str().is_some_and(|text| text.starts_with("299 ")));
+    ann
+}
+
 /// It is looked through for damage while it is used.
 #[test]
 fn one_read_that_fails_while_the_history_is_looked_through_stops_nothing() {
     let machine = Machine::loopback();
     let Some(disk) = skip::faulty_disk_or_skip(&machine) else { return };
-    let mut ann = disk.under(machine.chat("ann").room("general")).start();
-    for n in 0..300 {
-        ann.say(&format!("{n} {}", "x".repeat(15_000)));
-    }
-    ann.wait_for("all of it", PATIENCE, |event| event["text"].as_str().is_some_and(|text| text.starts_with("299 ")));
+    let mut ann = talkative(&machine, &disk);
     ann.restart();
     wait_state(&ann, distchat_tests::Mark::START, "open");
     let mark = ann.mark();
@@ -193,11 +199,7 @@ fn one_read_that_fails_while_the_history_is_looked_through_stops_nothing() {
 fn what_a_disk_does_not_give_is_all_that_is_lost() {
     let machine = Machine::loopback();
     let Some(disk) = skip::faulty_disk_or_skip(&machine) else { return };
-    let mut ann = disk.under(machine.chat("ann").room("general")).start();
-    for n in 0..300 {
-        ann.say(&format!("{n} {}", "x".repeat(15_000)));
-    }
-    ann.wait_for("all of it", PATIENCE, |event| event["text"].as_str().is_some_and(|text| text.starts_with("299 ")));
+    let mut ann = talkative(&machine, &disk);
     ann.stop();
     // As the program leaves it when it finds damage.
     std::fs::write(ann.launch().profile_dir().join("history.damaged"), "as a test says").unwrap();
