@@ -411,6 +411,23 @@ impl Replica {
     }
 
     /// How many bytes of the frame that was judged last were new and authentic, whatever became of it.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use distchat_crdt::{Keypair, Room, RoomId, Signer, Zip215, clock::Now, kind, sync::*};
+    /// # let (keys, me, now) = (Keypair::from_seed([1; 32]), Peer::new(b"ana"), Now::default());
+    /// # let room = Room::new(RoomId([7; 32]), keys.author(), Arc::new(Zip215::new([9; 32])));
+    /// # let config = ReplicaConfig { me, handle: 1, signer: Arc::new(keys), seed: [3; 32], said: Vec::new() };
+    /// # let mut replica = Replica::new(room, config, now);
+    /// let bob = Keypair::from_seed([2; 32]);
+    /// let message = replica.room().sign(&bob, &replica.clock(now), kind::TEXT, b"hello".to_vec())?;
+    /// let frame = || Input::Frame { peer: Peer::new(b"bob"), ticket: 1, bytes: message.bytes().to_vec() };
+    /// replica.handle(now, frame());
+    /// assert_eq!(replica.new_in_frame(), message.bytes().len());
+    /// replica.handle(now, frame());
+    /// assert_eq!(replica.new_in_frame(), 0, "it is known by now");
+    /// # Ok::<(), distchat_crdt::DecodeError>(())
+    /// ```
     pub fn new_in_frame(&self) -> usize {
         self.new_in_frame
     }
