@@ -96,6 +96,13 @@ impl Memory {
         eprintln!("from {} KiB it grew by up to {} of {} KiB", self.before / 1024, grown / 1024, limit / 1024);
         assert!(grown < limit, "from {} KiB it grew by up to {} KiB", self.before / 1024, grown / 1024);
     }
+
+    /// Checks that it is not larger by more than that now, whatever it was in between.
+    #[track_caller]
+    pub(crate) fn is_not_larger_by(&self, limit: u64) {
+        let grown = gauge::rss(self.pid).saturating_sub(self.before);
+        assert!(grown < limit, "from {} KiB it has grown by {} KiB", self.before / 1024, grown / 1024);
+    }
 }
 
 /// Waits until so many of something have been counted by whoever is hostile.

@@ -135,6 +135,7 @@ fn five_hundred_streams_that_drip_keep_nobody_out() {
     });
     // What he brings takes as much by itself as two of these, for a moment.
     memory.has_not_grown_by(4 * GROWTH);
+    memory.is_not_larger_by(2 * GROWTH);
     let _ = bob.fingerprint();
 }
 

@@ -225,10 +225,7 @@ impl request_response::Codec for Codec {
         };
         match timeout(self.time_for(length), self.read_body(io, length)).await {
             Err(_) => Ok(Err(Malformed::TooSlow)),
-            Ok(Err(error)) if error.get_ref().is_some_and(|inner| inner.is::<Malformed>()) => {
-                Ok(Err(Malformed::Crowded))
-            }
-            Ok(read) => read,
+            Ok(read) => read.or_else(|error| error.downcast().map(Err)),
         }
     }
 
