@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::{AuthorId, Fingerprint, Key, Signature, Timestamp, Topic, id::deserialize_array, index::Prefix};
 
 /// The name under which peers negotiate this protocol.
-pub const SYNC_PROTOCOL: &str = "/distchat/sync/1";
+pub const SYNC_PROTOCOL: &str = "/distchat/sync/2";
 /// The longest page of messages in a frame, in bytes.
 pub const MAX_PAGE: usize = 1024 * 1024;
 /// The longest frame, in bytes: a page, and what stands around it.

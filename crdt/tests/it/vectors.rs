@@ -117,6 +117,7 @@ fn the_document_states_the_limits_as_they_are() {
         ("MAX_PAGE", sync::MAX_PAGE as u64),
         ("MAX_TAIL", sync::MAX_TAIL as u64),
         ("MAX_GOSSIP", sync::MAX_GOSSIP as u64),
+        ("SEAL_LEN", sync::SEAL_LEN as u64),
         ("MAX_HELLO_ROOMS", sync::MAX_HELLO_ROOMS as u64),
         ("MAX_NODE_ITEMS", sync::MAX_NODE_ITEMS as u64),
         ("MAX_SUMMARIES", sync::MAX_SUMMARIES as u64),

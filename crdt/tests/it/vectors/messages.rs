@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use distchat_crdt::{
     Draft, Key, Keypair, Message, Room, RoomId, RoomName, RoomNameError, Signer, Timestamp, Zip215, clock::Clock, kind,
+    sync::GossipKey,
 };
 
 use super::{
@@ -247,7 +248,14 @@ fn zip215() -> Vector {
 fn gossip() -> Vector {
     let payload = [first().bytes(), second().bytes()].concat();
     assert_eq!(Message::decode_all(&payload).unwrap(), [first(), second()]);
+    let key = rules::gossip_key(&general().0);
+    let sealed = GossipKey::of(&general()).seal(&payload).unwrap();
+    assert!(sealed.starts_with(&rules::gossip_nonce(&key, &payload)));
+    assert_eq!(GossipKey::of(&general()).open(&sealed), Some(payload));
     Vector::new("gossip")
-        .note("the payload is message-1, message-3")
-        .hex("message-id", &rules::gossip_id(&general().topic().0, &payload))
+        .note("of the room \"general\"")
+        .hex("key", &key)
+        .note("the payload is message-1, message-3; its nonce is in front")
+        .hex("sealed", &sealed)
+        .hex("message-id", &rules::gossip_id(&general().topic().0, &sealed))
 }

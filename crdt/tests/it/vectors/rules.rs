@@ -86,9 +86,17 @@ pub fn proof(room: &[u8; 32], from: &[u8], to: &[u8]) -> [u8; 32] {
     sha256(&[b"distchat/1/enter\0", room, &[from.len() as u8], from, &[to.len() as u8], to])
 }
 
-/// Section 8.
-pub fn gossip_id(topic: &[u8; 32], payload: &[u8]) -> Vec<u8> {
-    sha256(&[hex(topic).as_bytes(), payload])[..20].to_vec()
+/// Section 8: the key under which a room's payloads are encrypted.
+pub fn gossip_key(room: &[u8; 32]) -> [u8; 32] {
+    sha256(&[b"distchat/1/gossip\0", room])
+}
+
+pub fn gossip_nonce(key: &[u8; 32], payload: &[u8]) -> Vec<u8> {
+    sha256(&[b"distchat/1/nonce\0", key, payload])[..24].to_vec()
+}
+
+pub fn gossip_id(topic: &[u8; 32], sealed: &[u8]) -> Vec<u8> {
+    sha256(&[hex(topic).as_bytes(), sealed])[..20].to_vec()
 }
 
 pub fn hex(bytes: &[u8]) -> String {
