@@ -385,7 +385,7 @@ impl Node {
         // A history that cannot be read so is for the room's task to deal with.
         let glance =
             if wakes.are_many_awake() && !is_long { room::glance(&slot, &inner.shared).await.ok() } else { None };
-        let joined = network.join(slot.id.topic(), slot.inbox()).await;
+        let joined = network.join(&slot.id, slot.inbox()).await;
         slot.joined(joined.map_err(|_| RoomError::Closed)?);
         let rests = match glance {
             Some(parked) => slot.rest(parked).await,

@@ -179,7 +179,7 @@ impl Supervisor {
             return;
         }
         slot.clear_mailbox().await;
-        if let Ok(handle) = self.shared.network.join(slot.id.topic(), slot.inbox()).await {
+        if let Ok(handle) = self.shared.network.join(&slot.id, slot.inbox()).await {
             slot.joined(handle);
             if slot.stop.is_cancelled() {
                 // It was left meanwhile.

@@ -232,11 +232,11 @@ fn a_bad_signature_ahead_of_its_voucher_costs_no_relay_anything_in_gossip() {
     let node = tcp(&ann);
     let send = async move {
         let member = Member::answering(node, answers).await.unwrap();
-        let topic = member.topic();
+        let room = member.room();
         let mut gossip = member.gossip().await.unwrap();
         for (message, voucher) in unsigned.iter().zip(&vouchers) {
             for frame in [message.bytes(), voucher.bytes()] {
-                gossip.write_all(&Rpc::default().publish(&topic, frame).bytes()).await.unwrap();
+                gossip.write_all(&Rpc::default().say(&room, frame).bytes()).await.unwrap();
                 gossip.flush().await.unwrap();
             }
         }
@@ -244,7 +244,7 @@ fn a_bad_signature_ahead_of_its_voucher_costs_no_relay_anything_in_gossip() {
         sleep(Duration::from_secs(1)).await;
         for (message, voucher) in unsigned.iter().zip(&vouchers) {
             let both = [message.bytes(), voucher.bytes()].concat();
-            gossip.write_all(&Rpc::default().publish(&topic, &both).bytes()).await.unwrap();
+            gossip.write_all(&Rpc::default().say(&room, &both).bytes()).await.unwrap();
         }
         gossip.flush().await.unwrap();
         std::future::pending().await
@@ -336,11 +336,11 @@ fn refs_to_nothing_by_the_ten_thousand_are_bounded_and_shown_by_claimant() {
     let (tell, told) = mpsc::sync_channel(1);
     let lie = async move {
         let member = Member::answering(node, answers).await.unwrap();
-        let topic = member.topic();
+        let room = member.room();
         let mut gossip = member.gossip().await.unwrap();
         for frame in first.chunks(100) {
             let frame: Vec<u8> = frame.iter().flat_map(Message::bytes).copied().collect();
-            gossip.write_all(&Rpc::default().publish(&topic, &frame).bytes()).await.unwrap();
+            gossip.write_all(&Rpc::default().say(&room, &frame).bytes()).await.unwrap();
             gossip.flush().await.unwrap();
         }
         assert_eq!(give(&member, &rest).await, rest.len() as u32);
@@ -430,14 +430,14 @@ fn what_is_forged_foreign_or_old_is_not_shown_and_what_contradicts_itself_is() {
         let Response::Page(old) = member.ask(&Request::Fetch(fetch)).await.unwrap() else { panic!("no page") };
         let old = Message::decode_all(&old.messages).unwrap();
         assert!(old.iter().any(|message| message.body() == b"what bob said"));
-        let topic = member.topic();
+        let room = member.room();
         let mut gossip = member.gossip().await.unwrap();
         let mut frames: Vec<Vec<u8>> = [&forged, &abetted, &one, &two].map(|message| message.bytes().to_vec()).into();
         frames.extend(old.iter().map(|message| message.bytes().repeat(3)));
         // The ninth is one too many.
         frames.extend((0..9).map(|n| [foreign.bytes().to_vec(), old[0].bytes().repeat(n)].concat()));
         for frame in frames {
-            gossip.write_all(&Rpc::default().publish(&topic, &frame).bytes()).await.unwrap();
+            gossip.write_all(&Rpc::default().say(&room, &frame).bytes()).await.unwrap();
         }
         gossip.flush().await.unwrap();
         tokio::time::timeout(PATIENCE, member.connection().ended()).await.is_ok()

@@ -38,14 +38,14 @@ fn frame(messages: &[Message]) -> Vec<u8> {
 /// Says a hundred thousand things a second, or as many as it gets rid of, until it is sent away.
 async fn flood(node: std::net::SocketAddr, sent: &AtomicUsize, over: &AtomicBool) {
     let member = Member::of(node, general()).await.unwrap();
-    let topic = member.topic();
+    let room = member.room();
     let run = member.run(60_000, now(), |n| format!("flood {n}"));
     let longest = run.iter().map(|message| message.bytes().len()).max().unwrap();
     let mut gossip = member.gossip().await.unwrap();
     // Its messages again and again, in frames that nobody has seen.
     for count in iter::successors(Some(MAX_GOSSIP / longest), |count| Some((count - 1).max(2))) {
         for messages in run.chunks(count) {
-            if gossip.write_all(&Rpc::default().publish(&topic, &frame(messages)).bytes()).await.is_err() {
+            if gossip.write_all(&Rpc::default().say(&room, &frame(messages)).bytes()).await.is_err() {
                 over.store(true, Ordering::Relaxed);
                 return;
             }
@@ -137,7 +137,7 @@ fn what_others_have_said_is_not_passed_on_again() {
         let mut observer = Member::of(node, general()).await.unwrap();
         let _mesh = observer.gossip().await.unwrap();
         let replayer = Member::of(node, general()).await.unwrap();
-        let topic = replayer.topic();
+        let room = replayer.room();
         let Response::Page(page) = replayer.ask(&replayer.everything(None)).await.unwrap() else { panic!() };
         let old = Message::decode_all(&page.messages).unwrap();
         assert!(old.len() >= 150);
@@ -145,7 +145,7 @@ fn what_others_have_said_is_not_passed_on_again() {
         // So that it is passed on what is passed on at all.
         let mut own = replayer.run(201, now(), |n| format!("news {n}")).into_iter();
         let first = own.next().unwrap();
-        gossip.write_all(&Rpc::default().publish(&topic, first.bytes()).bytes()).await.unwrap();
+        gossip.write_all(&Rpc::default().say(&room, first.bytes()).bytes()).await.unwrap();
         gossip.flush().await.unwrap();
         while observer.connection().heard() < first.bytes().len() {
             sleep(Duration::from_millis(10)).await;
@@ -153,17 +153,17 @@ fn what_others_have_said_is_not_passed_on_again() {
         let before = observer.connection().heard();
         for n in 0..FRAMES {
             let two = [old[n % old.len()].clone(), old[(n / old.len() + n) % old.len()].clone()];
-            gossip.write_all(&Rpc::default().publish(&topic, &frame(&two)).bytes()).await.unwrap();
+            gossip.write_all(&Rpc::default().say(&room, &frame(&two)).bytes()).await.unwrap();
         }
         // And with one new message to take many old ones along.
         for new in own.by_ref().take(100) {
             let mut messages = old.clone();
             messages.push(new);
-            gossip.write_all(&Rpc::default().publish(&topic, &frame(&messages)).bytes()).await.unwrap();
+            gossip.write_all(&Rpc::default().say(&room, &frame(&messages)).bytes()).await.unwrap();
         }
         // Once one of these is heard all before it have been: gossip may lose some.
         for new in own {
-            gossip.write_all(&Rpc::default().publish(&topic, new.bytes()).bytes()).await.unwrap();
+            gossip.write_all(&Rpc::default().say(&room, new.bytes()).bytes()).await.unwrap();
             gossip.flush().await.unwrap();
             sleep(Duration::from_millis(20)).await;
         }

@@ -56,7 +56,7 @@ fn nodes_of_other_versions_are_named_and_left_alone() {
     let machine = Machine::loopback();
     let (ann, bob) = pair(&machine, &["general"]);
     let node = tcp(&ann);
-    for (agent, protocol) in [("distchat/0.0.9", "/distchat/sync/0"), ("distchat/9.9.9", "/distchat/sync/2")] {
+    for (agent, protocol) in [("distchat/0.3.0", "/distchat/sync/1"), ("distchat/9.9.9", "/distchat/sync/3")] {
         for _ in 0..5 {
             run(async {
                 let protocols = vec!["/ipfs/id/1.0.0".to_owned(), protocol.to_owned()];

@@ -94,6 +94,7 @@ mod hostile_discovery;
 mod hostile_flood;
 mod hostile_frames;
 mod hostile_liars;
+mod hostile_listeners;
 mod hostile_members;
 mod hostile_strangers;
 mod hostile_sybils;

@@ -101,7 +101,7 @@ fn summary_len(summary: &Summary) -> usize {
 pub(crate) enum Offence {
     /// A request or an answer that does not decode, or that does not fit what it answers.
     Frame,
-    /// A gossip frame that does not decode.
+    /// A gossip frame that does not open or does not decode.
     Gossip,
     /// A message that is not well-formed.
     Message,

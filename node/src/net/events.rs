@@ -2,7 +2,7 @@
 
 use std::{io, time::Instant};
 
-use distchat_crdt::sync::{MAX_GOSSIP, SYNC_PROTOCOL, Verdict};
+use distchat_crdt::{Topic, sync::SYNC_PROTOCOL};
 use libp2p::{
     Multiaddr, PeerId, TransportError, gossipsub, identify, ping,
     swarm::{ConnectionId, DialError, SwarmEvent},
@@ -17,7 +17,7 @@ use super::{
     budget::Offence,
     dial::{Dial, Failure, Target},
     error::{RequestError, io_cause},
-    gossip::{GossipTicket, room_topic},
+    gossip::{GossipTicket, Taken, room_topic},
     origin::Origin,
     peers::End,
     probed::is_guest,
@@ -71,8 +71,10 @@ impl Task {
                 let as_whom = self.rooms.entered.author(&propagation_source);
                 let gossip = &mut self.swarm.behaviour_mut().gossip;
                 match gossip.take(propagation_source, as_whom, message_id, &message) {
-                    Some(ticket) => self.on_gossip(ticket, message),
-                    None => self.out.counting.gossip_left.add(),
+                    Taken::ForRoom { topic, ticket, frame } => self.on_gossip(&topic, ticket, frame),
+                    Taken::Left => self.out.counting.gossip_left.add(),
+                    Taken::Foreign => self.out.counting.gossip_foreign.add(),
+                    Taken::Unreadable => self.charge(propagation_source, Offence::Gossip),
                 }
             }
             BehaviourEvent::Gossip(gossipsub::Event::SlowPeer { peer_id, .. }) => debug!(peer = %peer_id, "slow"),
@@ -193,21 +195,16 @@ impl Task {
         }
     }
 
-    fn on_gossip(&mut self, ticket: GossipTicket, message: gossipsub::Message) {
-        let from = ticket.from;
-        if message.data.len() > MAX_GOSSIP {
-            self.charge(from, Offence::Gossip);
-            self.swarm.behaviour_mut().gossip.judge(&ticket, Verdict::Reject, 0);
-        } else {
-            if let Some(handle) = room_topic(&message.topic).and_then(|topic| self.rooms.of_topic(&topic)) {
-                let input = NetInput::Gossip { from, ticket: ticket.clone(), frame: message.data };
-                if self.rooms.offer_gossip(handle, from, input) {
-                    return;
-                }
-                self.out.counting.gossip_dropped.add();
+    fn on_gossip(&mut self, topic: &Topic, ticket: GossipTicket, frame: Vec<u8>) {
+        if let Some(handle) = self.rooms.of_topic(topic) {
+            let from = ticket.from;
+            let input = NetInput::Gossip { from, ticket: ticket.clone(), frame };
+            if self.rooms.offer_gossip(handle, from, input) {
+                return;
             }
-            self.swarm.behaviour_mut().gossip.leave(&ticket);
+            self.out.counting.gossip_dropped.add();
         }
+        self.swarm.behaviour_mut().gossip.leave(&ticket);
     }
 
     pub(super) fn dial_failed(&mut self, dial: Dial, error: &DialError) {

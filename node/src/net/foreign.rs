@@ -62,10 +62,10 @@ mod tests {
     #[test]
     fn another_version_is_named_once_an_hour() {
         let (mut foreign, now) = (Foreign::default(), Instant::now());
-        let newer = protocols(&["/ipfs/id/1.0.0", "/distchat/sync/2"]);
+        let newer = protocols(&["/ipfs/id/1.0.0", "/distchat/sync/3"]);
         let told = foreign.told(now, "10.0.0.7", "distchat/9.9.9", &newer).unwrap();
         assert!(
-            told.contains("10.0.0.7") && told.contains("distchat/9.9.9") && told.contains("/distchat/sync/2"),
+            told.contains("10.0.0.7") && told.contains("distchat/9.9.9") && told.contains("/distchat/sync/3"),
             "{told}"
         );
         assert_eq!(foreign.told(now, "10.0.0.8", "distchat/9.9.9", &newer), None);

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use distchat_crdt::Topic;
+use distchat_crdt::{Topic, sync::GossipKey};
 use libp2p::{Multiaddr, core::transport::ListenerId, identity::Keypair, multiaddr::Protocol};
 use tracing::error;
 
@@ -35,7 +35,7 @@ pub(super) struct Kept {
 
 #[derive(Default)]
 struct Changing {
-    rooms: BTreeMap<u32, (Topic, Inbox)>,
+    rooms: BTreeMap<u32, (Topic, GossipKey, Inbox)>,
     topics: BTreeMap<Topic, u32>,
     /// Addresses that a person gave since the start.
     wanted: Vec<Multiaddr>,
@@ -84,18 +84,18 @@ impl Kept {
     }
 
     /// A room has been joined.
-    pub(super) fn joined(&self, handle: u32, topic: Topic, inbox: Inbox) {
+    pub(super) fn joined(&self, handle: u32, topic: Topic, key: GossipKey, inbox: Inbox) {
         let mut changing = self.changing();
         if let Some(before) = changing.topics.insert(topic, handle) {
             changing.rooms.remove(&before);
         }
-        changing.rooms.insert(handle, (topic, inbox));
+        changing.rooms.insert(handle, (topic, key, inbox));
     }
 
     /// A room has been left.
     pub(super) fn left(&self, handle: u32) {
         let mut changing = self.changing();
-        if let Some((topic, _)) = changing.rooms.remove(&handle)
+        if let Some((topic, ..)) = changing.rooms.remove(&handle)
             && changing.topics.get(&topic) == Some(&handle)
         {
             changing.topics.remove(&topic);
@@ -129,8 +129,8 @@ impl Kept {
         for address in self.config.connect.iter().chain(&wanted) {
             task.dialer.want(Instant::now(), address)?;
         }
-        for (handle, (topic, inbox)) in rooms {
-            task.swarm.behaviour_mut().gossip.subscribe(&topic);
+        for (handle, (topic, key, inbox)) in rooms {
+            task.swarm.behaviour_mut().gossip.subscribe(topic, key);
             task.rooms.rejoin(handle, topic, inbox);
         }
         // Who was connected to the task before is not connected to this one.

@@ -62,8 +62,8 @@ mod tests;
 use std::{path::PathBuf, sync::Arc};
 
 use distchat_crdt::{
-    AuthorId, Topic,
-    sync::{MAX_GOSSIP, Request, Response, Verdict},
+    AuthorId, RoomId, Topic,
+    sync::{GossipKey, Request, Response, Verdict},
 };
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -115,7 +115,7 @@ pub(crate) enum NetInput {
         from: PeerId,
         /// For the verdict.
         ticket: GossipTicket,
-        /// At most [`MAX_GOSSIP`] bytes.
+        /// At most [`MAX_GOSSIP`](distchat_crdt::sync::MAX_GOSSIP) bytes, opened.
         frame: Vec<u8>,
     },
     /// A request to this room. A hello has this room's part only. Dropping the reply says "busy".
@@ -177,6 +177,7 @@ enum Command {
     },
     Join {
         topic: Topic,
+        key: GossipKey,
         inbox: Inbox,
         joined: oneshot::Sender<u32>,
     },
@@ -242,14 +243,15 @@ impl Network {
         result.await.map_err(|_| ConnectError::Closed)?
     }
 
-    /// Takes part in a topic. The inbox hears of every connected peer at once, unless the room is parked. Returns the handle by
+    /// Takes part in a room's topic. The inbox hears of every connected peer at once, unless the room is parked. Returns the handle by
     /// which peers call this room in what they ask of it.
     ///
     /// # Errors
     /// If the network part has ended.
-    pub(crate) async fn join(&self, topic: Topic, inbox: Inbox) -> Result<u32, Closed> {
+    pub(crate) async fn join(&self, room: &RoomId, inbox: Inbox) -> Result<u32, Closed> {
         let (joined, handle) = oneshot::channel();
-        self.commands.send(Command::Join { topic, inbox, joined }).await.map_err(|_| Closed)?;
+        let (topic, key) = (room.topic(), GossipKey::of(room));
+        self.commands.send(Command::Join { topic, key, inbox, joined }).await.map_err(|_| Closed)?;
         handle.await.map_err(|_| Closed)
     }
 
@@ -268,11 +270,11 @@ impl Network {
         }
     }
 
-    /// Tells everybody in the topic, as far as they can be reached then, as soon as they would take it.
-    pub(crate) fn publish(&self, topic: Topic, frame: Vec<u8>) {
-        if frame.len() > MAX_GOSSIP {
-            self.counting.publish_dropped.add();
-        } else if !self.publisher.publish(topic, frame) {
+    /// Tells everybody in the room, as far as they can be reached then, as soon as they would take it. It is sealed here, and
+    /// not by the network's task, which has enough to do.
+    pub(crate) fn publish(&self, room: &RoomId, frame: &[u8]) {
+        let Some(sealed) = GossipKey::of(room).seal(frame) else { return self.counting.publish_dropped.add() };
+        if !self.publisher.publish(room.topic(), sealed) {
             self.counting.publish_left.add();
         }
     }

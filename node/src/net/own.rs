@@ -13,11 +13,11 @@ const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// How many frames may wait.
 const MOST_FRAMES: usize = 1024;
 
-/// A frame that is to be published.
+/// A sealed frame that is to be published.
 #[derive(Debug)]
 pub(super) struct Publication {
     pub(super) topic: Topic,
-    pub(super) frame: Vec<u8>,
+    pub(super) sealed: Vec<u8>,
     /// Given back once it is.
     _place: OwnedSemaphorePermit,
 }
@@ -40,10 +40,10 @@ pub(super) fn queue() -> (Publisher, Publications) {
 
 impl Publisher {
     /// Puts a frame in. False if too many wait.
-    pub(super) fn publish(&self, topic: Topic, frame: Vec<u8>) -> bool {
-        let bytes = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+    pub(super) fn publish(&self, topic: Topic, sealed: Vec<u8>) -> bool {
+        let bytes = u32::try_from(sealed.len()).unwrap_or(u32::MAX);
         let place = Arc::clone(&self.places).try_acquire_many_owned(bytes);
-        place.is_ok_and(|place| self.queue.try_send(Publication { topic, frame, _place: place }).is_ok())
+        place.is_ok_and(|place| self.queue.try_send(Publication { topic, sealed, _place: place }).is_ok())
     }
 }
 

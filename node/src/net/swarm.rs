@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use distchat_crdt::{Topic, sync::MAX_GOSSIP};
+use distchat_crdt::Topic;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
     Multiaddr, PeerId, Swarm,
@@ -203,10 +203,10 @@ impl Task {
                     // Here and below: whoever does not wait for the answer any more does not need it.
                     let _ = done.send(wanted);
                 }
-                Command::Join { topic, inbox, joined } => {
-                    self.swarm.behaviour_mut().gossip.subscribe(&topic);
+                Command::Join { topic, key, inbox, joined } => {
+                    self.swarm.behaviour_mut().gossip.subscribe(topic, key.clone());
                     let handle = self.rooms.join(topic, inbox.clone(), self.peers.ready().map(|(peer, _)| peer));
-                    self.kept.joined(handle, topic, inbox);
+                    self.kept.joined(handle, topic, key, inbox);
                     if self.swarm.behaviour().gossip.is_shared(&topic) {
                         self.rooms.met(&topic);
                     }
@@ -267,18 +267,18 @@ impl Task {
             return None;
         }
         let next = publications.try_recv().ok()?;
-        let bytes = next.frame.len();
+        let bytes = next.sealed.len();
         self.publish(next);
         Some(bytes)
     }
 
-    fn publish(&mut self, Publication { topic, frame, .. }: Publication) {
+    fn publish(&mut self, Publication { topic, sealed, .. }: Publication) {
         self.published = Some(Instant::now());
-        match self.swarm.behaviour_mut().gossip.publish(&topic, frame) {
+        match self.swarm.behaviour_mut().gossip.publish(&topic, sealed) {
             Ok(()) | Err(PublishError::Duplicate) => {}
             Err(PublishError::NoPeersSubscribedToTopic) => self.out.counting.publish_alone.add(),
             Err(error) => {
-                debug!(%error, MAX_GOSSIP, "a frame was not published");
+                debug!(%error, "a frame was not published");
                 self.out.counting.publish_dropped.add();
             }
         }

@@ -67,7 +67,7 @@ impl Task {
                 Output::Said { .. } => {}
                 Output::Imported { ticket, imported, commit } => self.imported(ticket, imported, commit),
                 Output::Stored { messages, .. } => self.announce(messages),
-                Output::Publish { frame } => self.shared.network.publish(self.slot.id.topic(), frame),
+                Output::Publish { frame } => self.shared.network.publish(&self.slot.id, &frame),
                 Output::Entered { peer, author } => self.entered(&peer, author),
                 Output::Receipt { author, through } => self.receipt(author, through),
                 Output::Holds { .. } => self.slot.receipts.send_modify(|receipts| *receipts += 1),
@@ -220,7 +220,7 @@ impl Task {
             self.tell(&commit.commit.messages, &commit);
             // Peers hear of it by anti-entropy; by gossip they hear sooner.
             for message in commit.commit.messages.iter().filter(|message| message.author() == own) {
-                self.shared.network.publish(self.slot.id.topic(), message.bytes().to_vec());
+                self.shared.network.publish(&self.slot.id, message.bytes());
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -30,7 +30,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{Answers, dialler::Dialler, identity::identify, varint::with_length};
+use crate::{Answers, Heard, dialler::Dialler, identity::identify, varint::with_length};
 
 /// A stream, for any bytes.
 pub type Stream = SubstreamBox;
@@ -39,6 +39,9 @@ pub type Stream = SubstreamBox;
 const MULTISTREAM: &str = "/multistream/1.0.0";
 /// How many streams may wait to be opened, and how many opened by the other side to be taken.
 const QUEUE: usize = 64;
+
+/// How many bytes of the gossip that a connection is sent are kept, to be looked at.
+const KEPT: usize = 64 * 1024;
 
 /// What it says of itself where a test does not say otherwise.
 fn a_node() -> (String, Vec<String>) {
@@ -52,7 +55,7 @@ pub struct Connection {
     key: PublicKey,
     peer: PeerId,
     open: mpsc::Sender<oneshot::Sender<io::Result<Stream>>>,
-    heard: Arc<AtomicUsize>,
+    heard: Arc<Gossip>,
     tasks: JoinSet<()>,
 }
 
@@ -116,7 +119,7 @@ impl Connection {
         let (arrived, streams) = mpsc::channel(QUEUE);
         let mut tasks = JoinSet::new();
         tasks.spawn(drive(muxer, wanted, arrived));
-        let heard = Arc::default();
+        let heard: Arc<Gossip> = Arc::default();
         let known = Arc::new(Known {
             identity: name.map(|(agent, protocols)| identify(&key, &agent, &protocols)),
             me: Peer::new(&key.to_peer_id().to_bytes()),
@@ -140,7 +143,12 @@ impl Connection {
 
     /// How many bytes of gossip the other side has sent so far, all that goes with it included.
     pub fn heard(&self) -> usize {
-        self.heard.load(Ordering::Relaxed)
+        self.heard.bytes.load(Ordering::Relaxed)
+    }
+
+    /// What was in the first [`KEPT`] bytes of that.
+    pub fn understood(&self) -> Heard {
+        Heard::read(&self.heard.first.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Opens a stream on which nothing has been said.
@@ -276,8 +284,15 @@ struct Known {
     me: Peer,
     node: Peer,
     answers: Option<Answers>,
-    /// How many bytes of gossip it has been sent.
-    heard: Arc<AtomicUsize>,
+    heard: Arc<Gossip>,
+}
+
+/// The gossip that it has been sent.
+#[derive(Debug, Default)]
+struct Gossip {
+    bytes: AtomicUsize,
+    /// The first of them.
+    first: Mutex<Vec<u8>>,
 }
 
 /// Says what it is where it is asked that, answers questions about a room if it has answers, and takes everything else
@@ -309,17 +324,22 @@ async fn answer_one(stream: &mut Stream, known: &Known) -> io::Result<()> {
     if let (SYNC_PROTOCOL, Some(answers)) = (&*protocol, &known.answers) {
         return answers.on(stream, &known.me, &known.node).await;
     }
-    let elsewhere = AtomicUsize::new(0);
-    swallow(stream, if protocol.starts_with("/meshsub/") { &known.heard } else { &elsewhere }).await
+    swallow(stream, protocol.starts_with("/meshsub/").then_some(&*known.heard)).await
 }
 
-/// Reads and forgets, but for how much it was.
-async fn swallow(stream: &mut (impl AsyncRead + Unpin), read: &AtomicUsize) -> io::Result<()> {
+/// Reads and forgets, but for how much gossip it was, and the beginning of that.
+async fn swallow(stream: &mut (impl AsyncRead + Unpin), gossip: Option<&Gossip>) -> io::Result<()> {
     let mut bytes = vec![0; 64 * 1024];
     loop {
-        match stream.read(&mut bytes).await? {
-            0 => return Ok(()),
-            count => read.fetch_add(count, Ordering::Relaxed),
-        };
+        let count = stream.read(&mut bytes).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        if let Some(gossip) = gossip {
+            let mut first = gossip.first.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept = count.min(KEPT - first.len());
+            first.extend_from_slice(&bytes[..kept]);
+            gossip.bytes.fetch_add(count, Ordering::Relaxed);
+        }
     }
 }

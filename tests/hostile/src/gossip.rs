@@ -1,6 +1,8 @@
 //! Frames of gossipsub, as its protocol buffers have them.
 
-use crate::varint::{field, number, with_length};
+use distchat_crdt::{RoomId, sync::GossipKey};
+
+use crate::varint::{field, fields, number, take_with_length, with_length};
 
 /// A frame, to be filled with whatever a test wants.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +29,13 @@ impl Rpc {
         self
     }
 
+    /// Publishes something in a room, as those do who know it.
+    #[must_use]
+    pub fn say(self, room: &RoomId, frame: &[u8]) -> Self {
+        let sealed = GossipKey::of(room).seal(frame).expect("it is not too long");
+        self.publish(&room.topic().to_string(), &sealed)
+    }
+
     /// Joins the mesh of a topic.
     #[must_use]
     pub fn graft(mut self, topic: &str) -> Self {
@@ -51,5 +60,34 @@ impl Rpc {
     /// The frame behind its length, as it goes on a stream of `/meshsub/1.1.0`.
     pub fn bytes(&self) -> Vec<u8> {
         with_length(&self.0)
+    }
+}
+
+/// What has come on a stream of gossip.
+#[derive(Clone, Debug, Default)]
+pub struct Heard {
+    /// The topics that somebody takes part in.
+    pub topics: Vec<String>,
+    /// What was published, with its topic.
+    pub published: Vec<(String, Vec<u8>)>,
+}
+
+impl Heard {
+    /// Reads frames, each behind its length, as far as they are all there.
+    pub(crate) fn read(mut bytes: &[u8]) -> Self {
+        let mut heard = Self::default();
+        while let Some(rpc) = take_with_length(&mut bytes) {
+            for (number, field) in fields(rpc) {
+                let of =
+                    |wanted| fields(field).into_iter().find(|(number, _)| *number == wanted).map(|(_, bytes)| bytes);
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                match number {
+                    1 => heard.topics.extend(of(2).map(text)),
+                    2 => heard.published.extend(of(4).map(text).zip(of(2).map(<[u8]>::to_vec))),
+                    _ => {}
+                }
+            }
+        }
+        heard
     }
 }

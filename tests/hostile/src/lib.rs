@@ -18,6 +18,6 @@ mod varint;
 
 pub use connection::{Connection, Stream};
 pub use discovery::Forger;
-pub use gossip::Rpc;
+pub use gossip::{Heard, Rpc};
 pub use member::Member;
 pub use serving::{Answers, page, quiet};

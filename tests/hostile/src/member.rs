@@ -93,6 +93,11 @@ impl Member {
         self.keys.author()
     }
 
+    /// The room.
+    pub fn room(&self) -> RoomId {
+        self.room
+    }
+
     /// The room's name in gossip.
     pub fn topic(&self) -> String {
         self.room.topic().to_string()

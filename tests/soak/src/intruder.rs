@@ -97,11 +97,16 @@ async fn babbles(node: SocketAddr, room: &str) -> std::io::Result<()> {
     let name = RoomName::parse(room).map_err(std::io::Error::other)?;
     let member = Member::of(node, RoomId::of(&name)).await?;
     let mut gossip = member.gossip().await?;
-    let topic = member.topic();
+    let (room, topic) = (member.room(), member.topic());
     let mut number = 0_u64;
     loop {
         number += 1;
-        gossip.write_all(&Rpc::default().publish(&topic, &number.to_be_bytes()).bytes()).await?;
+        // What is no message, and what is not even sealed.
+        let rpc = match number % 2 {
+            0 => Rpc::default().say(&room, &number.to_be_bytes()),
+            _ => Rpc::default().publish(&topic, &number.to_be_bytes()),
+        };
+        gossip.write_all(&rpc.bytes()).await?;
         gossip.flush().await?;
         sleep(PAUSE).await;
     }

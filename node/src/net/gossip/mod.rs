@@ -1,4 +1,4 @@
-//! Gossip: one topic a room, frames that the room has already signed.
+//! Gossip: one topic a room, sealed frames of what the room has already signed.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ mod portions;
 mod shares;
 mod topics;
 
-pub(super) use paced::Gossip;
+pub(super) use paced::{Gossip, Taken};
 
 /// How many topics a node may subscribe to. gossipsub names them all to a new peer, in one frame and nowhere else: a peer that
 /// refused that frame would hear nothing of any room.
@@ -100,7 +100,7 @@ fn config() -> Result<Config, libp2p::gossipsub::ConfigBuilderError> {
         .build()
 }
 
-/// Covers the topic and the payload: the same bytes in two rooms are two frames.
+/// Covers the topic and the sealed frame: the same bytes in two topics are two frames.
 ///
 /// By `ring`, which libp2p brings along: where the processor has no instructions for SHA-256 it takes half the time of
 /// `sha2`, and every frame is hashed as often as it comes.

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use distchat_crdt::{AuthorId, Topic, sync::Verdict};
+use distchat_crdt::{
+    AuthorId, Topic,
+    sync::{GossipKey, Verdict},
+};
 use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
@@ -34,6 +37,18 @@ use super::{
 /// How many times as much a frame costs besides, if its author is who sent it, and says more than any node publishes.
 const OVER_ITS_SHARE: u64 = 4;
 
+/// What becomes of a frame that has come.
+pub(in crate::net) enum Taken {
+    /// It is for a room to judge.
+    ForRoom { topic: Topic, ticket: GossipTicket, frame: Vec<u8> },
+    /// It is left to anti-entropy.
+    Left,
+    /// Its room was left meanwhile.
+    Foreign,
+    /// It was not sealed by anybody who knows the room.
+    Unreadable,
+}
+
 /// Gossip in the topics of this node's rooms.
 ///
 /// gossipsub itself takes whatever comes as fast as it comes, and has no way to hold somebody back: what it has taken in it
@@ -42,6 +57,8 @@ const OVER_ITS_SHARE: u64 = 4;
 pub(in crate::net) struct Gossip {
     inner: Gossipsub,
     own: topics::Own,
+    /// The keys of these rooms.
+    keys: BTreeMap<Topic, GossipKey>,
     noted: topics::Noted,
     portions: Portions,
     strangers: Strangers,
@@ -60,6 +77,7 @@ impl Gossip {
         Ok(Self {
             inner: gossipsub(own.clone(), noted.clone())?,
             own,
+            keys: BTreeMap::new(),
             noted,
             portions: Portions::default(),
             strangers: Strangers::new(Instant::now()),
@@ -69,10 +87,11 @@ impl Gossip {
         })
     }
 
-    /// Takes part in a topic.
-    pub(in crate::net) fn subscribe(&mut self, topic: &Topic) {
-        self.own.add(*topic);
-        if let Err(error) = self.inner.subscribe(&gossip_topic(topic)) {
+    /// Takes part in a topic, where what is said is sealed under this key.
+    pub(in crate::net) fn subscribe(&mut self, topic: Topic, key: GossipKey) {
+        self.own.add(topic);
+        self.keys.insert(topic, key);
+        if let Err(error) = self.inner.subscribe(&gossip_topic(&topic)) {
             debug!(%error, "cannot subscribe");
         }
     }
@@ -80,6 +99,7 @@ impl Gossip {
     /// Takes part no more.
     pub(in crate::net) fn unsubscribe(&mut self, topic: &Topic) {
         self.own.remove(topic);
+        self.keys.remove(topic);
         self.inner.unsubscribe(&gossip_topic(topic));
     }
 
@@ -88,13 +108,13 @@ impl Gossip {
         self.shares.publishes_in(now)
     }
 
-    /// Sends a frame of the own author's to those who take part.
+    /// Sends a sealed frame of the own author's to those who take part.
     ///
     /// # Errors
     /// If there is nobody, or no place in their queues.
-    pub(in crate::net) fn publish(&mut self, topic: &Topic, frame: Vec<u8>) -> Result<(), PublishError> {
-        let bytes = frame.len();
-        let published = self.inner.publish(gossip_topic(topic), frame);
+    pub(in crate::net) fn publish(&mut self, topic: &Topic, sealed: Vec<u8>) -> Result<(), PublishError> {
+        let bytes = sealed.len();
+        let published = self.inner.publish(gossip_topic(topic), sealed);
         // What nobody has got takes nobody's time; but where queues are full it is no help to fill them faster.
         if matches!(published, Ok(_) | Err(PublishError::AllQueuesFull(_))) {
             self.shares.spend_own(Instant::now(), bytes);
@@ -102,8 +122,8 @@ impl Gossip {
         published.map(drop)
     }
 
-    /// Takes a frame to be judged, from a peer that has entered as this author. Nothing if the frame's author has said too much
-    /// lately: it is left to anti-entropy, and that costs who sent it. How much is too much depends on whom this node hears,
+    /// Opens a frame and takes it to be judged, from a peer that has entered as this author. If the frame's author has said too
+    /// much lately it is left to anti-entropy, and that costs who sent it. How much is too much depends on whom this node hears,
     /// which who sent it need not know; but there is a limit that nobody exceeds by mistake.
     pub(in crate::net) fn take(
         &mut self,
@@ -111,20 +131,30 @@ impl Gossip {
         as_whom: Option<AuthorId>,
         id: MessageId,
         message: &Message,
-    ) -> Option<GossipTicket> {
+    ) -> Taken {
         let now = Instant::now();
-        let bytes = message.data.len();
+        let key = room_topic(&message.topic).and_then(|topic| Some((topic, self.keys.get(&topic)?)));
+        let Some((topic, key)) = key else {
+            self.inner.report_message_validation_result(&id, &from, MessageAcceptance::Ignore);
+            return Taken::Foreign;
+        };
+        let Some(frame) = key.open(&message.data) else {
+            self.charge(&from, now, USELESS);
+            self.inner.report_message_validation_result(&id, &from, MessageAcceptance::Reject);
+            return Taken::Unreadable;
+        };
+        let bytes = frame.len();
         // What is too short to have an author is too short to be a message, which is for the room to say.
-        let author = author_of(&message.data).unwrap_or(AuthorId([0; 32]));
+        let author = author_of(&frame).unwrap_or(AuthorId([0; 32]));
         let own = self.members.get_mut(&from).filter(|_| as_whom == Some(author));
         let floods = own.is_some_and(|own| own.are_too_many(now, bytes));
         if self.shares.may(now, &author) {
-            return Some(GossipTicket { id, from, author, bytes });
+            return Taken::ForRoom { topic, ticket: GossipTicket { id, from, author, bytes }, frame };
         }
         let times = if floods { OVER_ITS_SHARE } else { 1 };
         self.charge(&from, now, times * (COST + bytes as u64));
         self.inner.report_message_validation_result(&id, &from, MessageAcceptance::Ignore);
-        None
+        Taken::Left
     }
 
     /// What becomes of a frame that nobody has looked at.

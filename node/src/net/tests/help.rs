@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use distchat_crdt::Topic;
+use distchat_crdt::RoomId;
 use libp2p::{Multiaddr, PeerId};
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -26,8 +26,8 @@ pub(super) async fn until(what: &str, mut so: impl FnMut() -> bool) {
     .await;
 }
 
-pub(super) fn topic(n: u8) -> Topic {
-    Topic([n; 32])
+pub(super) fn room(n: u8) -> RoomId {
+    RoomId([n; 32])
 }
 
 /// TCP on the loopback interface, and nobody to find.
@@ -69,7 +69,7 @@ impl Node {
 
     pub(super) async fn join_with(&self, n: u8, space: usize) -> Room {
         let (inbox, inputs) = inbox(space);
-        let handle = self.net.join(topic(n), inbox).await.unwrap();
+        let handle = self.net.join(&room(n), inbox).await.unwrap();
         Room { handle, inputs }
     }
 

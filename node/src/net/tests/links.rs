@@ -129,7 +129,7 @@ async fn the_end_comes_quickly_and_is_noticed() {
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     soon("the loss", room.down()).await;
     assert_eq!(net.connect(b.address()).await, Err(ConnectError::Closed));
-    assert!(net.join(super::help::topic(1), inbox(1).0).await.is_err());
+    assert!(net.join(&super::help::room(1), inbox(1).0).await.is_err());
     net.request(
         1,
         b.id(),
@@ -154,7 +154,7 @@ async fn a_room_whose_inbox_is_gone_is_let_go() {
     let mut n = 0_u8;
     until("gossip", || {
         n = n.wrapping_add(1);
-        b.net.publish(super::help::topic(1), vec![n]);
+        b.net.publish(&super::help::room(1), &[n]);
         matches!(after.inputs.try_recv(), Ok(NetInput::Gossip { .. }))
     })
     .await;

@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use distchat_crdt::{AuthorId, Topic};
+use distchat_crdt::{AuthorId, RoomId};
 
 use super::help::{Node, quiet, soon};
 use crate::net::{Inputs, MAX_TOPICS, NetInput, inbox::tests::inbox};
 
-fn topic(n: usize) -> Topic {
-    let mut topic = [0; 32];
-    // Hashes are anywhere.
-    topic[..8].copy_from_slice(&(n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
-    topic[8..16].copy_from_slice(&(n as u64).to_be_bytes());
-    Topic(topic)
+fn room(n: usize) -> RoomId {
+    let mut room = [0; 32];
+    room[..8].copy_from_slice(&(n as u64).to_be_bytes());
+    RoomId(room)
 }
 
 /// Joins all of these, and returns their handles and inputs.
@@ -20,7 +18,7 @@ async fn join_all(node: &Node, topics: std::ops::Range<usize>) -> Vec<(u32, Inpu
     let mut rooms = Vec::new();
     for n in topics {
         let (inbox, inputs) = inbox(8);
-        rooms.push((node.net.join(topic(n), inbox).await.unwrap(), inputs));
+        rooms.push((node.net.join(&room(n), inbox).await.unwrap(), inputs));
     }
     rooms
 }
@@ -29,7 +27,7 @@ async fn join_all(node: &Node, topics: std::ops::Range<usize>) -> Vec<(u32, Inpu
 async fn heard(from: &Node, to: &mut Inputs, n: usize) {
     let speak = async {
         for frame in 0_u64.. {
-            from.net.publish(topic(n), frame.to_be_bytes().to_vec());
+            from.net.publish(&room(n), &frame.to_be_bytes());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

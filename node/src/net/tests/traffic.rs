@@ -12,7 +12,7 @@ use distchat_crdt::{
 use libp2p::PeerId;
 use tokio::time::timeout;
 
-use super::help::{Node, Room, quiet, soon, topic};
+use super::help::{Node, Room, quiet, room, soon};
 use crate::net::{NetConfig, NetInput, RequestError};
 
 fn have(handle: u32) -> Request {
@@ -57,7 +57,7 @@ async fn a_request_finds_its_room_and_the_answer_its_asker() {
 
     // By topic, before anybody's handle is known.
     let enter = Request::Enter(Enter {
-        topic: topic(1),
+        topic: room(1).topic(),
         handle: ra.handle,
         proof: Proof([1; 32]),
         author: AuthorId([2; 32]),
@@ -159,7 +159,7 @@ async fn gossip_goes_as_far_as_the_verdicts_let_it() {
     };
     let speak = async {
         for n in 0..=u8::MAX {
-            a.net.publish(topic(1), vec![n; 1000]);
+            a.net.publish(&room(1), &[n; 1000]);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -194,7 +194,7 @@ async fn the_longest_frames_arrive_one_behind_the_other() {
     let first = async {
         loop {
             n += 1;
-            a.net.publish(topic(1), n.to_be_bytes().to_vec());
+            a.net.publish(&room(1), &n.to_be_bytes());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -202,9 +202,9 @@ async fn the_longest_frames_arrive_one_behind_the_other() {
         input = rb.next() => assert!(matches!(input, NetInput::Gossip { .. })),
         () = first => {}
     }
-    a.net.publish(topic(1), vec![0; MAX_GOSSIP + 1]);
+    a.net.publish(&room(1), &[0; MAX_GOSSIP + 1]);
     for n in 0..LONG {
-        a.net.publish(topic(1), vec![n; MAX_GOSSIP]);
+        a.net.publish(&room(1), &[n; MAX_GOSSIP]);
     }
     let mut long = 0;
     while long < usize::from(LONG) {
@@ -232,7 +232,7 @@ async fn what_is_published_at_the_very_end_goes_out() {
         // Until gossip knows the way.
         let mut first = 0_u8;
         'known: loop {
-            b.net.publish(topic(1), vec![round, first]);
+            b.net.publish(&room(1), &[round, first]);
             first += 1;
             while let Ok(Some(input)) = timeout(Duration::from_millis(50), ra.inputs.recv()).await {
                 if matches!(input, NetInput::Gossip { .. }) {
@@ -242,7 +242,7 @@ async fn what_is_published_at_the_very_end_goes_out() {
         }
         let frames: Vec<Vec<u8>> = (0..MANY).map(|n| [&[round][..], &n.to_be_bytes()].concat()).collect();
         for frame in &frames {
-            b.net.publish(topic(1), frame.clone());
+            b.net.publish(&room(1), frame);
         }
         let ((), mut heard) = tokio::join!(b.shut_down(), heard_until_it_leaves(&mut ra, 5));
         heard.sort();
@@ -293,7 +293,7 @@ async fn one_who_does_not_answer_keeps_no_last_words_from_others() {
     let known = async {
         let mut first = 0_u16;
         loop {
-            b.net.publish(topic(1), first.to_be_bytes().to_vec());
+            b.net.publish(&room(1), &first.to_be_bytes());
             first += 1;
             if let Ok(Some(NetInput::Gossip { .. })) = timeout(Duration::from_millis(50), ra.inputs.recv()).await {
                 break;
@@ -303,7 +303,7 @@ async fn one_who_does_not_answer_keeps_no_last_words_from_others() {
     soon("gossip", known).await;
     let frames: Vec<Vec<u8>> = (0..MANY).map(|n| n.to_be_bytes().to_vec()).collect();
     for frame in &frames {
-        b.net.publish(topic(1), frame.clone());
+        b.net.publish(&room(1), frame);
     }
     let ((), mut heard) = tokio::join!(b.shut_down(), heard_until_it_leaves(&mut ra, 4));
     heard.sort();
