@@ -2,18 +2,21 @@
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
 use distchat_crdt::{RoomId, RoomName};
-use distchat_hostile::{Connection, Member, Rpc};
-use distchat_tests::{Machine, PATIENCE, is};
+use distchat_hostile::{Awaiting, Connection, Forger, Member, Rpc};
+use distchat_node::probe::PROBE_PROTOCOL;
+use distchat_tests::{Chat, Machine, PATIENCE, is, skip};
 use futures::AsyncWriteExt;
+use tokio::time::sleep;
 
 use crate::{
     common::pair,
-    hostile::{run, talk, tcp},
+    hostile::{meanwhile_on, run, talk, tcp},
 };
 
 /// What a web page can make a browser send to a port of its user's machine.
@@ -51,28 +54,80 @@ fn a_web_page_gets_nothing_out_of_a_node() {
     talk(&bob, &ann, "afterwards", 10);
 }
 
-#[test]
-fn nodes_of_other_versions_are_named_and_left_alone() {
-    let machine = Machine::loopback();
-    let (ann, bob) = pair(&machine, &["general"]);
-    let node = tcp(&ann);
-    for (agent, protocol) in [("distchat/0.3.0", "/distchat/sync/1"), ("distchat/9.9.9", "/distchat/sync/3")] {
-        for _ in 0..5 {
-            run(async {
-                let protocols = vec!["/ipfs/id/1.0.0".to_owned(), protocol.to_owned()];
-                let mut connection = Connection::calling_itself(node, agent.to_owned(), protocols).await.unwrap();
-                tokio::time::timeout(PATIENCE, connection.ended()).await.expect("it is sent away");
-            });
-        }
-        let told = ann.wait_for("its name", PATIENCE, |event| {
+/// What a node of another version lists: much of it may be the same.
+fn protocols(sync: &str) -> Vec<String> {
+    ["/ipfs/id/1.0.0", "/ipfs/ping/1.0.0", "/meshsub/1.1.0", PROBE_PROTOCOL, sync].map(str::to_owned).to_vec()
+}
+
+/// Checks that a chat has been told, once each, of an agent that speaks a protocol somewhere, and of nothing else that is wrong.
+#[track_caller]
+fn is_told_of(chat: &Chat, others: &[(&str, &str)], place: &str) {
+    for (agent, protocol) in others {
+        let told = chat.wait_for("its name", PATIENCE, |event| {
             is(event, "error") && event["message"].as_str().is_some_and(|message| message.contains(agent))
         });
         let message = told["message"].as_str().unwrap();
-        assert!(message.contains(protocol) && message.contains("127.0.0.1"), "{message}");
+        assert!(message.contains(protocol) && message.contains(place), "{message}");
     }
+    let told: Vec<_> = chat.events().into_iter().filter(|event| is(event, "error")).collect();
+    assert_eq!(told.len(), others.len(), "each once, however often they come: {told:?}");
+}
+
+#[test]
+fn nodes_of_other_versions_are_named_and_left_alone() {
+    const OTHERS: [(&str, &str); 2] = [("distchat/0.3.0", "/distchat/sync/1"), ("distchat/9.9.9", "/distchat/sync/3")];
+    let machine = Machine::loopback();
+    let (ann, bob) = pair(&machine, &["general"]);
+    let node = tcp(&ann);
+    for (agent, protocol) in OTHERS {
+        for _ in 0..5 {
+            run(async {
+                let mut connection =
+                    Connection::calling_itself(node, agent.to_owned(), protocols(protocol)).await.unwrap();
+                tokio::time::timeout(PATIENCE, connection.ended()).await.expect("it is sent away");
+            });
+        }
+    }
+    is_told_of(&ann, &OTHERS, "127.0.0.1");
     talk(&bob, &ann, "afterwards", 10);
-    let told = ann.events().iter().filter(|event| is(event, "error")).count();
-    assert_eq!(told, 2, "each once, however often they come");
+    is_told_of(&ann, &OTHERS, "127.0.0.1");
+}
+
+/// What it says, as its version says it, is no reason to take it for somebody who breaks the protocol.
+#[test]
+fn a_node_of_another_version_on_the_lan_is_met_once() {
+    const OTHER: (&str, &str) = ("distchat/0.3.0", "/distchat/sync/1");
+    let Some(lan) = skip::lan_or_skip(3) else {
+        return;
+    };
+    let start = |host: usize, name| lan.host(host).chat(name).room("general").start();
+    let (ann, bob) = (start(0, "ann"), start(1, "bob"));
+    ann.wait_peers(1);
+    let came = AtomicUsize::new(0);
+    let own: Ipv4Addr = lan.address(2).parse().unwrap();
+    let other = async {
+        let awaiting = Awaiting::at((own, 4000).into()).unwrap();
+        let (forger, place) = (Forger::of(own, own).unwrap(), awaiting.place());
+        let announce = async {
+            loop {
+                forger.tell(std::slice::from_ref(&place)).unwrap();
+                sleep(Duration::from_millis(200)).await;
+            }
+        };
+        let names = protocols(OTHER.1);
+        futures::join!(announce, awaiting.take(OTHER.0, &names, &came));
+    };
+    meanwhile_on(&lan, 2, other, || {
+        for chat in [&ann, &bob] {
+            is_told_of(chat, &[OTHER], &own.to_string());
+        }
+        talk(&bob, &ann, "meanwhile", 1000);
+        talk(&ann, &bob, "and back", 200);
+    });
+    for chat in [&ann, &bob] {
+        is_told_of(chat, &[OTHER], &own.to_string());
+    }
+    assert_eq!(came.load(Ordering::Relaxed), 2, "each comes once");
 }
 
 #[test]

@@ -24,6 +24,7 @@
 //! | `hostile_clocks` | peers whose clocks stand in 1970 and 2100 |
 //! | `hostile_text` | members who say what no program says, and call themselves by others' names |
 //! | `hostile_strangers` | browsers, other versions, names that are meant to do harm |
+//! | `hostile_listeners` | who connects only to listen |
 //! | `hostile_members` | members who say more than anybody can read, and who say again what others have said |
 //! | `hostile_sybils` | one among a thousand that are all one |
 //! | `hostile_amplifier` | who asks for much and wants none of it |

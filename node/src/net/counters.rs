@@ -60,6 +60,8 @@ counters! {
     gossip_dropped,
     /// Gossip in topics of rooms that nobody has open here.
     gossip_foreign,
+    /// Gossip frames that were not encrypted by anybody who knows the room.
+    gossip_unreadable,
     /// Gossip frames of authors who said too much for all of it to be taken from gossip. Anti-entropy brings them later.
     gossip_left,
     /// Own gossip frames that were not published, for others would not take so many. Anti-entropy brings them later.

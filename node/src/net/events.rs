@@ -74,7 +74,13 @@ impl Task {
                     Taken::ForRoom { topic, ticket, frame } => self.on_gossip(&topic, ticket, frame),
                     Taken::Left => self.out.counting.gossip_left.add(),
                     Taken::Foreign => self.out.counting.gossip_foreign.add(),
-                    Taken::Unreadable => self.charge(propagation_source, Offence::Gossip),
+                    Taken::Unreadable => {
+                        self.out.counting.gossip_unreadable.add();
+                        // Who has not said what it speaks may be of another version, which says other things in its rooms.
+                        if self.peers.is_ready(&propagation_source) {
+                            self.charge(propagation_source, Offence::Gossip);
+                        }
+                    }
                 }
             }
             BehaviourEvent::Gossip(gossipsub::Event::SlowPeer { peer_id, .. }) => debug!(peer = %peer_id, "slow"),

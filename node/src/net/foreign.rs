@@ -28,7 +28,7 @@ impl Foreign {
         agent: &str,
         protocols: &[StreamProtocol],
     ) -> Option<String> {
-        let speaks: Vec<&str> = protocols.iter().map(AsRef::as_ref).filter(|name| is_ours(name)).collect();
+        let speaks: Vec<&str> = protocols.iter().map(AsRef::as_ref).filter(|name| is_sync(name)).collect();
         if speaks.is_empty() && !agent.starts_with("distchat/") {
             return None;
         }
@@ -47,7 +47,8 @@ impl Foreign {
     }
 }
 
-fn is_ours(protocol: &str) -> bool {
+/// Whether it is this program's protocol, in whatever version.
+pub(super) fn is_sync(protocol: &str) -> bool {
     protocol.starts_with("/distchat/sync/")
 }
 

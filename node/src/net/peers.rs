@@ -133,6 +133,11 @@ impl Peers {
         }
     }
 
+    /// Whether it has said that it speaks this protocol.
+    pub(super) fn is_ready(&self, id: &PeerId) -> bool {
+        self.0.get(id).is_some_and(|peer| peer.ready)
+    }
+
     /// The far end of a connection.
     pub(super) fn far_end(&self, id: &PeerId, connection: ConnectionId) -> Option<&Multiaddr> {
         self.0.get(id)?.connections.get(&connection).map(|connection| &connection.address)

@@ -3,7 +3,6 @@
 
 use std::{net::IpAddr, time::Instant};
 
-use distchat_crdt::sync::SYNC_PROTOCOL;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
     PeerId, identify,
@@ -14,6 +13,7 @@ use tracing::debug;
 
 use super::{
     address::ip,
+    foreign::is_sync,
     probe::{Answer, PROBE_PROTOCOL, Rates, Refusal, Request, helper},
     swarm::Task,
 };
@@ -38,10 +38,11 @@ impl Probed {
     }
 }
 
-/// Whether somebody has come to ask about the network and for nothing else.
+/// Whether somebody has come to ask about the network and for nothing else. A node of another version can be asked, too, and
+/// is none.
 pub(super) fn is_guest(info: &identify::Info) -> bool {
-    let speaks = |name: &str| info.protocols.iter().any(|protocol| protocol.as_ref() == name);
-    speaks(PROBE_PROTOCOL) && !speaks(SYNC_PROTOCOL)
+    let names = || info.protocols.iter().map(AsRef::as_ref);
+    names().any(|name| name == PROBE_PROTOCOL) && !names().any(is_sync)
 }
 
 impl Task {

@@ -278,18 +278,25 @@ async fn drive(
     .await;
 }
 
+/// Holds a connection that it opens no stream on, until it ends.
+pub(crate) async fn hold(muxer: StreamMuxerBox, known: Known) {
+    let (_open, wanted) = mpsc::channel(1);
+    let (arrived, streams) = mpsc::channel(QUEUE);
+    futures::join!(drive(muxer, wanted, arrived), answer(streams, Arc::new(known)));
+}
+
 /// What it answers with.
-struct Known {
-    identity: Option<Vec<u8>>,
-    me: Peer,
-    node: Peer,
-    answers: Option<Answers>,
-    heard: Arc<Gossip>,
+pub(crate) struct Known {
+    pub(crate) identity: Option<Vec<u8>>,
+    pub(crate) me: Peer,
+    pub(crate) node: Peer,
+    pub(crate) answers: Option<Answers>,
+    pub(crate) heard: Arc<Gossip>,
 }
 
 /// The gossip that it has been sent.
 #[derive(Debug, Default)]
-struct Gossip {
+pub(crate) struct Gossip {
     bytes: AtomicUsize,
     /// The first of them.
     first: Mutex<Vec<u8>>,

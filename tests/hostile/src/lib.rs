@@ -3,10 +3,11 @@
 //! It is no node: it has connections, streams on them, and bytes. What a library would prevent (frames that never end, a
 //! thousand streams, signatures of nobody) is a few lines here. It knows enough of the protocol to be taken for a peer,
 //! [`Connection`], to enter a room, [`Member`], and to be asked about it, [`Answers`], so that what follows is looked at and
-//! not turned away at the door.
+//! not turned away at the door; and to be found, [`Awaiting`].
 
 #![allow(clippy::expect_used, clippy::panic, reason = "it is for tests, which are to fail where it cannot do its work")]
 
+mod awaiting;
 mod connection;
 mod dialler;
 mod discovery;
@@ -16,6 +17,7 @@ mod member;
 mod serving;
 mod varint;
 
+pub use awaiting::Awaiting;
 pub use connection::{Connection, Stream};
 pub use discovery::Forger;
 pub use gossip::{Heard, Rpc};
