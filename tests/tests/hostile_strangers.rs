@@ -130,6 +130,25 @@ fn a_node_of_another_version_on_the_lan_is_met_once() {
     assert_eq!(came.load(Ordering::Relaxed), 2, "each comes once");
 }
 
+/// A node of another version may have said much before this one has read what it is.
+#[test]
+fn what_is_said_before_a_name_is_held_against_nobody() {
+    let machine = Machine::loopback();
+    let ann = machine.chat("ann").room("general").start();
+    let node = tcp(&ann);
+    let topic = RoomId::of(&RoomName::parse("general").unwrap()).topic().to_string();
+    run(async {
+        let mut connection = Connection::unnamed(node).await.unwrap();
+        let mut gossip = connection.speaking("/meshsub/1.1.0").await.unwrap();
+        for n in 0..50 {
+            gossip.write_all(&Rpc::default().publish(&topic, &[n; 300]).bytes()).await.unwrap();
+        }
+        gossip.flush().await.unwrap();
+        tokio::time::timeout(PATIENCE, connection.ended()).await.expect("it does not say what it is");
+    });
+    is_told_of(&ann, &[], "");
+}
+
 #[test]
 fn what_strangers_call_things_never_reaches_a_terminal_raw() {
     const NASTY: &str = "distchat/\u{1b}]0;owned\u{7}\u{1b}[2J\u{202e}gnp\u{9b}31m\u{0}";

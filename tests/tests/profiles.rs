@@ -3,7 +3,11 @@
 
 use std::{
     fs,
-    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink},
+    io::{BufRead, BufReader, ErrorKind},
+    os::unix::{
+        fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink},
+        net::UnixStream,
+    },
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -168,6 +172,41 @@ fn what_another_user_has_put_there_is_refused() {
         give(&path, 0);
     }
     is_in_use(&launch);
+}
+
+/// Were it open to everybody, as on a system that does not look at the mode of a socket.
+#[test]
+fn the_socket_serves_no_other_user() {
+    if !rustix::process::geteuid().is_root() {
+        // Only root can be somebody else for a while.
+        return;
+    }
+    let machine = Machine::loopback();
+    let ann = machine.chat("ann").room("general").start();
+    let socket = ann.launch().profile_dir().join("socket");
+    set_mode(&socket, 0o666);
+    for above in socket.ancestors().skip(1).filter(|above| above.starts_with(machine.directory())) {
+        set_mode(above, 0o755);
+    }
+    let first_line_for = |user: u32| {
+        let socket = socket.clone();
+        let other = thread::spawn(move || {
+            // Of this thread alone, which ends with it.
+            let user = rustix::thread::Uid::from_raw(user);
+            rustix::thread::set_thread_res_uid(user, user, user).unwrap();
+            let stream = UnixStream::connect(socket).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut line = String::new();
+            BufReader::new(stream).read_line(&mut line).map(|_| line)
+        });
+        other.join().unwrap()
+    };
+    assert!(first_line_for(0).unwrap().contains("\"distchat\":1"));
+    match first_line_for(12_345) {
+        Ok(line) => assert_eq!(line, "", "it is told something"),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "it keeps the connection"),
+    }
+    assert!(first_line_for(0).unwrap().contains("\"distchat\":1"), "it goes on");
 }
 
 #[test]
