@@ -144,6 +144,12 @@ fn what_is_said_before_a_name_is_held_against_nobody() {
             gossip.write_all(&Rpc::default().publish(&topic, &[n; 300]).bytes()).await.unwrap();
         }
         gossip.flush().await.unwrap();
+        let read = || ann.ask("/counters", "counters")["gossip_unreadable"].as_u64();
+        let deadline = Instant::now() + PATIENCE;
+        while read() != Some(50) {
+            assert!(Instant::now() < deadline, "{}", ann.ask("/counters", "counters"));
+            sleep(Duration::from_millis(20)).await;
+        }
         tokio::time::timeout(PATIENCE, connection.ended()).await.expect("it does not say what it is");
     });
     is_told_of(&ann, &[], "");
