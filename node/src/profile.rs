@@ -108,10 +108,14 @@ pub(crate) struct Profile {
 impl Profile {
     /// Takes hold of a profile, and makes it if it is new. `None`: in the user's data directory. Blocks.
     pub(crate) fn open(data_dir: Option<&Path>, name: &str) -> Result<Self, ProfileError> {
-        let (data_dir, dir) = directory(data_dir, name)?;
+        let (_, dir) = directory(data_dir, name)?;
         let io = |path: &Path, error| ProfileError::Io { path: path.to_owned(), error };
+        let made = dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).count();
         let mut warnings = private::directory(&dir)?;
-        sync_dir(&data_dir).map_err(|error| io(&dir, error))?;
+        // The key is the first thing in it that must last, so where there is one this was done.
+        if !dir.join("key").exists() {
+            sync_way(&dir, made)?;
+        }
         let lock_path = dir.join("lock");
         let Some(lock) = hold(&lock_path).map_err(|error| io(&lock_path, error))? else {
             let pid = fs::read_to_string(&lock_path).ok().and_then(|text| text.trim().parse().ok());
@@ -261,6 +265,24 @@ fn write_key(dir: &Path, path: &Path, seed: &[u8; 32]) -> io::Result<()> {
     drop(file);
     fs::rename(&temporary, path)?;
     sync_dir(dir)
+}
+
+/// Makes the names of a directory and of all those above it outlast a power cut; so many of them, from the last one up, were
+/// just made. The others may have been, too, by a process that came no further.
+fn sync_way(dir: &Path, made: usize) -> Result<(), ProfileError> {
+    let io = |path: &Path, error| ProfileError::Io { path: path.to_owned(), error };
+    // What was made is behind any symbolic link on the way.
+    let dir = dir.canonicalize().map_err(|error| io(dir, error))?;
+    for (number, above) in dir.ancestors().skip(1).enumerate() {
+        match sync_dir(above) {
+            // Not everybody may open the system's directories, and not every file system can do this.
+            Err(error) if number >= made => {
+                tracing::debug!(dir = %above.display(), %error, "that a directory outlasts a power cut is not known");
+            }
+            synced => synced.map_err(|error| io(above, error))?,
+        }
+    }
+    Ok(())
 }
 
 /// Makes the names of new files in a directory outlast a power cut.

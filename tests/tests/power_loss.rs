@@ -21,6 +21,8 @@ use distchat_tests::{
 };
 
 const ROOMS: [&str; 2] = ["general", "rust"];
+/// Where the profiles are, of which nothing is there before.
+const NEW: &str = "new/data";
 
 /// What people have been shown, by room.
 type Shown = BTreeMap<String, BTreeSet<String>>;
@@ -66,7 +68,7 @@ fn perform(machine: &Machine, messages: usize, length: usize) -> Option<Script> 
     let launch = |name: &str| ROOMS.iter().fold(machine.chat(name), |launch, room| launch.room(room));
     // Another's are on a disk of its own.
     let bob = launch("bob").data_dir(machine.directory().join("others")).start();
-    let mut ann = disk.under(launch("ann")).start();
+    let mut ann = disk.under(launch("ann").data_dir(machine.data_dir().join(NEW))).start();
     ann.wait_peers(1);
     for run in 0..3 {
         for room in ROOMS {
@@ -161,13 +163,14 @@ async fn judge(case: &Case, script: &Script) {
     let place = tempfile::tempdir().unwrap();
     restore(&case.image, place.path());
     // What is left in shared memory's place is of no account.
-    let profile = place.path().join("ann");
+    let data_dir = place.path().join(NEW);
+    let profile = data_dir.join("ann");
     if profile.is_dir() {
         std::fs::write(profile.join("history.sqlite3-shm"), [0x5a; 32 << 10]).unwrap();
     }
     let config = Config {
         profile: "ann".into(),
-        data_dir: Some(place.path().to_owned()),
+        data_dir: Some(data_dir),
         offline: true,
         same_machine: false,
         ..Config::default()

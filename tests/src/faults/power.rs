@@ -191,14 +191,15 @@ impl Cache {
 pub fn restore(image: &Image, into: &Path) {
     for (path, content) in image {
         let path = into.join(path);
-        match content {
-            // Its directory may be one of those that are lost. Then so is it.
-            Some(bytes) if path.parent().is_some_and(Path::is_dir) => {
-                fs::write(path, bytes).expect("the scratch directory can be written");
-            }
-            Some(_) => {}
-            None => fs::create_dir_all(path).expect("the scratch directory can be written"),
+        // Its directory may be one of those that are lost. Then so is it.
+        if !path.parent().is_some_and(Path::is_dir) {
+            continue;
         }
+        let made = match content {
+            Some(bytes) => fs::write(path, bytes),
+            None => fs::create_dir(path),
+        };
+        made.expect("the scratch directory can be written");
     }
 }
 
