@@ -2,11 +2,12 @@
 //!
 //! It is moved aside, never deleted, under a name that says what it is and since when, and a new one takes its place, with all
 //! messages that can still be read out of the old one and that pass the rooms' own rules. The rest comes back from peers. The new
-//! one is finished before the old one is moved, so a crash leaves either the old one, as it was, or both; see [`finish`].
+//! one is finished before the old one is moved, so a crash leaves either the old one, as it was, or both; see [`exchange`].
 //!
 //! A history of a newer program, a directory in its place, a file that we may not read: these are refused and left as they are.
 
 mod carve;
+mod exchange;
 pub(super) mod log;
 
 use std::{
@@ -39,8 +40,7 @@ enum Why {
 
 /// Opens the history of that author, or creates it; says what a person should know about how it was found. Blocks.
 pub(crate) fn open(path: &Path, own: AuthorId) -> Result<(Store, Vec<String>), StoreError> {
-    let mut told = Vec::new();
-    finish(path, "damaged").map_err(|error| StoreError::io(path, &error))?;
+    let mut told = Vec::from_iter(exchange::finish(path).map_err(|error| StoreError::io(path, &error))?);
     let had_one = path.with_file_name("search.sqlite3").exists();
     if had_one && length(path) + length(&beside(path, "-wal")) == 0 {
         told.push(format!(
@@ -50,9 +50,13 @@ pub(crate) fn open(path: &Path, own: AuthorId) -> Result<(Store, Vec<String>), S
     }
     let why = reason(path, own, &mut told).map_err(|error| error.at(Some(path)))?;
     if let Some(why) = why {
-        told.push(salvage(path, own, &why).map_err(|error| error.at(Some(path)))?);
+        salvage(path, own, &why).map_err(|error| error.at(Some(path)))?;
+        told.extend(exchange::finish(path).map_err(|error| StoreError::io(path, &error))?);
     }
-    Ok((Store::open(Some(path))?, told))
+    let store = Store::open(Some(path))?;
+    // Not before: else who gets an error instead is never told.
+    exchange::told(path);
+    Ok((store, told))
 }
 
 /// Notes that a history was found to be damaged while it was in use. The next start sees to it.
@@ -181,21 +185,20 @@ fn owner(conn: &Connection, own: AuthorId) -> Result<Option<AuthorId>, StoreErro
     Ok(wrote)
 }
 
-/// Makes a new history of what can be read out of this one, and moves this one aside; says so.
-fn salvage(path: &Path, own: AuthorId, why: &Why) -> Result<String, StoreError> {
+/// Makes a new history of what can be read out of this one, which is moved aside next.
+fn salvage(path: &Path, own: AuthorId, why: &Why) -> Result<(), StoreError> {
     let failed = |error: io::Error| StoreError::io(path, &error);
-    let part = path.with_extension("part");
-    for name in ["", "-wal", "-shm"] {
-        remove(&beside(&part, name)).map_err(failed)?;
-    }
+    let part = exchange::begin(path).map_err(failed)?;
     let poured = pour(path, &part, own)?;
-    fs::rename(&part, path.with_extension("salvaged")).map_err(failed)?;
     let word = match why {
         Why::Damaged(_) => "damaged".to_owned(),
         Why::Of(author) => format!("of-{}", author.short()),
     };
-    let aside = finish(path, &word).map_err(failed)?.unwrap_or_default();
+    exchange::decide(path, &word, |aside| tell(path, aside, why, &poured)).map_err(failed)
+}
 
+/// What a person is told of it.
+fn tell(path: &Path, aside: &Path, why: &Why, poured: &Poured) -> String {
     let (path, aside) = (path.display(), aside.display());
     let what = match why {
         Why::Damaged(detail) => format!("the history {path} was damaged ({detail})"),
@@ -209,36 +212,7 @@ fn salvage(path: &Path, own: AuthorId, why: &Why) -> Result<String, StoreError> 
         told +=
             &format!("; {} rooms lost their names and are there again when they are opened by them", poured.unnamed);
     }
-    Ok(told + "; what other nodes hold comes back from them")
-}
-
-/// Puts a finished new history in its place, if there is one, and tells where the old one was moved to. What it does can be done
-/// again, so a crash in between does no harm: the next start comes here first.
-fn finish(path: &Path, word: &str) -> io::Result<Option<PathBuf>> {
-    let salvaged = path.with_extension("salvaged");
-    if !salvaged.exists() {
-        return Ok(None);
-    }
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let when = timestamp(SystemTime::now());
-    let names = (1..).map(|n| if n == 1 { String::new() } else { format!("-{n}") });
-    let mut names = names.map(|n| path.with_file_name(format!("{stem}-{word}-{when}{n}.sqlite3")));
-    let free = |aside: &PathBuf| ["", "-wal", "-shm"].iter().all(|name| !beside(aside, name).exists());
-    let aside = names.find(free).unwrap_or_default();
-    for name in ["-wal", "-shm", ""] {
-        match fs::rename(beside(path, name), beside(&aside, name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    remove(&noted(path))?;
-    fs::rename(salvaged, path)?;
-    if cfg!(unix)
-        && let Some(dir) = path.parent()
-    {
-        File::open(dir)?.sync_all()?;
-    }
-    Ok(Some(aside))
+    told + "; what other nodes hold comes back from them"
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -371,41 +345,5 @@ impl Pouring<'_> {
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
         Self::io(Path::new("-"), &error)
-    }
-}
-
-/// A moment as part of a file's name, in UTC.
-fn timestamp(moment: SystemTime) -> String {
-    let seconds = moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let (days, second) = (seconds / 86400, seconds % 86400);
-    // The days of the years that begin in March, as in the Gregorian calendar's cycle of 400 years.
-    let day = days + 719_468;
-    let (cycle, of_cycle) = (day / 146_097, day % 146_097);
-    let year = (of_cycle - of_cycle / 1460 + of_cycle / 36_524 - of_cycle / 146_096) / 365;
-    let of_year = of_cycle - (365 * year + year / 4 - year / 100);
-    let march = (5 * of_year + 2) / 153;
-    let (day, month) = (of_year - (153 * march + 2) / 5 + 1, if march < 10 { march + 3 } else { march - 9 });
-    let year = cycle * 400 + year + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn moments_are_written_as_dates() {
-        for (seconds, expect) in [
-            (0, "19700101T000000Z"),
-            (951_782_399, "20000228T235959Z"),
-            (951_782_400, "20000229T000000Z"),
-            (1_709_164_800, "20240229T000000Z"),
-            (4_107_542_400, "21000301T000000Z"),
-        ] {
-            assert_eq!(timestamp(UNIX_EPOCH + Duration::from_secs(seconds)), expect);
-        }
     }
 }

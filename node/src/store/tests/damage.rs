@@ -382,10 +382,53 @@ async fn a_crash_while_the_old_one_is_moved_loses_neither() {
     fs::rename(made, path.with_extension("salvaged")).unwrap();
     fs::remove_file(&path).unwrap();
     fs::write(path.with_file_name("history.sqlite3-wal"), "of the old one").unwrap();
-    let (store, _) = salvage::open(&path, keypair(ME).author()).unwrap();
+    let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+    // An older program has not written down what there is to tell.
+    assert!(matches!(&told[..], [told] if told.contains("moved to")), "{told:?}");
     assert_eq!(held(&store).await.root(), whole.fingerprint());
     store.close().await;
     assert_eq!(aside(&path).len(), 1);
+}
+
+#[tokio::test]
+async fn salvaging_that_was_interrupted_is_told_of_by_the_start_that_finishes_it() {
+    let (whole, commits) = talk(20);
+    let other = keypair(7).author();
+    // For both reasons; before the new history is begun, and in the middle of putting it in its place.
+    for (by, word) in [(keypair(ME).author(), "damaged"), (other, "of-")] {
+        for obstacle in ["part", "damaged"] {
+            let what = format!("{word}, {obstacle}");
+            let (_temp, path, log) = killed(&commits).await;
+            fs::write(path.with_file_name("history.sqlite3-wal"), &log).unwrap();
+            if word == "damaged" {
+                let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+                file.write_all(&[0x5a; 100]).unwrap();
+            }
+            let obstacle = path.with_extension(obstacle);
+            fs::create_dir_all(obstacle.join("something")).unwrap();
+            assert!(salvage::open(&path, by).is_err(), "{what}");
+            fs::remove_dir_all(obstacle).unwrap();
+
+            let (store, told) = salvage::open(&path, by).unwrap();
+            let [told] = &told[..] else { panic!("{what}: {told:?}") };
+            let says = |part: &str| assert!(told.contains(part), "{what}: {told:?} lacks {part:?}");
+            says(if word == "damaged" { "was damaged (its first bytes" } else { "under another key" });
+            says(&format!("{} messages were taken over", whole.index().len()));
+            let loaded = store.load(store.room(&name("general")).await.unwrap(), by).await.unwrap();
+            assert_eq!(loaded.index.root(), whole.fingerprint(), "{what}");
+            store.close().await;
+            // Under the name that was told, the log with its file.
+            let aside = aside(&path);
+            let main = aside.iter().find(|path| path.extension().is_some_and(|end| end == "sqlite3")).unwrap();
+            says(main.to_str().unwrap());
+            let file = main.file_name().unwrap().to_str().unwrap();
+            assert!(file.starts_with(&format!("history-{word}")), "{what}: {file}");
+            assert!(aside.iter().all(|path| path.to_str().unwrap().starts_with(main.to_str().unwrap())), "{aside:?}");
+            let (store, told) = salvage::open(&path, by).unwrap();
+            assert_eq!(told, [""; 0], "{what}");
+            store.close().await;
+        }
+    }
 }
 
 #[tokio::test]
