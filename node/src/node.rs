@@ -5,13 +5,19 @@ mod rooms;
 
 use std::{
     collections::BTreeMap,
+    panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use distchat_crdt::{AuthorId, RoomName, Signer, Zip215, clock::Clocks};
+use futures::FutureExt;
 use libp2p::{Multiaddr, PeerId};
-use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
+use tokio::{
+    sync::{OwnedMutexGuard, mpsc},
+    task::JoinHandle,
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -63,8 +69,8 @@ struct Inner {
     shared: Arc<Shared>,
     /// The rooms that are open. The watch over the network has it, too.
     rooms: Arc<Mutex<Registry>>,
-    /// Held while a room is opened or left, so that two calls do not do it twice.
-    opening: tokio::sync::Mutex<()>,
+    /// Held while a room is opened or left, so that two calls do not do it twice, and none goes on behind the node's end.
+    opening: Arc<tokio::sync::Mutex<()>>,
     starts: mpsc::Sender<Order>,
     restarts: mpsc::Sender<Arc<Slot>>,
     stop: CancellationToken,
@@ -190,7 +196,7 @@ impl Node {
             locked: Mutex::new(Some(profile)),
             shared,
             rooms,
-            opening: tokio::sync::Mutex::new(()),
+            opening: Arc::default(),
             starts,
             restarts,
             stop,
@@ -448,7 +454,8 @@ impl Node {
         self.0.rooms().iter().map(|slot| slot.info()).collect()
     }
 
-    /// Leaves a room. Its history stays on disk and is there when it is opened again.
+    /// Leaves a room. Its history stays on disk and is there when it is opened again. Once it was begun, that is done though
+    /// nobody waits for it any more.
     ///
     /// ```
     /// # #[tokio::main]
@@ -473,23 +480,12 @@ impl Node {
     /// If the room is not open.
     pub async fn leave_room(&self, name: &RoomName) -> Result<(), RoomError> {
         let inner = &self.0;
-        let _opening = inner.opening.lock().await;
+        let opening = Arc::clone(&inner.opening).lock_owned().await;
         let slot = inner.rooms().remove(name).ok_or_else(|| RoomError::Left(name.clone()))?;
-        // A room that was just woken for what was said in it has to get as far as that, and one that sleeps is not woken.
-        if slot.is_awake() {
-            // It may have failed, or crash over it: that is no reason to stay.
-            let _ = Room::new(slot.clone(), inner.restarts.clone()).catch_up().await;
-        }
-        slot.stop.cancel();
-        slot.close();
-        // The task holds the mailbox until it has ended.
-        slot.clear_mailbox().await;
-        inner.shared.network.leave(slot.handle()).await;
-        // Whoever waits for a commit that is on its way is told of it, and not that the room was left.
-        inner.shared.store.settle().await.ok();
-        slot.set_state(RoomState::Left);
-        inner.shared.events.emit(slot.event());
-        Ok(())
+        // Nothing is waited for between the two: whoever stops waiting has not begun, or somebody else sees to the rest.
+        let leaving = tokio::spawn(Arc::clone(inner).leave(slot, opening));
+        // It catches its own panics, so this is the end of the runtime.
+        leaving.await.map_err(|_| RoomError::Closed)
     }
 
     /// Looks for words in the texts, actions and replies of all rooms in the history, open or not: the newest `limit` lines
@@ -700,6 +696,33 @@ impl Node {
 }
 
 impl Inner {
+    /// Leaves a room that is in the registry no more, and says so, whatever happens on the way.
+    async fn leave(self: Arc<Self>, slot: Arc<Slot>, _opening: OwnedMutexGuard<()>) {
+        if AssertUnwindSafe(self.part_with(&slot)).catch_unwind().await.is_err() {
+            tracing::error!(room = %slot.name, "the node crashed while it left a room");
+            slot.stop.cancel();
+            slot.close();
+        }
+        slot.set_state(RoomState::Left);
+        self.shared.events.emit(slot.event());
+    }
+
+    /// Lets a room finish what it was asked before, and ends it.
+    async fn part_with(&self, slot: &Arc<Slot>) {
+        // A room that was just woken for what was said in it has to get as far as that, and one that sleeps is not woken.
+        if slot.is_awake() {
+            // It may have failed, or crash over it: that is no reason to stay.
+            let _ = Room::new(slot.clone(), self.restarts.clone()).catch_up().await;
+        }
+        slot.stop.cancel();
+        slot.close();
+        // The task holds the mailbox until it has ended.
+        slot.clear_mailbox().await;
+        self.shared.network.leave(slot.handle()).await;
+        // Whoever waits for a commit that is on its way is told of it, and not that the room was left.
+        self.shared.store.settle().await.ok();
+    }
+
     /// Shuts everything down, in the order in which the one needs the other.
     async fn end(self: Arc<Self>, tasks: Tasks) {
         let _opening = self.opening.lock().await;

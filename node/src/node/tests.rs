@@ -114,6 +114,49 @@ async fn who_stops_waiting_for_the_end_does_not_stop_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stops_waiting_for_a_room_to_be_left_has_left_it_all_the_same() {
+    let (node, mut room) = start("alice").await;
+    let name = room.name().clone();
+    room.broadcast("hello").await.unwrap();
+    let (store, mut events) = (node.0.shared.store.clone(), node.events());
+    for so_far in ["as soon as it began", "while the disk was waited for"] {
+        let (release, held) = sync_channel(0);
+        store.hold(held).await;
+        let mut leaving = Box::pin(node.leave_room(&name));
+        assert!((&mut leaving).now_or_never().is_none(), "the store stands still");
+        if so_far != "as soon as it began" {
+            tokio::select! {
+                _ = &mut leaving => panic!("the store stands still"),
+                () = until(|| store.queued() > 0) => {}
+            }
+        }
+        drop(leaving);
+        assert!(node.room(&name).is_none(), "{so_far}");
+        drop(release);
+        let left = tokio::time::timeout(Duration::from_secs(60), wait_state(&mut events, RoomState::Left));
+        left.await.unwrap_or_else(|_| panic!("it stays: {so_far}"));
+        assert_eq!(room.broadcast("still here?").await, Err(RoomError::Left(name.clone())), "{so_far}");
+        // Nothing of it is in the way of those who come back, and they have what was said.
+        room = node.open_room(&name).await.unwrap();
+        assert_eq!(texts(&room).await, [("alice".into(), "hello".into())]);
+    }
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stops_waiting_for_their_turn_to_leave_a_room_is_still_in_it() {
+    let (node, room) = start("alice").await;
+    let turn = node.0.opening.lock().await;
+    assert!(node.leave_room(room.name()).now_or_never().is_none());
+    drop(turn);
+    // Whoever came next would find it gone.
+    node.open_room(&"other".parse().unwrap()).await.unwrap();
+    assert!(node.room(room.name()).is_some());
+    room.broadcast("still here").await.unwrap();
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_newest_messages_are_read_while_the_history_is_loaded() {
     let disk = tempfile::tempdir().unwrap();
     let config = Config { memory: false, data_dir: Some(disk.path().to_owned()), ..config("alice") };
