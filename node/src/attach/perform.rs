@@ -20,6 +20,10 @@ impl Seat {
     }
 }
 
+/// What a test looks for to have the node crash over it.
+#[cfg(test)]
+pub(super) const CRASHES: &str = "crashes whoever looks";
+
 /// Does it. What has an order takes effect in the order in which these are first polled.
 pub(super) async fn perform(seat: &Seat, request: Request) -> Result<Answer, Problem> {
     let node = &seat.node;
@@ -45,7 +49,11 @@ pub(super) async fn perform(seat: &Seat, request: Request) -> Result<Answer, Pro
         Request::OnDisks { room, key, others } => Answer::Receipt(opened(&room)?.on_disks(key, others).await?),
         Request::Crash { room } => opened(&room)?.crash().await.map(|()| Answer::Done)?,
         Request::Restart { room } => opened(&room)?.restart().await.map(|()| Answer::Done)?,
-        Request::Search { words, limit } => Answer::Found(node.search(&words, limit.min(MAX_FOUND)).await?),
+        Request::Search { words, limit } => {
+            #[cfg(test)]
+            assert_ne!(words, CRASHES);
+            Answer::Found(node.search(&words, limit.min(MAX_FOUND)).await?)
+        }
         Request::Counters => Answer::Counters(node.counters()),
         Request::StoredRooms => Answer::StoredRooms(node.stored_rooms().await?),
         Request::SeenRooms { at_most } => {

@@ -1,13 +1,16 @@
 //! The questions of one who is attached that have no answer yet.
 //!
 //! Each goes on in a task of its own. One that waits for its turn holds a place that the other programs wait for, too, so it
-//! must come on however slowly its own program reads; and what was begun is done, whoever leaves.
+//! must come on however slowly its own program reads; and what was begun is done, whoever leaves. One that crashes, at whatever
+//! point, is answered so, and nobody else notices.
 
+use std::any::Any;
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{Id, JoinSet};
 
 use super::perform::{Seat, perform};
 use super::problem::Problem;
@@ -15,6 +18,9 @@ use super::wire::{Answer, Asked};
 
 /// What came of the question of that number.
 pub(super) type Answered = (u64, Result<Answer, Problem>);
+
+/// How much of what a crash says is passed on, in characters.
+const LONGEST: usize = 300;
 
 type Doing = JoinSet<Result<Answer, Problem>>;
 
@@ -47,7 +53,10 @@ impl Questions {
     pub(super) fn take_up(&mut self, Asked { id, request }: Asked) -> Option<Answered> {
         let doing = if request.only_looks() { &mut self.looking } else { &mut self.changing };
         let seat = Arc::clone(&self.seat);
-        let mut performing = async move { perform(&seat, request).await }.boxed();
+        let performing = async move { perform(&seat, request).await };
+        // What it shares with the others outlasts the crash of any task.
+        let performing = AssertUnwindSafe(performing).catch_unwind();
+        let mut performing = performing.map(|done| done.unwrap_or_else(|panic| Err(crashed(text_of(&*panic))))).boxed();
         // Polled here, for that is what gives it its place among the others. Out of tokio's co-operative budget, which may turn
         // a first poll away before the room has seen it, and so let the next one pass.
         if let Some(result) = tokio::task::unconstrained(&mut performing).now_or_never() {
@@ -67,7 +76,7 @@ impl Questions {
             };
             let (task, result) = match ended {
                 Ok((task, result)) => (task, result),
-                Err(error) => (error.id(), Err(crashed(&error))),
+                Err(error) => (error.id(), Err(crashed(&error.to_string()))),
             };
             if let Some(id) = self.numbers.remove(&task) {
                 return (id, result);
@@ -80,14 +89,21 @@ impl Questions {
         self.looking.abort_all();
         while let Some(ended) = self.changing.join_next().await {
             if let Err(error) = ended {
-                crashed(&error);
+                crashed(&error.to_string());
             }
         }
     }
 }
 
 /// A question at which the node itself failed.
-fn crashed(error: &JoinError) -> Problem {
-    tracing::error!(%error, "a question of somebody who is attached crashed");
-    Problem::new("crashed", "the node crashed over this, which is a fault of ours: its log says more")
+fn crashed(what: &str) -> Problem {
+    tracing::error!(what, "a question of somebody who is attached crashed");
+    let what: String = what.chars().take(LONGEST).collect();
+    Problem::new("crashed", format!("the node crashed over this ({what}), which is a fault of ours: its log says more"))
+}
+
+/// What a panic says.
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("it does not say why")
 }

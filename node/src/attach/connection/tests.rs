@@ -7,6 +7,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::attach::perform::CRASHES;
 use crate::attach::wire::{Answer, Request, Which};
 
 /// Far more than any of this takes.
@@ -125,6 +126,39 @@ async fn questions_take_effect_in_the_order_in_which_they_are_asked() {
     }
     drop((lines, writer));
     attending.await.unwrap();
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_the_node_crashes_over_is_answered_so_and_the_others_go_on() {
+    let node = node().await;
+    let room = node.open_room(&name("quiet")).await.unwrap();
+    let said = room.broadcast("is anybody there?").await.unwrap();
+    let (mut guest, attending) = connect(&node);
+    let waits = Request::OnDisks { room: name("quiet"), key: said.key, others: 1 };
+    let crashes = Request::Search { words: CRASHES.to_owned(), limit: 1 };
+    let say = Request::Say { room: name("quiet"), text: "hello?".to_owned() };
+    ask(&mut guest, [waits, crashes, say, Request::Counters, Request::Leave { room: name("quiet") }]).await;
+    let mut lines = BufReader::new(guest).lines();
+    // Its hello.
+    lines.next_line().await.unwrap().unwrap();
+    let mut told = std::collections::BTreeMap::new();
+    while told.len() < 5 {
+        let line = tokio::time::timeout(LONG, lines.next_line()).await.expect("an answer").unwrap().unwrap();
+        match serde_json::from_str(&line).unwrap() {
+            Told::Answer { id, .. } => told.insert(id, Ok(())),
+            Told::Problem { id, problem } => told.insert(id, Err(problem)),
+            other => panic!("{other:?}"),
+        };
+    }
+    let crashed = told.remove(&2).unwrap().unwrap_err();
+    assert_eq!(crashed.code, "crashed");
+    assert!(crashed.message.contains(CRASHES), "it says what happened: {crashed}");
+    // The one that waited is told that the room was left, as it would be without the crash.
+    assert_eq!(told.remove(&1).unwrap().unwrap_err().code, "room-not-open");
+    assert!(told.values().all(Result::is_ok), "{told:?}");
+    drop(lines);
+    tokio::time::timeout(LONG, attending).await.expect("its place falls free").unwrap();
     node.shutdown().await;
 }
 
