@@ -16,8 +16,9 @@ use std::{
 use super::{beside, noted, remove};
 use crate::private;
 
-/// What belongs to a history's file, and goes where it goes; the file itself is the last.
-const FILES: [&str; 3] = ["-wal", "-shm", ""];
+/// What belongs to a history's file, and goes where it goes; the file itself is the last. What a journal says of one file would
+/// be done to the next one of that name.
+const FILES: [&str; 4] = ["-journal", "-wal", "-shm", ""];
 
 fn part(path: &Path) -> PathBuf {
     path.with_extension("part")

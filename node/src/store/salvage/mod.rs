@@ -6,6 +6,7 @@
 //!
 //! A history of a newer program, a directory in its place, a file that we may not read: these are refused and left as they are.
 
+mod begun;
 mod carve;
 mod exchange;
 pub(super) mod log;
@@ -42,7 +43,8 @@ enum Why {
 pub(crate) fn open(path: &Path, own: AuthorId) -> Result<(Store, Vec<String>), StoreError> {
     let mut told = Vec::from_iter(exchange::finish(path).map_err(|error| StoreError::io(path, &error))?);
     let had_one = path.with_file_name("search.sqlite3").exists();
-    if had_one && length(path) + length(&beside(path, "-wal")) == 0 {
+    let is_begun = begun::state(path).map_err(|error| StoreError::io(path, &error))? == begun::State::Begun;
+    if had_one && is_begun {
         told.push(format!(
             "the history {} was gone or empty, though there had been one: what other nodes hold comes back from them",
             path.display()
@@ -101,8 +103,10 @@ fn reason(path: &Path, own: AuthorId, told: &mut Vec<String>) -> Result<Option<W
             log::State::Doubtful => doubtful = true,
             log::State::Changed(detail) => return Err(StoreError::damaged(detail)),
         }
-        if length(path) > 0 {
-            check_header(path)?;
+        match begun::state(path).map_err(|error| StoreError::io(path, &error))? {
+            begun::State::Begun => {}
+            begun::State::Held => check_header(path)?,
+            begun::State::Lost(detail) => return Err(StoreError::damaged(detail)),
         }
         let conn = schema::open_writer(Some(path))?;
         if length(path) + length(&beside(path, "-wal")) <= SHORT {
@@ -188,6 +192,8 @@ fn owner(conn: &Connection, own: AuthorId) -> Result<Option<AuthorId>, StoreErro
 /// Makes a new history of what can be read out of this one, which is moved aside next.
 fn salvage(path: &Path, own: AuthorId, why: &Why) -> Result<(), StoreError> {
     let failed = |error: io::Error| StoreError::io(path, &error);
+    // There may be nothing but a log.
+    schema::create_private(path).map_err(failed)?;
     let part = exchange::begin(path).map_err(failed)?;
     let poured = pour(path, &part, own)?;
     let word = match why {

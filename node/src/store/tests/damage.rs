@@ -13,7 +13,7 @@ use rusqlite::params;
 use super::*;
 use crate::store::salvage::{self, log::State};
 
-const ME: u8 = 0;
+pub(super) const ME: u8 = 0;
 /// What a page takes in a log.
 const FRAME: usize = 24 + 8192;
 
@@ -23,7 +23,7 @@ fn clock() -> Clock {
 }
 
 /// Two who talk, and what each of them says once; some of it is not here, and some is long.
-fn talk(count: u64) -> (Room, Vec<Commit>) {
+pub(super) fn talk(count: u64) -> (Room, Vec<Commit>) {
     let id = RoomId::of(&name("general"));
     let room = |author: u8| Room::new(id, keypair(author).author(), Arc::new(Zip215::new([3; 32])));
     let (mut me, mut other) = (room(ME), room(1));
@@ -53,7 +53,7 @@ async fn write(store: &Store, commits: &[Commit]) -> RoomNo {
 }
 
 /// A history of those commits, closed, in a directory of its own.
-async fn history(commits: &[Commit]) -> (tempfile::TempDir, PathBuf) {
+pub(super) async fn history(commits: &[Commit]) -> (tempfile::TempDir, PathBuf) {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("history.sqlite3");
     let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
@@ -178,13 +178,13 @@ async fn whatever_is_altered_in_a_room_is_set_right() {
 }
 
 /// Everything that a history's file holds, by the room's own rules.
-async fn held(store: &Store) -> Index {
+pub(super) async fn held(store: &Store) -> Index {
     let room = store.room(&name("general")).await.unwrap();
     store.load(room, keypair(ME).author()).await.unwrap().index
 }
 
 /// The files of the history that are not in use any more.
-fn aside(path: &Path) -> Vec<PathBuf> {
+pub(super) fn aside(path: &Path) -> Vec<PathBuf> {
     let names = fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
     let known = ["history.sqlite3", "search.sqlite3", "search.sqlite3-wal", "search.sqlite3-shm"];
     names.filter(|path| !known.contains(&path.file_name().unwrap().to_str().unwrap())).collect()
@@ -238,7 +238,7 @@ async fn what_is_only_in_the_log_is_found_too() {
 }
 
 /// What a kill leaves of a history whose newest messages are only in the log: its file, and the log's bytes.
-async fn killed(commits: &[Commit]) -> (tempfile::TempDir, PathBuf, Vec<u8>) {
+pub(super) async fn killed(commits: &[Commit]) -> (tempfile::TempDir, PathBuf, Vec<u8>) {
     let (_temp, path) = history(&commits[..10]).await;
     let store = Store::open(Some(&path)).unwrap();
     write(&store, &commits[10..]).await;
@@ -451,18 +451,4 @@ async fn a_cut_or_foreign_file_gives_what_is_in_it() {
     assert!(told[0].contains("0 messages were taken over"), "{told:?}");
     store.close().await;
     assert!(fs::read_to_string(&aside(&path)[0]).unwrap().starts_with("a letter"));
-}
-
-/// A process may be killed before the first table is made.
-#[tokio::test]
-async fn a_history_that_was_only_begun_is_no_damage() {
-    let temp = tempfile::tempdir().unwrap();
-    let path = temp.path().join("history.sqlite3");
-    let conn = Connection::open(&path).unwrap();
-    conn.execute_batch("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL;").unwrap();
-    drop(conn);
-    assert!(fs::metadata(&path).unwrap().len() > 0);
-    let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
-    assert_eq!(told, [""; 0]);
-    store.close().await;
 }

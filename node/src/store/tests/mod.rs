@@ -1,5 +1,6 @@
 //! The store against a model, and against what happens to files.
 
+mod begun;
 mod damage;
 mod disk;
 mod faults;
