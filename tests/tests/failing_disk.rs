@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -360,4 +361,41 @@ fn a_disk_that_fails_once_loses_nothing() {
 #[ignore = "several minutes"]
 fn a_disk_that_fails_once_loses_nothing_wherever_it_does() {
     fail_at_each(1, 1);
+}
+
+/// A disk fails for good while a damaged history is salvaged: the start that brings that to its end tells of it.
+#[test]
+fn what_was_salvaged_is_told_wherever_that_was_broken_off() {
+    let machine = Machine::loopback();
+    let Some(disk) = skip::faulty_disk_or_skip(&machine) else { return };
+    run(&machine, &disk, "one\ntwo\nthree\n");
+    let profile = machine.chat("ann").profile_dir();
+    let mut history = fs::read(profile.join("history.sqlite3")).unwrap();
+    history[..100].fill(0x5a);
+    let (key, mut nth, mut broken_off) = (fs::read(profile.join("key")).unwrap(), 1, 0);
+    loop {
+        fs::remove_dir_all(&profile).unwrap();
+        fs::create_dir(&profile).unwrap();
+        fs::write(profile.join("key"), &key).unwrap();
+        fs::write(profile.join("history.sqlite3"), &history).unwrap();
+        disk.fail(Operations::Changes, DiskError::Io, nth, u64::MAX);
+        let first = run(&machine, &disk, "");
+        let (_, failed) = disk.counted();
+        disk.mend();
+        let told = |run: &Finished| run.stdout.iter().filter(|line| line.contains("was damaged (")).count();
+        if told(&first) == 0 {
+            let second = run(&machine, &disk, "/history\n");
+            assert_eq!(told(&second), 1, "broken off at {nth}: {first:?} {second:?}");
+            let says = |what: &str| second.stdout.iter().any(|line| line.contains(what));
+            let taken_over = says("4 messages were taken over");
+            assert!(taken_over && says("\"three\""), "broken off at {nth}: {second:?}");
+            broken_off += 1;
+        }
+        if failed == 0 {
+            break;
+        }
+        nth += 3;
+    }
+    eprintln!("{broken_off} of {nth} operations");
+    assert!(broken_off > 10, "{broken_off} of {nth}");
 }
