@@ -110,14 +110,27 @@ impl Kept {
         }
     }
 
-    /// Notes the ports that the system chose for these addresses, each of which has a listener, or all but the last.
-    pub(super) fn listening(&self, addresses: &[Multiaddr], ids: &[ListenerId], known: &[(ListenerId, Multiaddr)]) {
-        let with_port = |(address, id): (&Multiaddr, &ListenerId)| {
-            let chosen = known.iter().find(|(listener, _)| listener == id).and_then(|(_, address)| port(address));
+    /// Notes the ports that the system chose for these addresses, each of which has a listener, or has none yet.
+    pub(super) fn listening(
+        &self,
+        addresses: &[Multiaddr],
+        ids: &[Option<ListenerId>],
+        known: &[(ListenerId, Multiaddr)],
+    ) {
+        let with_port = |(address, id): (&Multiaddr, &Option<ListenerId>)| {
+            let chosen =
+                known.iter().find(|(listener, _)| Some(*listener) == *id).and_then(|(_, address)| port(address));
             chosen.map_or_else(|| address.clone(), |chosen| set_port(address, chosen))
         };
         let listen = addresses.iter().zip(ids).map(with_port).collect();
         self.changing().listen = listen;
+    }
+
+    /// The one of these addresses that had no listener has one now, at this address.
+    pub(super) fn listens(&self, nth: usize, address: Multiaddr) {
+        if let Some(before) = self.changing().listen.get_mut(nth) {
+            *before = address;
+        }
     }
 
     /// Gives a new task what the one before it had.
@@ -162,10 +175,10 @@ pub(super) async fn keep(kept: Arc<Kept>, first: Box<Task>, inputs: Inputs) {
             }
             None => {
                 let before = kept.changing().listen.clone();
-                let mut made = Box::pin(start::task(&kept, before)).await;
+                let mut made = Box::pin(start::task(&kept, before, true)).await;
                 if made.is_err() {
                     // Somebody else may have taken the port in between.
-                    made = Box::pin(start::task(&kept, kept.listen_first())).await;
+                    made = Box::pin(start::task(&kept, kept.listen_first(), true)).await;
                 }
                 match made {
                     Ok(made) => {

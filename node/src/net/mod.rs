@@ -12,7 +12,7 @@
 //! # Parts
 //! * [`swarm`] is the task, [`events`] what it does with what libp2p tells it, [`requests`] how it
 //!   passes on questions and answers, [`mod@start`] how it comes to be, [`kept`] how it comes to be again after a
-//!   crash, [`farewell`] how it ends;
+//!   crash, [`deaf`] how it listens again, [`farewell`] how it ends;
 //! * [`behaviour`], [`transport`], [`codec`], [`gossip`] are the protocols and how they are set up;
 //! * [`mdns`] finds others on the LAN;
 //! * [`route`] decides which room gets what, and [`fair`] in which order; [`inbox`] is where it goes and what wakes the room;
@@ -30,6 +30,7 @@ mod behaviour;
 mod budget;
 mod codec;
 mod counters;
+mod deaf;
 mod dial;
 mod ends;
 mod entered;

@@ -1,6 +1,10 @@
 //! How the task comes to be: keys, listeners, and the first moments.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
 use libp2p::{Multiaddr, Swarm, core::transport::ListenerId, identity::Keypair, multiaddr::Protocol};
@@ -20,6 +24,7 @@ use super::{
     behaviour::{Behaviour, IDLE},
     budget::Offences,
     counters::Counting,
+    deaf::{Deaf, drains},
     dial::Dialer,
     ends::Ends,
     entered::Entered,
@@ -69,7 +74,7 @@ pub(crate) async fn start(
     let run_dir = config.run_dir.clone();
     let entered = Entered::default();
     let kept = Arc::new(Kept::new(keypair, config, out, entered.clone()));
-    let task = Box::pin(task(&kept, kept.listen_first())).await?;
+    let task = Box::pin(task(&kept, kept.listen_first(), false)).await?;
     info!(peer = %me, listeners = ?listeners.borrow(), "listening");
 
     let (commands_in, commands) = mpsc::channel(COMMANDS);
@@ -98,11 +103,11 @@ pub(crate) async fn start(
     Ok((network, handle))
 }
 
-/// A task that listens, in the rooms that have been joined so far.
+/// A task that listens, in the rooms that have been joined so far; made anew after another one, or the first.
 ///
 /// # Errors
 /// As for [`start`].
-pub(super) async fn task(kept: &Arc<Kept>, addresses: Vec<Multiaddr>) -> Result<Box<Task>, NetError> {
+pub(super) async fn task(kept: &Arc<Kept>, addresses: Vec<Multiaddr>, anew: bool) -> Result<Box<Task>, NetError> {
     let keypair = kept.keypair();
     let ends = Ends::default();
     let me = keypair.public().to_peer_id();
@@ -127,6 +132,7 @@ pub(super) async fn task(kept: &Arc<Kept>, addresses: Vec<Multiaddr>) -> Result<
         foreign: Foreign::default(),
         probed: Probed::default(),
         listening: Vec::new(),
+        deaf: Vec::new(),
         ends,
         started: false,
         published: None,
@@ -134,28 +140,42 @@ pub(super) async fn task(kept: &Arc<Kept>, addresses: Vec<Multiaddr>) -> Result<
         out: kept.out().clone(),
     });
     kept.restore(&mut task)?;
-    let waiting = listen(&mut task, &addresses).await?;
-    first_addresses(&mut task, waiting.clone()).await;
-    kept.listening(&addresses, &waiting, &task.listening);
+    let ids = listen(&mut task, &addresses, anew).await?;
+    first_addresses(&mut task, ids.iter().flatten().copied().collect()).await;
+    kept.listening(&addresses, &ids, &task.listening);
     Ok(task)
 }
 
-/// Starts the listeners: one for each address, but where an address that nobody has asked for does not work. Returns those
-/// whose addresses are not known yet.
-async fn listen(task: &mut Task, addresses: &[Multiaddr]) -> Result<Vec<ListenerId>, NetError> {
+/// Starts the listeners: one for each address, but where an address that nobody has asked for does not work, or one of
+/// before does not yet. Their own addresses are not known yet.
+async fn listen(task: &mut Task, addresses: &[Multiaddr], anew: bool) -> Result<Vec<Option<ListenerId>>, NetError> {
     let asked_for = task.kept.asked_for();
-    let mut waiting = Vec::new();
+    let mut ids = Vec::new();
     for (n, address) in addresses.iter().enumerate() {
-        if asked_for {
-            probe(address).await?;
-        }
-        match task.swarm.listen_on(address.clone()) {
-            Ok(id) => waiting.push(id),
-            Err(error) if asked_for || n == 0 => return Err(listen_error(address, &error)),
-            Err(error) => task.out.warn("listen-failed", listen_error(address, &error).to_string()),
-        }
+        let id = match listen_on(task, address, asked_for).await {
+            Ok(id) => Some(id),
+            Err(error) if anew && drains(address) => {
+                debug!(%error, "not yet");
+                task.deaf.push(Deaf::new(Instant::now(), n, address.clone()));
+                None
+            }
+            Err(error) if asked_for || n == 0 => return Err(error),
+            Err(error) => {
+                task.out.warn("listen-failed", error.to_string());
+                None
+            }
+        };
+        ids.push(id);
     }
-    Ok(waiting)
+    Ok(ids)
+}
+
+/// Starts a listener, if need be after a look whether its port is free.
+pub(super) async fn listen_on(task: &mut Task, address: &Multiaddr, look: bool) -> Result<ListenerId, NetError> {
+    if look {
+        probe(address).await?;
+    }
+    task.swarm.listen_on(address.clone()).map_err(|error| listen_error(address, &error))
 }
 
 /// Finds out whether a port is free. The TCP transport shares its ports (`SO_REUSEPORT`), so it would listen beside another

@@ -32,6 +32,7 @@ use super::{
     behaviour::Behaviour,
     budget::{Offence, Offences, REFUSED},
     counters::{Counters, Counting},
+    deaf::Deaf,
     dial::{Dial, Dialer, Source, Target},
     ends::Ends,
     foreign::Foreign,
@@ -83,6 +84,8 @@ pub(super) struct Task {
     pub(super) foreign: Foreign,
     pub(super) probed: Probed,
     pub(super) listening: Vec<(ListenerId, Multiaddr)>,
+    /// Where it does not listen yet.
+    pub(super) deaf: Vec<Deaf>,
     pub(super) ends: Ends,
     /// The first addresses are known. Others are news.
     pub(super) started: bool,
@@ -177,6 +180,7 @@ impl Task {
                 () = sleep_until(dial_at.unwrap_or_else(Instant::now).into()), if dial_at.is_some() => {}
                 _ = tick.tick() => {
                     self.look_after(Instant::now());
+                    self.listen_again(Instant::now()).await;
                     ticks += 1;
                     if ticks.is_multiple_of(LOG_COUNTERS) {
                         self.out.log_counters(&mut logged);

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use distchat_crdt::sync::{Have, List, Request};
+use libp2p::Multiaddr;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -188,4 +189,30 @@ async fn a_crash_is_survived() {
     }
     a.net.crash().await;
     soon("the end", a.task).await.unwrap();
+}
+
+/// QUIC keeps a port for a while after its last user has gone, so the next task finds it taken.
+#[tokio::test]
+async fn after_a_crash_quic_is_back_at_its_port() {
+    let loopback = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"].map(|address| address.parse().unwrap());
+    for listen in [loopback.to_vec(), Vec::new()] {
+        let mut a = Node::start(NetConfig { listen, ..NetConfig::default() }).await;
+        let mut before = a.net.listeners();
+        let quic = before.iter().map(Multiaddr::to_string).find(|address| address.contains("127.0.0.1/udp")).unwrap();
+        let b = Node::start(NetConfig { connect: vec![quic.parse().unwrap()], ..quiet() }).await;
+        let (mut ra, mut rb) = (a.join(1).await, b.join(1).await);
+        assert_eq!((ra.up().await, rb.up().await), (b.id(), a.id()));
+
+        a.net.crash().await;
+        assert_eq!(a.warning().await.0, "network-restarted");
+        assert_eq!((ra.down().await, rb.down().await), (b.id(), a.id()));
+        assert_eq!((ra.up().await, rb.up().await), (b.id(), a.id()));
+        before.sort();
+        until("all listeners", || {
+            let mut now = a.net.listeners();
+            now.sort();
+            now == before
+        })
+        .await;
+    }
 }

@@ -1,7 +1,7 @@
 //! Real swarms on the loopback interface.
 
 mod earned;
-mod help;
+pub(super) mod help;
 mod links;
 mod strangers;
 mod topics;
