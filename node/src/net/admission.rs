@@ -147,7 +147,8 @@ impl Guests {
     }
 }
 
-/// Decides about connections that others open. It must come before the behaviours that take note of connections.
+/// Decides about connections that others open. It must come before the behaviours that take note of connections, and behind
+/// those that deny some.
 pub(super) struct Admission {
     entered: Entered,
     counting: Arc<Counting>,
@@ -226,7 +227,7 @@ impl NetworkBehaviour for Admission {
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
             FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. })
-            // A behaviour behind this one has denied it.
+            // In good order never of one that was let in: no behaviour behind this one denies any.
             | FromSwarm::ListenFailure(ListenFailure { connection_id, .. }) => {
                 self.guests.guests.remove(&connection_id);
             }

@@ -36,12 +36,13 @@ const PING_TIMEOUT: Duration = Duration::from_secs(6);
 pub(super) const IDLE: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The parts that decide whether a connection is accepted come first: those behind them take note of it at once, and
-/// would keep the note of one that is then denied.
+/// would keep the note of one that is then denied. Of those that decide admission is the last: somebody may have to go for
+/// whom it lets in, so nobody behind it may deny.
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
-    admission: Admission,
-    limits: connection_limits::Behaviour,
     pub(super) refused: allow_block_list::Behaviour<BlockedPeers>,
+    limits: connection_limits::Behaviour,
+    admission: Admission,
     pub(super) gossip: Gossip,
     pub(super) sync: request_response::Behaviour<Codec>,
     pub(super) probe: request_response::Behaviour<ProbeCodec>,
@@ -84,5 +85,83 @@ impl Behaviour {
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT)),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p::{
+        Multiaddr, PeerId,
+        core::ConnectedPoint,
+        swarm::{ConnectionId, FromSwarm, behaviour::ConnectionEstablished},
+    };
+
+    use super::{super::admission::MAX_GUESTS, *};
+
+    /// A node to which others come, each from an address of its own.
+    struct Besieged {
+        behaviour: Behaviour,
+        counting: Arc<Counting>,
+        came: usize,
+    }
+
+    impl Besieged {
+        fn begin() -> Self {
+            let counting = Arc::<Counting>::default();
+            let keypair = Keypair::generate_ed25519();
+            let behaviour = Behaviour::new(&keypair, Entered::default(), Arc::clone(&counting)).unwrap();
+            let mut besieged = Self { behaviour, counting, came: 0 };
+            for _ in 0..MAX_GUESTS {
+                assert!(besieged.comes(PeerId::random()));
+            }
+            assert_eq!(besieged.evicted(), 0);
+            besieged
+        }
+
+        /// Whether it is let in.
+        fn comes(&mut self, peer: PeerId) -> bool {
+            let from = format!("/ip4/10.0.{}.{}/tcp/1", self.came / 256, self.came % 256);
+            let (local_addr, send_back_addr) = ("/ip4/10.1.0.1/tcp/1".parse().unwrap(), from.parse().unwrap());
+            let connection_id = ConnectionId::new_unchecked(self.came);
+            self.came += 1;
+            let accepted =
+                self.behaviour.handle_established_inbound_connection(connection_id, peer, &local_addr, &send_back_addr);
+            if accepted.is_err() {
+                return false;
+            }
+            let failed_addresses: &[Multiaddr] = &[];
+            self.behaviour.on_swarm_event(FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                peer_id: peer,
+                connection_id,
+                endpoint: &ConnectedPoint::Listener { local_addr, send_back_addr },
+                failed_addresses,
+                other_established: 0,
+            }));
+            true
+        }
+
+        /// How many had to make way.
+        fn evicted(&self) -> u64 {
+            self.counting.snapshot().evicted
+        }
+    }
+
+    #[test]
+    fn who_is_refused_displaces_nobody() {
+        let (mut besieged, refused) = (Besieged::begin(), PeerId::random());
+        besieged.behaviour.refused.block_peer(refused);
+        for _ in 0..100 {
+            assert!(!besieged.comes(refused));
+        }
+        assert_eq!(besieged.evicted(), 0);
+        assert!(besieged.comes(PeerId::random()), "for others there is a place");
+        assert_eq!(besieged.evicted(), 1);
+    }
+
+    #[test]
+    fn who_has_too_many_connections_displaces_nobody() {
+        let (mut besieged, one) = (Besieged::begin(), PeerId::random());
+        let let_in = (0..100).filter(|_| besieged.comes(one)).count() as u64;
+        assert_eq!((let_in, besieged.evicted()), (4, 4));
     }
 }
