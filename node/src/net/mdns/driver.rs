@@ -94,6 +94,8 @@ struct Driver {
     around: Surroundings,
     core: Core,
     ports: Vec<Port>,
+    /// Which of them has its turn.
+    turn: usize,
     /// What the system tells of the interfaces that work, but for loopback.
     links: Vec<Link>,
     /// Those of them that cannot be used.
@@ -116,6 +118,7 @@ impl Driver {
             core: Core::new(now, around.me, rand::random()),
             around,
             ports: Vec::new(),
+            turn: 0,
             links: Vec::new(),
             failed: Vec::new(),
             renewal: Renewal::new(now, SystemTime::now()),
@@ -140,7 +143,7 @@ impl Driver {
                     self.look().await;
                 }
                 changed = self.around.peers.changed() => if changed.is_err() { return },
-                (port, heard) = hear(&self.ports, &mut buffer) => self.heard(port, heard, &mut buffer),
+                (port, heard) = hear(&self.ports, &mut self.turn, &mut buffer) => self.heard(port, heard, &mut buffer),
                 () = sleep_until(deadline.unwrap_or_else(Instant::now).into()), if deadline.is_some() => {}
             }
             let alone = self.around.peers.borrow_and_update().is_empty();
@@ -292,13 +295,14 @@ impl Port {
     }
 }
 
-/// The next packet of any port, and of which.
-async fn hear(ports: &[Port], buffer: &mut [u8]) -> (usize, io::Result<(usize, SocketAddr)>) {
+/// The next packet of any port, and of which. The one behind it has its `turn` next, so a flood of one keeps no other waiting.
+async fn hear(ports: &[Port], turn: &mut usize, buffer: &mut [u8]) -> (usize, io::Result<(usize, SocketAddr)>) {
     poll_fn(|cx| {
-        for (at, port) in ports.iter().enumerate() {
+        for (at, port) in ports.iter().enumerate().cycle().skip(*turn).take(ports.len()) {
             let mut into = ReadBuf::new(buffer);
             if let Poll::Ready(from) = port.socket.poll_recv_from(cx, &mut into) {
                 let length = into.filled().len();
+                *turn = (at + 1) % ports.len();
                 return Poll::Ready((at, from.map(|from| (length, from))));
             }
         }
@@ -315,4 +319,38 @@ fn interface(link: &Link) -> (&str, Option<u32>) {
 /// All the links on the interface of this one.
 fn beside(links: &[Link], link: &Link) -> Vec<Link> {
     links.iter().filter(|other| interface(other) == interface(link)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_flood_of_one_port_keeps_no_other_waiting() {
+        const PORTS: usize = 3;
+        let mut ports = Vec::new();
+        for _ in 0..PORTS {
+            ports.push(Port { links: Vec::new(), socket: UdpSocket::bind(("127.0.0.1", 0)).await.unwrap() });
+        }
+        let (sender, mut buffer, mut turn) = (UdpSocket::bind(("127.0.0.1", 0)).await.unwrap(), vec![0; 100], 0);
+        let send = async |at: usize, count: usize| {
+            for _ in 0..count {
+                sender.send_to(&[at as u8], ports[at].socket.local_addr().unwrap()).await.unwrap();
+            }
+        };
+        // Two are flooded, whichever; the one in between or behind them is not.
+        for quiet in 0..PORTS {
+            for flooded in (0..PORTS).filter(|at| *at != quiet) {
+                send(flooded, 50).await;
+            }
+            send(quiet, 1).await;
+            let mut heard = Vec::new();
+            for _ in 0..PORTS {
+                let (at, length) = hear(&ports, &mut turn, &mut buffer).await;
+                assert_eq!(&buffer[..length.unwrap().0], &[at as u8]);
+                heard.push(at);
+            }
+            assert!(heard.contains(&quiet), "{heard:?}");
+        }
+    }
 }
