@@ -30,7 +30,7 @@ async fn refused(node: std::net::SocketAddr, bytes: &[u8]) {
     let send = async {
         // It may end the stream before it has all of it, or just take no more.
         let _ = to.write_all(bytes).await;
-        let _ = to.flush().await;
+        let _ = to.close().await;
         pending::<()>().await;
     };
     let mut answer = Vec::new();
@@ -210,6 +210,45 @@ fn hundreds_of_long_requests_at_once_are_put_off() {
     });
     // 16 MiB that are being read, in buffers that grow by doubling, what waits in the connections, and these themselves.
     memory.has_not_grown_by(6 * GROWTH);
+}
+
+#[test]
+fn what_is_behind_a_request_is_refused_and_costs_nothing() {
+    const CONNECTIONS: usize = 40;
+    /// A few less than are taken.
+    const STREAMS: usize = 60;
+    let Scene { _alone, _machine, ann, bob, node, memory } = Scene::begin();
+    let flood = async {
+        join_all((0..CONNECTIONS).map(|_| async {
+            let mut connection = Connection::to(node).await.unwrap();
+            join_all((0..STREAMS).map(|_| with_more_behind(&connection))).await;
+            // Whoever does that over and over is sent away.
+            connection.ended().await;
+        }))
+        .await;
+    };
+    meanwhile(flood, || {
+        let deadline = Instant::now() + PATIENCE;
+        // Of each eight are borne.
+        let enough = 8 * CONNECTIONS as u64;
+        while ann.ask("/counters", "counters")["malformed"].as_u64().is_none_or(|malformed| malformed < enough) {
+            assert!(Instant::now() < deadline, "{}", ann.ask("/counters", "counters"));
+            ann.pause(ann.mark(), Duration::from_millis(100));
+        }
+        talk(&bob, &ann, "meanwhile", 100);
+    });
+    memory.has_not_grown_by(2 * GROWTH);
+}
+
+/// A question in good order, and behind it as much as a stream may bring unasked, and no end.
+async fn with_more_behind(connection: &Connection) {
+    let Ok(mut stream) = connection.speaking(SYNC_PROTOCOL).await else { return };
+    let mut bytes = with_length(9, b"\xa1\x64have\x82\x01\x80");
+    bytes.resize(256 * 1024, 0);
+    // Whatever it says to that.
+    if stream.write_all(&bytes).await.is_ok() && stream.flush().await.is_ok() {
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    }
 }
 
 /// A mebibyte that pretends to be an offer and lacks its last byte.

@@ -1,5 +1,8 @@
 //! Frames as bytes: a length in four bytes, big-endian, and that many bytes of CBOR.
 //!
+//! Behind a request its asker closes the stream in its direction, and a request is none before that: of what somebody sends
+//! while its answer is made and taken nothing would be read, and it would lie in memory for that long.
+//!
 //! A frame that does not decode is an answer of the other side, not an accident of the network. For a request it is
 //! handed up as a value, so that the swarm task knows whom to charge: the behaviour tells no peer for a failed read.
 
@@ -48,10 +51,13 @@ pub(crate) enum Malformed {
     /// Bytes behind the frame.
     #[error("{0} bytes too many")]
     Trailing(usize),
+    /// Bytes behind a request.
+    #[error("more behind the request")]
+    Behind,
     /// There is no room for it among the long requests that are being read. It may be well-formed.
     #[error("one long request too many")]
     Crowded,
-    /// It came at less than 96 KiB a second, or did not come at all. Nobody can tell a bad network from bad intent by that.
+    /// It came at less than 96 KiB a second, or did not come at all or to no end. Nobody can tell a bad network from bad intent by that.
     #[error("a request that does not come")]
     TooSlow,
 }
@@ -129,6 +135,12 @@ async fn read_length<T: AsyncRead + Unpin>(io: &mut T) -> io::Result<Result<usiz
     Ok(if length > MAX_FRAME { Err(Malformed::TooLong(length)) } else { Ok(length) })
 }
 
+/// Waits until the asker has closed its direction. Whoever has more to say is in error.
+pub(crate) async fn end<T: AsyncRead + Unpin>(io: &mut T) -> io::Result<Result<(), Malformed>> {
+    let more = io.read(&mut [0]).await?;
+    Ok(if more == 0 { Ok(()) } else { Err(Malformed::Behind) })
+}
+
 /// Reads on until there are so many bytes. What is allocated follows what has come, not what was announced.
 ///
 /// `read_to_end` would do it too, but its zeroing of the buffer, byte by byte in a build without optimisation, takes ten
@@ -203,7 +215,10 @@ impl Codec {
             }
         }
         read_on(io, &mut bytes, length, &mut room).await?;
-        Ok(decode(&bytes))
+        match decode(&bytes) {
+            Ok(request) => Ok(end(io).await?.map(|()| request)),
+            malformed => Ok(malformed),
+        }
     }
 }
 

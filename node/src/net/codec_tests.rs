@@ -148,6 +148,19 @@ fn bytes_behind_a_frame_are_refused() {
 }
 
 #[test]
+fn bytes_behind_a_request_are_refused() {
+    for request in requests() {
+        let mut bytes = encode(&request).unwrap();
+        bytes.push(0);
+        assert_eq!(read_request(&bytes).unwrap(), Err(Malformed::Behind));
+    }
+    let response = Response::Offered(1);
+    let mut bytes = encode(&response).unwrap();
+    bytes.push(0);
+    assert_eq!(read_response(&bytes).unwrap(), response, "this is read no further");
+}
+
+#[test]
 fn a_length_beyond_the_limit_is_refused_unread() {
     let long = u32::try_from(MAX_FRAME).unwrap() + 1;
     assert_eq!(read_request(&long.to_be_bytes()).unwrap(), Err(Malformed::TooLong(MAX_FRAME + 1)));
@@ -236,7 +249,8 @@ fn requests_that_do_not_come_keep_no_others_out() {
         slow.abort();
         let begun = Dripping(Cursor::new(vec![0, 0]));
         let nothing = Dripping(Cursor::new(with_length(b"x")[..4].to_vec()));
-        for mut io in [begun, nothing] {
+        let endless = Dripping(Cursor::new(encode(&requests()[0]).unwrap()));
+        for mut io in [begun, nothing, endless] {
             assert_eq!(codec.clone().read_request(&protocol(), &mut io).await.unwrap(), Err(Malformed::TooSlow));
         }
         assert_eq!(codec.long_reads.memory.available_permits(), LONG_READS);

@@ -125,7 +125,7 @@ impl Member {
         for stream in &mut streams {
             stream.write_all(&question).await?;
         }
-        try_join_all(streams.iter_mut().map(AsyncWriteExt::flush)).await?;
+        try_join_all(streams.iter_mut().map(AsyncWriteExt::close)).await?;
         Ok(streams)
     }
 
@@ -204,7 +204,8 @@ async fn ask(connection: &Connection, request: &Request) -> io::Result<Response>
 async fn begin(connection: &Connection, request: &Request) -> io::Result<Stream> {
     let mut stream = connection.speaking(SYNC_PROTOCOL).await?;
     stream.write_all(&framed(request)).await?;
-    stream.flush().await?;
+    // Before it has come to its end it is no request.
+    stream.close().await?;
     Ok(stream)
 }
 

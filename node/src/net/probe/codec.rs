@@ -7,7 +7,7 @@ use libp2p::{StreamProtocol, request_response};
 use serde::de::DeserializeOwned;
 
 use super::wire::{Answer, MAX_FRAME, PROBE_PROTOCOL, Request};
-use crate::net::codec::{decode, encode};
+use crate::net::codec::{decode, encode, end};
 
 /// Reads and writes frames.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +40,9 @@ impl request_response::Codec for ProbeCodec {
     where
         T: AsyncRead + Unpin + Send,
     {
-        read(io).await
+        let request = read(io).await?;
+        end(io).await?.map_err(|malformed| io::Error::new(io::ErrorKind::InvalidData, malformed))?;
+        Ok(request)
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Answer>
@@ -102,7 +104,13 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_not_read() {
-        for bytes in [&[0, 0, 4, 1][..], &[0xff; 8], &[0, 0, 0, 1, 0x61], &[0, 0, 0, 5, 0x63, b'w', b'h', b'o', 0]] {
+        for bytes in [
+            &[0, 0, 4, 1][..],
+            &[0xff; 8],
+            &[0, 0, 0, 1, 0x61],
+            &[0, 0, 0, 5, 0x63, b'w', b'h', b'o', 0],
+            &[0, 0, 0, 4, 0x63, b'w', b'h', b'o', 0],
+        ] {
             let read = block_on(ProbeCodec.read_request(&protocol(), &mut Cursor::new(bytes.to_vec())));
             assert!(read.is_err(), "{bytes:?}");
         }
