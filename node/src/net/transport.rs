@@ -44,8 +44,9 @@ const SILENCE: Duration = Duration::from_secs(3 * PING_INTERVAL.as_secs());
 /// How many bytes of a stream and of a connection may have come over QUIC and not been read. With yamux it is 256 KiB of
 /// each stream at least, and the streams' readers see to it that little is left there.
 const UNREAD: (u32, u32) = (512 * 1024, 2 * 1024 * 1024);
-/// How many streams a connection has at most.
-pub(super) const MAX_STREAMS: usize = 256;
+/// How many streams a connection has at most: twice as many as requests may be open, for gossip and all else need few, and
+/// requests beyond are dropped without ending the connection. Each stream may bring 256 KiB that nobody has read.
+pub(super) const MAX_STREAMS: usize = 128;
 
 pub(super) fn build(keypair: &Keypair, ends: Ends) -> Result<Boxed<(PeerId, StreamMuxerBox)>, String> {
     let mut yamux = yamux::Config::default();
@@ -66,6 +67,7 @@ pub(super) fn build(keypair: &Keypair, ends: Ends) -> Result<Boxed<(PeerId, Stre
     config.max_idle_timeout = u32::try_from(PATIENCE.as_millis()).map_err(|e| e.to_string())?;
     config.keep_alive_interval = Duration::from_secs(3);
     (config.max_stream_data, config.max_connection_data) = UNREAD;
+    config.max_concurrent_stream_limit = u32::try_from(MAX_STREAMS).map_err(|e| e.to_string())?;
     let quic = quic::tokio::Transport::new(config);
     let either = OrTransport::new(quic, tcp).map(|output, _| match output {
         Either::Left((peer, muxer)) => (peer, StreamMuxerBox::new(muxer)),

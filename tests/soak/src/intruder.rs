@@ -10,8 +10,10 @@ use distchat_hostile::{Connection, Member, Rpc};
 use futures::AsyncWriteExt;
 use tokio::time::{sleep, timeout};
 
-/// How many connections or streams are held open at once.
+/// How many connections are held open at once.
 const MANY: usize = 200;
+/// How many streams, a few less than are taken.
+const STREAMS: usize = 100;
 /// How long one may take to open.
 const OPENING: Duration = Duration::from_secs(2);
 /// The pause between two frames of somebody who does not simply send as much as it can.
@@ -72,7 +74,7 @@ async fn besieges(node: SocketAddr) -> std::io::Result<()> {
 async fn starves(node: SocketAddr) -> std::io::Result<()> {
     let mut connection = Connection::to(node).await?;
     let mut open = Vec::new();
-    while open.len() < MANY {
+    while open.len() < STREAMS {
         // On one of two a request begins. One on which nothing at all is said the node would never hear of.
         let stream = async {
             if open.len() % 2 == 0 {
