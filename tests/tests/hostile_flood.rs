@@ -12,7 +12,10 @@ use distchat_crdt::{Draft, Keypair, MAX_BODY, RoomId, RoomName, Timestamp, sync:
 use distchat_hostile::{Connection, Rpc, Stream};
 use distchat_tests::{Chat, PATIENCE, gauge, is, skip};
 use futures::{AsyncWriteExt, future::join_all};
-use tokio::time::{sleep, timeout};
+use tokio::{
+    net::TcpSocket,
+    time::{sleep, timeout},
+};
 
 use crate::{
     common::heavy,
@@ -268,4 +271,56 @@ fn ten_thousand_connections_of_a_stranger_keep_nobody_out() {
         assert!(gauge::fds(pid) < 400, "{} files", gauge::fds(pid));
     });
     memory.has_not_grown_by(2 * GROWTH);
+}
+
+/// A stranger with many addresses, at both ends of those who want to meet.
+#[test]
+fn connections_on_which_nothing_is_said_keep_nobody_apart() {
+    const ADDRESSES: usize = 16;
+    const AT_ONCE: usize = 16;
+    const PORT: u16 = 4001;
+    let Some(lan) = skip::lan_or_skip(3) else { return };
+    let _alone = heavy();
+    let start = |host: usize, name| {
+        lan.host(host).chat(name).room("general").listen(&format!("/ip4/0.0.0.0/tcp/{PORT}")).start()
+    };
+    let own = |n: usize| format!("10.77.0.{}", 100 + n);
+    let add: Vec<_> = (0..ADDRESSES).map(|n| format!("address add {}/24 dev eth0", own(n))).collect();
+    lan.ip(2, &add.join("\n"));
+    let nodes = [0, 1].map(|host| SocketAddr::new(lan.address(host).parse().unwrap(), PORT));
+    let ann = start(0, "ann");
+    let (opened, memory) = (AtomicUsize::new(0), Memory::of(&ann));
+    let flood = async {
+        let opened = &opened;
+        let from = (0..ADDRESSES).flat_map(|n| nodes.map(|node| (own(n).parse().unwrap(), node)));
+        let all = from.flat_map(|way| [way; AT_ONCE]).map(|(own, node)| async move {
+            loop {
+                // Whether it is ended in order or not, another one follows.
+                let _ = be_silent(own, node, opened).await;
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+        join_all(all).await;
+    };
+    meanwhile_on(&lan, 2, flood, || {
+        wait_counted("connections were opened", &opened, 1000);
+        let bob = start(1, "bob");
+        bob.wait_peers(1);
+        talk(&bob, &ann, "during the siege", 200);
+        wait_counted("connections were opened", &opened, MANY);
+        talk(&ann, &bob, "and after that", 100);
+        assert!(gauge::fds(ann.pid()) < 400, "{} files", gauge::fds(ann.pid()));
+    });
+    memory.has_not_grown_by(2 * GROWTH);
+}
+
+/// Connects and waits for the end.
+async fn be_silent(own: IpAddr, node: SocketAddr, opened: &AtomicUsize) -> io::Result<()> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::new(own, 0))?;
+    let mut stream = socket.connect(node).await?;
+    opened.fetch_add(1, Ordering::Relaxed);
+    // It says what it speaks.
+    while tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 64]).await? > 0 {}
+    Ok(())
 }

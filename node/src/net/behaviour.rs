@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use libp2p::{
     allow_block_list::{self, BlockedPeers},
-    connection_limits::{self, ConnectionLimits},
     identify,
     identity::Keypair,
     ping,
@@ -18,6 +17,7 @@ use super::{
     counters::Counting,
     entered::Entered,
     gossip::Gossip,
+    limits::Limits,
     probe::{self, ProbeCodec},
     transport::PING_INTERVAL,
 };
@@ -26,8 +26,6 @@ use super::{
 const PROTOCOL_VERSION: &str = "/distchat/1";
 /// How long a request may take, the reading of the answer included.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
-/// How many connections it opens itself. [`super::admission`] bounds those that others open.
-const MAX_DIALLED: u32 = 64;
 /// How many requests are open on a connection, both ways together.
 const MAX_REQUESTS: usize = 64;
 /// How long a ping may take. [`super::transport`] ends connections that give no sign of life for longer.
@@ -41,7 +39,7 @@ pub(super) const IDLE: Duration = Duration::from_secs(365 * 24 * 3600);
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
     pub(super) refused: allow_block_list::Behaviour<BlockedPeers>,
-    limits: connection_limits::Behaviour,
+    limits: Limits,
     admission: Admission,
     pub(super) gossip: Gossip,
     pub(super) sync: request_response::Behaviour<Codec>,
@@ -52,11 +50,6 @@ pub(super) struct Behaviour {
 
 impl Behaviour {
     pub(super) fn new(keypair: &Keypair, entered: Entered, counting: Arc<Counting>) -> Result<Self, String> {
-        let limits = ConnectionLimits::default()
-            .with_max_pending_incoming(Some(64))
-            .with_max_pending_outgoing(Some(32))
-            .with_max_established_outgoing(Some(MAX_DIALLED))
-            .with_max_established_per_peer(Some(4));
         let identify = identify::Config::new(PROTOCOL_VERSION.to_owned(), keypair.public())
             .with_agent_version(concat!("distchat/", env!("CARGO_PKG_VERSION")).to_owned())
             .with_push_listen_addr_updates(true)
@@ -66,8 +59,8 @@ impl Behaviour {
             .with_request_timeout(REQUEST_TIMEOUT)
             .with_max_concurrent_streams(MAX_REQUESTS);
         Ok(Self {
+            limits: Limits::new(Arc::clone(&counting)),
             admission: Admission::new(entered, counting, rand::random()),
-            limits: connection_limits::Behaviour::new(limits),
             refused: allow_block_list::Behaviour::default(),
             gossip: Gossip::new()?,
             sync: request_response::Behaviour::with_codec(

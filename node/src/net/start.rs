@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
-use libp2p::{Multiaddr, Swarm, core::transport::ListenerId, identity::Keypair, multiaddr::Protocol};
+use libp2p::{Multiaddr, Swarm, Transport, core::transport::ListenerId, identity::Keypair, multiaddr::Protocol};
 use tokio::{
     net::{TcpListener, UdpSocket},
     sync::{mpsc, watch},
@@ -26,6 +26,7 @@ use super::{
     counters::Counting,
     deaf::{Deaf, drains},
     dial::Dialer,
+    door::Door,
     ends::Ends,
     entered::Entered,
     error::{io_cause, listen_error},
@@ -41,9 +42,10 @@ use super::{
     transport,
 };
 
-/// How long to wait for the first addresses, and how long for more of them.
+/// How long to wait for the first addresses, and how long for more of them: after the last event, and at most.
 const FIRST_ADDRESSES: Duration = Duration::from_secs(5);
 const MORE_ADDRESSES: Duration = Duration::from_millis(30);
+const MORE_AT_MOST: Duration = Duration::from_secs(1);
 /// How many commands may wait. Requests bear up to a mebibyte each.
 const COMMANDS: usize = 256;
 /// How many verdicts may wait.
@@ -112,6 +114,7 @@ pub(super) async fn task(kept: &Arc<Kept>, addresses: Vec<Multiaddr>, anew: bool
     let ends = Ends::default();
     let me = keypair.public().to_peer_id();
     let transport = transport::build(keypair, ends.clone()).map_err(NetError::Setup)?;
+    let transport = Door::new(transport, kept.out().counting.clone()).boxed();
     let behaviour = Behaviour::new(keypair, kept.entered(), kept.out().counting.clone()).map_err(NetError::Setup)?;
     let settings = libp2p::swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(IDLE)
@@ -202,8 +205,14 @@ async fn first_addresses(task: &mut Task, waiting: Vec<ListenerId>) {
     if all.await.is_err() {
         debug!("some listeners have no address yet");
     }
-    while let Ok(event) = timeout(MORE_ADDRESSES, task.swarm.select_next_some()).await {
-        task.on_swarm_event(event);
+    // Strangers who come meanwhile are events, too: without an end to it they could keep this node from starting.
+    let more = timeout(MORE_AT_MOST, async {
+        while let Ok(event) = timeout(MORE_ADDRESSES, task.swarm.select_next_some()).await {
+            task.on_swarm_event(event);
+        }
+    });
+    if more.await.is_err() {
+        debug!("so much happens that the own addresses may not all be known");
     }
     task.started = true;
 }
