@@ -290,6 +290,62 @@ async fn a_message_that_crashes_its_room_each_time_is_set_aside_and_the_room_liv
     }
 }
 
+/// A message of somebody else's, which he himself and others can look at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_of_another_node_that_crashes_its_room_is_set_aside_and_nobody_else_notices() {
+    let disk = tempfile::tempdir().unwrap();
+    let config_of_alice = || Config { memory: false, data_dir: Some(disk.path().to_owned()), ..config("alice") };
+    let alice = Node::start(config_of_alice()).await.unwrap();
+    let bob = Node::start(config("bob")).await.unwrap();
+    let mut bobs_events = bob.events();
+    bob.connect(alice.listeners().remove(0)).await.unwrap();
+    let [general, other] = ["general", "other"].map(|name| name.parse::<crate::RoomName>().unwrap());
+    let (at_alice, other_at_alice) = (alice.open_room(&general).await.unwrap(), alice.open_room(&other).await.unwrap());
+    let (at_bob, other_at_bob) = (bob.open_room(&general).await.unwrap(), bob.open_room(&other).await.unwrap());
+    let mut events = alice.events();
+    let said = at_bob.broadcast(crate::room::CRASHES_OTHERS).await.unwrap();
+    let named = loop {
+        match events.next().await.unwrap() {
+            Event::Warning { code, message } if code == "message-withheld" => break message,
+            _ => {}
+        }
+    };
+    assert!(named.contains(" of general crashed the program") && named.contains(&said.id.short()), "{named}");
+
+    // They go on, both ways and in both rooms.
+    for (from, to, text) in [
+        (&at_bob, &at_alice, "said after it"),
+        (&at_alice, &at_bob, "and answered"),
+        (&other_at_bob, &other_at_alice, "elsewhere"),
+        (&other_at_alice, &other_at_bob, "elsewhere, too"),
+    ] {
+        from.broadcast(text).await.unwrap();
+        let heard = async {
+            while texts(to).await.last().map(|(_, text)| text.clone()) != Some(text.to_owned()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), heard).await.unwrap_or_else(|_| panic!("{text} is not heard"));
+    }
+    assert_eq!(other_at_alice.info().state, RoomState::Open);
+    let held = at_bob.fingerprint().await.unwrap();
+    assert_eq!(at_alice.fingerprint().await.unwrap(), held, "it is held all the same");
+    assert_eq!(texts(&at_bob).await[0].1, crate::room::CRASHES_OTHERS, "and shown where it does no harm");
+    bob.shutdown().await;
+    while let Some(event) = bobs_events.next().await {
+        let alarming = matches!(event, Event::Warning { .. } | Event::Room { state: RoomState::Restarted, .. });
+        assert!(!alarming, "he has noticed: {event:?}");
+    }
+
+    alice.shutdown().await;
+    let alice = Node::start(config_of_alice()).await.unwrap();
+    let at_alice = alice.open_room(&general).await.unwrap();
+    assert_eq!(at_alice.fingerprint().await.unwrap(), held);
+    assert_eq!(texts(&at_alice).await.len(), 3);
+    assert_eq!(at_alice.info().state, RoomState::Open, "it does not crash any more");
+    alice.shutdown().await;
+}
+
 /// Messages are gone from a table, and nobody can say how.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damage_that_shows_while_it_runs_is_told_and_the_next_start_sees_to_it() {

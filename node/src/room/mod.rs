@@ -29,7 +29,7 @@ pub(crate) use pausing::stand_in;
 pub(crate) use slot::{Command, Slot};
 pub(crate) use task::{RoomFailure, Shared, run};
 #[cfg(test)]
-pub(crate) use view::CRASHES;
+pub(crate) use view::{CRASHES, CRASHES_OTHERS};
 pub(crate) use view::{MAX_NICK, shown};
 
 /// How often peers are asked again for receipts while somebody waits for them. They are asked for longer than that.
