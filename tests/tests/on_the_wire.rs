@@ -87,6 +87,17 @@ fn nothing_of_what_is_said_can_be_read_over_quic() {
     assert_unreadable(&heard, &secrets);
 }
 
+/// Both have the same so many messages, and nothing worth telling has happened.
+#[track_caller]
+fn have_heard_all(ann: &Chat, bob: &Chat, messages: usize) {
+    let ids = |chat: &Chat| -> Vec<String> { chat.history().into_iter().map(|message| message.id).collect() };
+    assert_eq!(ids(ann), ids(bob));
+    assert_eq!(ids(bob).len(), messages);
+    assert_eq!(ann.fingerprint(), bob.fingerprint());
+    let errors = bob.events_from(Mark::START).into_iter().filter(|event| is(event, "error")).count();
+    assert_eq!(errors, 0, "{}", bob.report());
+}
+
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
@@ -107,12 +118,7 @@ fn whoever_changes_a_byte_ends_the_connection_and_changes_nothing_else() {
         bob.wait_text(&format!("line {number}"));
         assert!(link.calls() > calls, "by the same connection");
     }
-    let ids = |chat: &Chat| -> Vec<String> { chat.history().into_iter().map(|message| message.id).collect() };
-    assert_eq!(ids(&ann), ids(&bob));
-    assert_eq!(ids(&bob).len(), 4);
-    assert_eq!(ann.fingerprint(), bob.fingerprint());
-    let errors = bob.events_from(Mark::START).into_iter().filter(|event| is(event, "error")).count();
-    assert_eq!(errors, 0, "{}", bob.report());
+    have_heard_all(&ann, &bob, 4);
 }
 
 #[test]
@@ -126,10 +132,5 @@ fn packets_that_somebody_changes_are_as_good_as_lost() {
         bob.wait_text(&format!("line {number}"));
     }
     assert!(packets.unchanged() < 3, "some were changed");
-    let ids = |chat: &Chat| -> Vec<String> { chat.history().into_iter().map(|message| message.id).collect() };
-    assert_eq!(ids(&ann), ids(&bob));
-    assert_eq!(ids(&bob).len(), 6);
-    assert_eq!(ann.fingerprint(), bob.fingerprint());
-    let errors = bob.events_from(Mark::START).into_iter().filter(|event| is(event, "error")).count();
-    assert_eq!(errors, 0, "{}", bob.report());
+    have_heard_all(&ann, &bob, 6);
 }
