@@ -38,6 +38,7 @@
 mod boxed;
 mod config;
 mod disk;
+mod durable;
 mod error;
 mod event;
 pub mod inspect;

@@ -6,7 +6,7 @@
 use std::{
     env, fmt,
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read, Seek, Write},
+    io::{self, ErrorKind, Read, Seek, Write},
     path::{Path, PathBuf},
 };
 
@@ -14,7 +14,10 @@ use distchat_crdt::Keypair;
 use rand::{TryRng, rngs::SysRng};
 use thiserror::Error;
 
-use crate::private::{self, Refused};
+use crate::{
+    durable,
+    private::{self, Refused},
+};
 
 /// The longest profile name.
 const MAX_NAME: usize = 64;
@@ -110,11 +113,10 @@ impl Profile {
     pub(crate) fn open(data_dir: Option<&Path>, name: &str) -> Result<Self, ProfileError> {
         let (_, dir) = directory(data_dir, name)?;
         let io = |path: &Path, error| ProfileError::Io { path: path.to_owned(), error };
-        let made = dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).count();
         let mut warnings = private::directory(&dir)?;
         // The key is the first thing in it that must last, so where there is one this was done.
         if !dir.join("key").exists() {
-            sync_way(&dir, made)?;
+            sync_way(&dir, durable::sync_dir)?;
         }
         let lock_path = dir.join("lock");
         let Some(lock) = hold(&lock_path).map_err(|error| io(&lock_path, error))? else {
@@ -218,12 +220,13 @@ fn load_key(dir: &Path, history_exists: bool, warnings: &mut Vec<String>) -> Res
             file.take(1024).read_to_end(&mut text).map_err(failed)?;
             parse_seed(&text).ok_or_else(|| ProfileError::KeyMalformed(path.clone()))?
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             if history_exists {
                 warnings.push(format!("the key {} was gone: you are a new author now", path.display()));
             }
             let seed = new_seed().map_err(failed)?;
-            write_key(dir, &path, &seed).map_err(failed)?;
+            let digits: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();
+            durable::write(&path, format!("{digits}\n").as_bytes()).map_err(failed)?;
             seed
         }
         Err(error) => return Err(failed(error)),
@@ -251,43 +254,22 @@ fn parse_seed(text: &[u8]) -> Option<[u8; 32]> {
     Some(seed)
 }
 
-/// Writes the key beside its place and moves it there, so that no crash leaves half a key.
-fn write_key(dir: &Path, path: &Path, seed: &[u8; 32]) -> io::Result<()> {
-    let temporary = dir.join("key.tmp");
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = private::open(OpenOptions::new().write(true).create_new(true), &temporary)?;
-    let digits: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();
-    writeln!(file, "{digits}")?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&temporary, path)?;
-    sync_dir(dir)
-}
-
-/// Makes the names of a directory and of all those above it outlast a power cut; so many of them, from the last one up, were
-/// just made. The others may have been, too, by a process that came no further.
-fn sync_way(dir: &Path, made: usize) -> Result<(), ProfileError> {
+/// Makes the names of a directory and of all those above it outlast a power cut. Which of them are new nobody knows: a start
+/// that came no further may have made them. So it does not matter who has, only why one cannot be synced.
+fn sync_way(dir: &Path, sync: impl Fn(&Path) -> io::Result<()>) -> Result<(), ProfileError> {
     let io = |path: &Path, error| ProfileError::Io { path: path.to_owned(), error };
     // What was made is behind any symbolic link on the way.
     let dir = dir.canonicalize().map_err(|error| io(dir, error))?;
-    for (number, above) in dir.ancestors().skip(1).enumerate() {
-        match sync_dir(above) {
-            // Not everybody may open the system's directories, and not every file system can do this.
-            Err(error) if number >= made => {
+    for above in dir.ancestors().skip(1) {
+        match sync(above) {
+            // Not everybody may open the system's directories, and where nobody can write nobody has made anything.
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
                 tracing::debug!(dir = %above.display(), %error, "that a directory outlasts a power cut is not known");
             }
             synced => synced.map_err(|error| io(above, error))?,
         }
     }
     Ok(())
-}
-
-/// Makes the names of new files in a directory outlast a power cut.
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -372,6 +354,27 @@ mod tests {
         fs::write(temp.path().join("alice").join("key.tmp"), "half").unwrap();
         let profile = open(temp.path(), "alice").unwrap();
         assert!(profile.warnings().iter().any(|told| told.contains("new author")), "{:?}", profile.warnings());
+    }
+
+    #[test]
+    fn what_cannot_be_made_durable_keeps_each_start_from_going_on_and_what_cannot_be_known_none() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().canonicalize().unwrap().join("new").join("alice");
+        fs::create_dir_all(&dir).unwrap();
+        for failing in dir.ancestors().skip(1) {
+            let fails = |kind: ErrorKind| {
+                sync_way(&dir, |above| if above == failing { Err(kind.into()) } else { Ok(()) })
+                    .err()
+                    .map(|error| error.to_string())
+            };
+            for kind in [ErrorKind::Other, ErrorKind::StorageFull, ErrorKind::NotFound] {
+                let told = fails(kind).unwrap_or_else(|| panic!("{kind:?} of {} is swallowed", failing.display()));
+                assert!(told.starts_with(&format!("{} cannot be used", failing.display())), "{told}");
+            }
+            for kind in [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem] {
+                assert_eq!(fails(kind), None, "{}", failing.display());
+            }
+        }
     }
 
     #[test]

@@ -7,18 +7,23 @@
 //! kept until the history is open.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use super::{beside, noted, remove};
-use crate::private;
+use crate::{durable, private};
 
 /// What belongs to a history's file, and goes where it goes; the file itself is the last. What a journal says of one file would
 /// be done to the next one of that name.
 const FILES: [&str; 4] = ["-journal", "-wal", "-shm", ""];
+
+/// Where the history and all these files are.
+fn dir(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
+}
 
 fn part(path: &Path) -> PathBuf {
     path.with_extension("part")
@@ -50,7 +55,7 @@ pub(super) fn decide(path: &Path, word: &str, tell: impl FnOnce(&Path) -> String
     let mut file = private::open(options.write(true).create(true).truncate(true), &note(path))?;
     write!(file, "{name}\n{}", tell(&aside))?;
     file.sync_all()?;
-    sync_names(path)?;
+    durable::sync_dir(dir(path))?;
     fs::rename(part(path), salvaged(path))
 }
 
@@ -70,7 +75,7 @@ pub(super) fn finish(path: &Path) -> io::Result<Option<String>> {
     }
     remove(&noted(path))?;
     fs::rename(salvaged, path)?;
-    sync_names(path)?;
+    durable::sync_dir(dir(path))?;
     Ok(Some(told))
 }
 
@@ -116,14 +121,6 @@ fn free(path: &Path, word: &str) -> PathBuf {
     let mut names = names.map(|n| path.with_file_name(format!("{stem}-{word}-{when}{n}.sqlite3")));
     let free = |aside: &PathBuf| FILES.iter().all(|name| !beside(aside, name).exists());
     names.find(free).unwrap_or_default()
-}
-
-/// Makes the names of the files in the history's directory outlast a power cut.
-fn sync_names(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(dir) if cfg!(unix) => File::open(dir)?.sync_all(),
-        _ => Ok(()),
-    }
 }
 
 /// A moment as part of a file's name, in UTC.
