@@ -269,6 +269,11 @@ fn a_first_start_that_was_cut_off_before_there_was_anything_leaves_nothing_in_th
     // Up to the first tables, which are in the log.
     let is_log = |step: &Step| matches!(step, Step::Open { path, .. } if path.ends_with("history.sqlite3-wal"));
     let log = steps.iter().position(is_log).expect("there is a log");
+    // A log beside a journal that came back would be taken for another history's.
+    let is_undone = |step: &Step| matches!(step, Step::Unlink(path) if path.ends_with("history.sqlite3-journal"));
+    let undone = steps.iter().position(is_undone).expect("it began with a journal");
+    let before_log = steps.iter().take(log).skip(undone).any(|step| matches!(step, Step::Sync { .. }));
+    assert!(before_log, "the journal is gone for good before there is a log: {:?}", steps.get(undone..=log));
     let synced = steps.iter().skip(log).position(|step| matches!(step, Step::Sync { .. })).expect("it is synced");
     steps.truncate(log + synced + 1);
     let script = Script { steps, author, all: Shown::new() };

@@ -2,7 +2,7 @@
 //!
 //! The first thing that is written into a new file is its first page, which says that there is a log. There is none yet, so SQLite
 //! does that with a rollback journal: the journal is on the disk before the page is written, the page is before the journal is
-//! removed, and the log is begun after that. So a process that is killed, and a power cut, leave the file empty without a log, or
+//! removed, and the removal is before the log is begun (`schema.rs`, EXTRA). So a process that is killed, and a power cut, leave the file empty without a log, or
 //! any part of its first page beside that journal, or all of the page. The journal says how long the file was before: that it had
 //! no page is true of no other transaction. So who finds it knows that nothing in the page was ever acknowledged, and SQLite
 //! empties the file when it opens it.
