@@ -81,10 +81,9 @@ pub enum History {
 /// # }
 /// ```
 pub fn history(path: &Path, patience: Duration) -> History {
-    if !path.exists() {
-        return History::Absent;
-    }
     match store::check(path, patience) {
+        // Not before: what is left of one that is gone may hold all of it.
+        Ok(_) if !path.exists() => History::Absent,
         Ok(true) => History::Sound,
         Ok(false) => History::Unfinished,
         Err(error) if error.is_damage() => History::Damaged(error.to_string()),

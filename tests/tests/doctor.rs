@@ -399,3 +399,26 @@ fn people_are_told_in_words() {
     assert!(text.contains("\n         do:  allow incoming UDP port 5353 on eth0"), "{text}");
     assert!(finished.stderr.iter().any(|line| line == "* listening for others"), "{finished:#?}");
 }
+
+/// SQLite throws the log of an empty file away, also for those who only read.
+#[test]
+fn what_is_left_of_a_history_that_is_gone_is_left_as_it_is() {
+    let Some(lan) = skip::loopback_or_skip() else { return };
+    let mut ann = lan.host(0).chat("ann").room("general").start();
+    let [history, log] = ["history.sqlite3", "history.sqlite3-wal"].map(|name| ann.launch().profile_dir().join(name));
+    for is_empty in [true, false] {
+        ann.say_and_wait("nobody heard this");
+        let said = ann.history().len();
+        ann.kill9();
+        let left = fs::read(&log).unwrap();
+        fs::remove_file(&history).unwrap();
+        if is_empty {
+            fs::write(&history, "").unwrap();
+        }
+        Diagnosis::of(ann.launch().clone()).the("history-damaged");
+        assert!(fs::read(&log).is_ok_and(|now| now == left), "the log is as it was");
+        ann.restart();
+        ann.wait_told("was damaged", distchat_tests::PATIENCE);
+        assert_eq!(ann.history().len(), said);
+    }
+}

@@ -6,7 +6,7 @@
 //!
 //! A history of a newer program, a directory in its place, a file that we may not read: these are refused and left as they are.
 
-mod begun;
+pub(super) mod begun;
 mod carve;
 mod exchange;
 pub(super) mod log;
@@ -42,14 +42,6 @@ enum Why {
 /// Opens the history of that author, or creates it; says what a person should know about how it was found. Blocks.
 pub(crate) fn open(path: &Path, own: AuthorId) -> Result<(Store, Vec<String>), StoreError> {
     let mut told = Vec::from_iter(exchange::finish(path).map_err(|error| StoreError::io(path, &error))?);
-    let had_one = path.with_file_name("search.sqlite3").exists();
-    let is_begun = begun::state(path).map_err(|error| StoreError::io(path, &error))? == begun::State::Begun;
-    if had_one && is_begun {
-        told.push(format!(
-            "the history {} was gone or empty, though there had been one: what other nodes hold comes back from them",
-            path.display()
-        ));
-    }
     let why = reason(path, own, &mut told).map_err(|error| error.at(Some(path)))?;
     if let Some(why) = why {
         salvage(path, own, &why).map_err(|error| error.at(Some(path)))?;
@@ -84,8 +76,16 @@ fn beside(path: &Path, what: &str) -> PathBuf {
     name.into()
 }
 
-fn length(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |metadata| metadata.len())
+/// How long a file is; one that is not there has no bytes.
+fn length(path: &Path) -> io::Result<u64> {
+    match fs::metadata(path) {
+        Err(error) if is_absent(&error) => Ok(0),
+        metadata => Ok(metadata?.len()),
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Whether the history cannot stay, and why. Tells what else there is to say of it.
@@ -93,7 +93,8 @@ fn reason(path: &Path, own: AuthorId, told: &mut Vec<String>) -> Result<Option<W
     if let Ok(detail) = fs::read_to_string(noted(path)) {
         return Ok(Some(Why::Damaged(detail)));
     }
-    let mut doubtful = false;
+    let had_one = path.with_file_name("search.sqlite3").exists();
+    let (mut doubtful, mut begun) = (false, false);
     let mut look = || {
         // Before anything is opened: SQLite shortens a log that is broken off, whyever it is.
         let log = beside(path, "-wal");
@@ -104,12 +105,13 @@ fn reason(path: &Path, own: AuthorId, told: &mut Vec<String>) -> Result<Option<W
             log::State::Changed(detail) => return Err(StoreError::damaged(detail)),
         }
         match begun::state(path).map_err(|error| StoreError::io(path, &error))? {
-            begun::State::Begun => {}
+            begun::State::Begun => begun = true,
             begun::State::Held => check_header(path)?,
             begun::State::Lost(detail) => return Err(StoreError::damaged(detail)),
         }
         let conn = schema::open_writer(Some(path))?;
-        if length(path) + length(&beside(path, "-wal")) <= SHORT {
+        let size = length(path).and_then(|file| Ok(file + length(&log)?));
+        if size.map_err(|error| StoreError::io(path, &error))? <= SHORT {
             let said: String = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
             if said != "ok" {
                 return Err(StoreError::damaged(said));
@@ -122,6 +124,12 @@ fn reason(path: &Path, own: AuthorId, told: &mut Vec<String>) -> Result<Option<W
         Err(StoreError::Damaged { .. }) => look(),
         looked => looked,
     };
+    if begun && had_one {
+        told.push(format!(
+            "the history {} was gone or empty, though there had been one: what other nodes hold comes back from them",
+            path.display()
+        ));
+    }
     if doubtful {
         told.push(format!(
             "the last change to the history {} was not written whole, as when the power fails, or was damaged since: if \
@@ -161,7 +169,7 @@ fn check_header(path: &Path) -> Result<(), StoreError> {
     }
     // SQLite's word for 65,536 is 1, which is none of ours either.
     let page = u64::from(u16::from_be_bytes([header[16], header[17]]));
-    if length(path) < page {
+    if length(path).map_err(failed)? < page {
         return Err(StoreError::damaged("it is cut off in its first page"));
     }
     let is_sound = header.starts_with(b"SQLite format 3\0")

@@ -165,7 +165,49 @@ async fn an_empty_file_with_a_log_is_damaged_and_the_log_is_read() {
         assert!(matches!(&told[..], [told] if told.contains("was damaged")), "{told:?}");
         let held = held(&store).await;
         assert!(!held.is_empty() && keys_of(&held).iter().all(|key| whole.index().contains(key)), "{}", held.len());
+        if is_there {
+            // Nothing was done to the log, and all of these are in it.
+            let logged = commits[10..].iter().flat_map(|commit| &commit.messages);
+            let missing = logged.filter(|message| !held.contains(&message.key())).count();
+            assert_eq!(missing, 0, "of {} messages in the log", held.len());
+        }
         store.close().await;
         assert!(aside(&path).iter().any(|path| fs::read(path).unwrap() == log), "{:?}", aside(&path));
+    }
+}
+
+/// A part of the disk may be gone. Reading this process's memory at its beginning fails like that.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_journal_that_cannot_be_read_is_damage() {
+    let (whole, commits) = talk(20);
+    let (_temp, path) = history(&commits).await;
+    std::os::unix::fs::symlink("/proc/self/mem", beside(&path, "-journal")).unwrap();
+    let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+    assert!(matches!(&told[..], [told] if told.contains("its journal: a part of it cannot be read")), "{told:?}");
+    assert_eq!(held(&store).await.root(), whole.fingerprint());
+    store.close().await;
+}
+
+/// SQLite would throw the log away, though it can only read.
+#[test]
+fn a_look_from_outside_leaves_what_is_beside_an_empty_file() {
+    let (file, journal) = first_transaction();
+    let patience = std::time::Duration::from_secs(60);
+    for length in [Some(1), Some(0), Some(2), Some(100), None] {
+        for (end, bytes) in [("-wal", &b"what was acknowledged"[..]), ("-journal", &journal)] {
+            let temp = tempfile::tempdir().unwrap();
+            let path = temp.path().join("history.sqlite3");
+            if let Some(length) = length {
+                fs::write(&path, &file[..length]).unwrap();
+            }
+            fs::write(beside(&path, end), bytes).unwrap();
+            let looked = crate::store::check(&path, patience);
+            let left = fs::read(beside(&path, end)).unwrap_or_default();
+            assert!(left == bytes, "{length:?} bytes, {end}: {} of {} bytes are left", left.len(), bytes.len());
+            // That journal says that there had been nothing.
+            let expect = if end == "-wal" { Err(true) } else { Ok(true) };
+            assert_eq!(looked.map_err(|error| error.is_damage()), expect, "{length:?} bytes, {end}");
+        }
     }
 }
