@@ -287,7 +287,9 @@ impl Node {
         self.0.directory.as_deref()
     }
 
-    /// What a person should know about the profile: permissions that were tightened, a key that was made anew.
+    /// What a person should know about the profile: permissions that were tightened, a key that was made anew. What was found
+    /// of a history that was damaged is kept until this is asked for the first time: a start that fails before that, or whose
+    /// process is killed, has the next one tell it.
     ///
     /// ```
     /// # #[tokio::main]
@@ -309,6 +311,7 @@ impl Node {
     /// # }
     /// ```
     pub fn warnings(&self) -> &[String] {
+        self.0.shared.store.told();
         &self.0.warnings
     }
 
@@ -804,5 +807,7 @@ async fn watch_network(
 
 #[cfg(test)]
 mod parking_tests;
+#[cfg(test)]
+mod start_tests;
 #[cfg(test)]
 mod tests;

@@ -39,6 +39,8 @@ struct Script {
     steps: Vec<Step>,
     author: String,
     all: Shown,
+    /// The history's file as somebody has damaged it, which is kept and told.
+    damaged: Option<Vec<u8>>,
 }
 
 /// Reads what the program said, line by line.
@@ -106,7 +108,7 @@ fn perform(machine: &Machine, messages: usize, length: usize) -> Option<Script> 
             listener.hear(bytes);
         }
     }
-    Some(Script { steps, author, all: listener.shown })
+    Some(Script { steps, author, all: listener.shown, damaged: None })
 }
 
 /// Calls `judge` for every state that a power cut could leave: for every moment just before something is made durable, and the
@@ -177,7 +179,12 @@ async fn judge(case: &Case, script: &Script) {
     };
     let node = Node::start(config).await.unwrap_or_else(|error| panic!("{}: it does not open: {error}", case.name));
     let damaged = node.warnings().iter().any(|warning| warning.contains("was damaged ("));
-    assert!(!damaged, "{}: it is taken for damage: {:?}", case.name, node.warnings());
+    assert_eq!(damaged, script.damaged.is_some(), "{}: damage is told: {:?}", case.name, node.warnings());
+    if let Some(damaged) = &script.damaged {
+        let mut files = std::fs::read_dir(node.directory().unwrap()).unwrap().map(|file| file.unwrap().path());
+        let is_kept = files.any(|file| std::fs::read(file).is_ok_and(|bytes| bytes == *damaged));
+        assert!(is_kept, "{}: the damaged file is gone: {:?}", case.name, node.warnings());
+    }
     let somebody = !case.shown.is_empty();
     assert!(!somebody || node.author().to_string() == script.author, "{}: the key is lost", case.name);
     for name in ROOMS {
@@ -276,9 +283,78 @@ fn a_first_start_that_was_cut_off_before_there_was_anything_leaves_nothing_in_th
     assert!(before_log, "the journal is gone for good before there is a log: {:?}", steps.get(undone..=log));
     let synced = steps.iter().skip(log).position(|step| matches!(step, Step::Sync { .. })).expect("it is synced");
     steps.truncate(log + synced + 1);
-    let script = Script { steps, author, all: Shown::new() };
+    let script = Script { steps, author, all: Shown::new(), damaged: None };
     let judged = judge_all(&script, 3, || true);
     assert!(judged > 50, "{judged}");
+}
+
+/// What was in it is taken over, it is kept as it was, and a start tells that.
+#[test]
+fn a_power_cut_while_a_damaged_history_is_moved_aside_loses_nothing() {
+    let machine = Machine::loopback();
+    let Some(disk) = skip::faulty_disk_or_skip(&machine) else { return };
+    let launch = ROOMS.iter().fold(machine.chat("ann"), |launch, room| launch.room(room));
+    let mut ann = disk.under(launch.data_dir(machine.data_dir().join(NEW))).start();
+    for room in ROOMS {
+        ann.send(&format!("/join {room}"));
+        ann.say_and_wait(&format!("nobody heard this in {room}"));
+    }
+    let author = ann.author();
+    // What was said is in the log.
+    ann.kill9();
+    let before = disk.trace();
+    let path = ann.launch().profile_dir().join("history.sqlite3");
+    let mut damaged = std::fs::read(&path).unwrap();
+    damaged[..100].fill(0x5a);
+    std::fs::write(&path, &damaged).unwrap();
+    ann.restart();
+    ann.wait_told("was damaged", distchat_tests::PATIENCE);
+    ann.kill9();
+    let mut after = disk.trace().split_off(before.len());
+    // Up to when somebody is told, or it is forgotten as told.
+    let is_told = |step: &Step| match step {
+        Step::Said(bytes) => String::from_utf8_lossy(bytes).contains("was damaged"),
+        Step::Unlink(path) => path.ends_with("history.tell"),
+        _ => false,
+    };
+    after.truncate(after.iter().position(is_told).expect("somebody is told"));
+    let is_made = |step: &Step| matches!(step, Step::Open { path, .. } if path.ends_with("history.moving.tmp"));
+    let made = after.iter().position(is_made).expect("where it goes is written down");
+
+    let damage = [
+        Step::Open {
+            file: u64::MAX,
+            path: format!("{NEW}/ann/history.sqlite3").into(),
+            created: false,
+            emptied: false,
+        },
+        Step::Write { file: u64::MAX, at: 0, bytes: damaged[..100].to_vec() },
+        Step::Sync { file: u64::MAX },
+    ];
+    let mut listener = Listener::default();
+    for step in &before {
+        if let Step::Said(bytes) = step {
+            listener.hear(bytes);
+        }
+    }
+    let all = listener.shown;
+    assert_eq!(all.values().map(BTreeSet::len).sum::<usize>(), ROOMS.len());
+    let script = |after: &[Step]| Script {
+        steps: [&before, &damage[..], after].concat(),
+        author: author.clone(),
+        all: all.clone(),
+        damaged: Some(damaged.clone()),
+    };
+    // The last state of each is that of its end, and not yet one of the next.
+    let [sound, making] = [&[][..], &after[..made]].map(|after| states(&script(after), 3) - 1);
+    let (mut random, mut number) = (Random(u64::from(std::process::id())), 0);
+    let wanted = || {
+        number += 1;
+        number > making || number > sound && random.below(making - sound) < 30
+    };
+    let judged = judge_all(&script(&after), 3, wanted);
+    eprintln!("{judged} states, {sound} before it was damaged, {making} before the new history was finished");
+    assert!(judged > 40, "{judged}");
 }
 
 #[test]

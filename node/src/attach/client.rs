@@ -41,6 +41,7 @@ struct Inner {
     author: AuthorId,
     profile: String,
     directory: Option<PathBuf>,
+    /// Beside those of a node of our own, which is asked for them.
     warnings: Vec<String>,
     /// The process that runs the node, if that is another one.
     host: Option<u32>,
@@ -131,7 +132,7 @@ impl Client {
     }
 
     fn host(node: Node, face: Face) -> Self {
-        let mut warnings = node.warnings().to_vec();
+        let mut warnings = Vec::new();
         let server = Server::start(&node, face).unwrap_or_else(|error| {
             warnings.push(format!("other programs cannot use this node meanwhile: {error}"));
             None
@@ -182,8 +183,11 @@ impl Client {
         self.0.directory.as_deref()
     }
 
-    pub(crate) fn warnings(&self) -> &[String] {
-        &self.0.warnings
+    /// What a person should know about the profile. Whoever asks shows it: a node of our own forgets then what it found.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.look(|node| node.warnings().to_vec(), |_| Vec::new());
+        warnings.extend_from_slice(&self.0.warnings);
+        warnings
     }
 
     /// Looks something up that is known without asking.

@@ -157,7 +157,7 @@ impl Chat {
 
     /// Opens the rooms, chats, and leaves.
     pub(super) async fn run(mut self, mut rooms: Vec<RoomName>) -> std::io::Result<()> {
-        for warning in self.node.warnings().to_vec() {
+        for warning in self.node.warnings() {
             self.app.notice(&warning, true);
         }
         // The first one is looked at, and not waited for until all of them are open: there may be thousands.

@@ -148,7 +148,7 @@ impl Session {
         if let Some(text) = guest(&self.node, &self.options) {
             self.front.say(&Report::Notice(text));
         }
-        for warning in self.node.warnings().to_vec() {
+        for warning in self.node.warnings() {
             self.front.say(&Report::Error { code: "profile".into(), message: warning });
         }
         self.running = Some(Box::pin(open(self.node.clone(), rooms.to_vec())));

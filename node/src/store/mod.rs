@@ -30,7 +30,10 @@ use std::{
     collections::BTreeSet,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{self, JoinHandle},
     time::Instant,
 };
@@ -150,6 +153,8 @@ struct Inner {
     looked_through: tokio::sync::Mutex<BTreeSet<RoomNo>>,
     /// The writer's, then the others'.
     threads: tokio::sync::Mutex<Vec<JoinHandle<()>>>,
+    /// Whether nobody was given yet what was found of the history.
+    untold: AtomicBool,
     path: Option<PathBuf>,
 }
 
@@ -197,8 +202,20 @@ impl Store {
             doubts,
             looked_through: tokio::sync::Mutex::default(),
             threads: threads.into(),
+            untold: AtomicBool::new(true),
             path: path.map(Path::to_owned),
         })))
+    }
+
+    /// Somebody was given what was found of the history when it was opened, so no later start tells it. Waits for nothing.
+    pub(crate) fn told(&self) {
+        let Some(path) = self.0.path.clone() else { return };
+        if self.0.untold.swap(false, Ordering::Relaxed) {
+            let forget = Box::new(move |_: &Connection| salvage::told(&path));
+            // If the writer has too much to do, it is forgotten when it is next given to somebody, or told once more.
+            let forgotten = self.0.writer.try_send(writer::Task::Run(forget));
+            self.0.untold.store(forgotten.is_err(), Ordering::Relaxed);
+        }
     }
 
     /// The room's number; the room is entered if it is new.

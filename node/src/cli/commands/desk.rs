@@ -52,7 +52,7 @@ impl Desk {
     /// Tells what a person should know about the profile. Whoever has started its node was told.
     pub(crate) async fn warn(&mut self) -> Result<(), Failure> {
         if self.client.attached_to().is_none() {
-            for message in self.client.warnings().to_vec() {
+            for message in self.client.warnings() {
                 self.mention(&Report::Error { code: "profile".into(), message }).await?;
             }
         }

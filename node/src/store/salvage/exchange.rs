@@ -1,24 +1,35 @@
 //! Putting a new history in the place of an old one, which is moved aside.
 //!
-//! Beside the history there are `.part`, a new one that is being made; `.salvaged`, one that is finished; and `.told`, where the
-//! old one goes and what its user is told. That `.part` is renamed to `.salvaged` decides it: before that nothing has happened and
-//! all is done anew, and after it each start first does what is left to do, which can be done any number of times. So whoever
-//! finishes it tells what whoever began it has found, however often the process was killed in between; and what is to be told is
-//! kept until the history is open.
+//! Nothing is deleted, and nothing is moved over anything. What is done, in this order:
+//!
+//! 1. The new history is made, as `.part`. `.moving` says where the old one is to go, under a name that nothing bears, and what its
+//!    user is told then.
+//! 2. `.part` is renamed to `.salvaged`, which decides it. A start that finds no `.salvaged` finds the old history as it was, and
+//!    whatever is left of this it does anew. One that finds it does what follows, from wherever that was broken off.
+//! 3. That it is decided is made durable, and what `.moving` says is noted as to be told (see [`told`]).
+//! 4. The old history's files are moved, its main file last. So once that has moved, all have, and what stands in their place came
+//!    there since; and so did a file whose new name is taken already. All that is there then goes to another place, which is
+//!    decided and told as the first one was.
+//! 5. All that is made durable, and only then `.salvaged` takes the old one's place.
+//!
+//! What stands beside a main file is moved to names by which SQLite does not know it. It may not belong to that file; and whoever
+//! looks into that with SQLite would have the journal undo the file, or the log written into it as far as it is sound and thrown
+//! away, or both lost beside an empty file.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write},
+    fs,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{beside, noted, remove};
-use crate::{durable, private};
+use super::{beside, is_absent, noted, told};
+use crate::durable::{self, remove};
 
-/// What belongs to a history's file, and goes where it goes; the file itself is the last. What a journal says of one file would
-/// be done to the next one of that name.
-const FILES: [&str; 4] = ["-journal", "-wal", "-shm", ""];
+/// What belongs to a history's file, in the order in which it is moved, and what that is called aside.
+const FILES: [(&str, &str); 3] = [("-journal", "-journal.aside"), ("-wal", "-wal.aside"), ("", "")];
+/// What processes that have it open share, which nobody needs once they have not.
+const SHARED: &str = "-shm";
 
 /// Where the history and all these files are.
 fn dir(path: &Path) -> &Path {
@@ -33,14 +44,46 @@ fn salvaged(path: &Path) -> PathBuf {
     path.with_extension("salvaged")
 }
 
-fn note(path: &Path) -> PathBuf {
-    path.with_extension("told")
+/// Where the old history goes, and what is told of it.
+#[derive(Debug, PartialEq, Eq)]
+struct Moving {
+    aside: PathBuf,
+    told: String,
+}
+
+impl Moving {
+    fn note(path: &Path) -> PathBuf {
+        path.with_extension("moving")
+    }
+
+    fn write(&self, path: &Path) -> io::Result<()> {
+        let name = self.aside.file_name().unwrap_or_default().to_string_lossy();
+        durable::write(&Self::note(path), format!("{name}\n{}", self.told).as_bytes())
+    }
+
+    /// What was written. If the disk does not give it, nothing is done: some of the files may bear that name already.
+    fn read(path: &Path) -> io::Result<Option<Self>> {
+        let note = Self::note(path);
+        // A disk may have failed once.
+        let bytes = match fs::read(&note).or_else(|_| fs::read(&note)) {
+            Ok(bytes) => bytes,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => {
+                let what = "says where the old history goes, and can be removed if it will never be read";
+                return Err(io::Error::new(error.kind(), format!("{} {what}: {error}", note.display())));
+            }
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let Some((name, told)) = text.split_once('\n') else { return Ok(None) };
+        let is_name = Path::new(name).file_name().is_some_and(|only| only == name);
+        Ok(is_name.then(|| Self { aside: path.with_file_name(name), told: told.to_owned() }))
+    }
 }
 
 /// Where the new history is to be made. What is left of an earlier attempt is gone.
 pub(super) fn begin(path: &Path) -> io::Result<PathBuf> {
     let part = part(path);
-    for name in FILES {
+    for name in FILES.map(|(name, _)| name).into_iter().chain([SHARED]) {
         remove(&beside(&part, name))?;
     }
     Ok(part)
@@ -49,78 +92,105 @@ pub(super) fn begin(path: &Path) -> io::Result<PathBuf> {
 /// The new history is finished, and is to take the place of the old one, for which that word stands. `tell` says so, once it is
 /// known where the old one goes.
 pub(super) fn decide(path: &Path, word: &str, tell: impl FnOnce(&Path) -> String) -> io::Result<()> {
-    let aside = free(path, word);
-    let name = aside.file_name().unwrap_or_default().to_string_lossy();
-    let mut options = OpenOptions::new();
-    let mut file = private::open(options.write(true).create(true).truncate(true), &note(path))?;
-    write!(file, "{name}\n{}", tell(&aside))?;
-    file.sync_all()?;
-    durable::sync_dir(dir(path))?;
+    let aside = free(path, word)?;
+    Moving { told: tell(&aside), aside }.write(path)?;
     fs::rename(part(path), salvaged(path))
 }
 
-/// Puts a finished new history in its place, if there is one. Says what a person is to be told, also of one that was put there
-/// when nobody was told any more.
-pub(super) fn finish(path: &Path) -> io::Result<Option<String>> {
-    let (salvaged, decided) = (salvaged(path), decided(path));
-    if !salvaged.exists() {
-        return Ok(decided.and_then(|(aside, told)| aside.exists().then_some(told)));
+/// Puts a finished new history in its place, if there is one.
+pub(super) fn finish(path: &Path) -> io::Result<()> {
+    let salvaged = salvaged(path);
+    if !is_there(&salvaged)? {
+        return Ok(());
     }
-    let (aside, told) = decided.unwrap_or_else(|| undecided(path));
-    for name in FILES {
-        match fs::rename(beside(path, name), beside(&aside, name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+    // Else a power cut could take that back, and not what follows from it.
+    durable::sync_dir(dir(path))?;
+    let mut moving = match Moving::read(path)? {
+        Some(moving) => moving,
+        None => undecided(path)?,
+    };
+    told::add(path, &moving.told)?;
+    if came_since(path, &moving.aside)? {
+        moving = another(path, &moving.aside)?;
+        told::add(path, &moving.told)?;
+    }
+    for (name, aside) in FILES {
+        match fs::rename(beside(path, name), beside(&moving.aside, aside)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
+    remove(&beside(path, SHARED))?;
     remove(&noted(path))?;
+    durable::sync_dir(dir(path))?;
     fs::rename(salvaged, path)?;
     durable::sync_dir(dir(path))?;
-    Ok(Some(told))
+    remove(&Moving::note(path))
 }
 
-/// Whoever is to be told is told now.
-pub(super) fn told(path: &Path) {
-    if let Err(error) = remove(&note(path)) {
-        tracing::warn!(%error, "what was told of the history is told again by the next start");
-    }
-}
-
-/// What was decided: where the old history goes, and what is told of it.
-fn decided(path: &Path) -> Option<(PathBuf, String)> {
-    let text = match fs::read_to_string(note(path)) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(error) => {
-            tracing::warn!(%error, "what there is to tell of the history cannot be read");
-            return None;
+/// Whether something of what stands there came after the old history had been moved, or that file of it.
+fn came_since(path: &Path, aside: &Path) -> io::Result<bool> {
+    let all_moved = is_there(aside)?;
+    for (name, moved) in FILES {
+        if is_there(&beside(path, name))? && (all_moved || is_there(&beside(aside, moved))?) {
+            return Ok(true);
         }
-    };
-    let (name, told) = text.split_once('\n')?;
-    let is_name = Path::new(name).file_name().is_some_and(|only| only == name);
-    is_name.then(|| (path.with_file_name(name), told.to_owned()))
+    }
+    Ok(false)
 }
 
-/// The same for a new history beside which nothing says that, as older programs made them.
-fn undecided(path: &Path) -> (PathBuf, String) {
-    let aside = free(path, "damaged");
+/// Decides where that goes.
+fn another(path: &Path, first: &Path) -> io::Result<Moving> {
+    let aside = free(path, "other")?;
+    let told = format!(
+        "before the new history {} was in its place, and while the old one was moved to {}, something else came there: that was \
+         moved to {}, and nothing of it was taken over; to use it instead, end the program and put it back",
+        path.display(),
+        first.display(),
+        aside.display()
+    );
+    let moving = Moving { aside, told };
+    moving.write(path)?;
+    Ok(moving)
+}
+
+/// The same for a new history beside which nothing says where the old one goes, as older programs made them.
+fn undecided(path: &Path) -> io::Result<Moving> {
+    let aside = free(path, "damaged")?;
     let told = format!(
         "the history {} could not be used: it was moved to {}, and what could be read of it was taken over, by a start of the \
          program that came to no end; what other nodes hold comes back from them",
         path.display(),
         aside.display()
     );
-    (aside, told)
+    let moving = Moving { aside, told };
+    moving.write(path)?;
+    Ok(moving)
 }
 
-/// A name for the old history that says what it is and since when, and that nothing bears yet.
-fn free(path: &Path, word: &str) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+/// A name for the old history that says what it is and since when, and that nothing bears yet, nor stands beside.
+fn free(path: &Path, word: &str) -> io::Result<PathBuf> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let when = timestamp(SystemTime::now());
-    let names = (1..).map(|n| if n == 1 { String::new() } else { format!("-{n}") });
-    let mut names = names.map(|n| path.with_file_name(format!("{stem}-{word}-{when}{n}.sqlite3")));
-    let free = |aside: &PathBuf| FILES.iter().all(|name| !beside(aside, name).exists());
-    names.find(free).unwrap_or_default()
+    let mut number = 1_u64;
+    loop {
+        let more = if number == 1 { String::new() } else { format!("-{number}") };
+        let aside = path.with_file_name(format!("{stem}-{word}-{when}{more}.sqlite3"));
+        let names = FILES.iter().flat_map(|(name, moved)| [*name, *moved]).chain([SHARED]);
+        let taken: Vec<bool> = names.map(|name| is_there(&beside(&aside, name))).collect::<Result<_, _>>()?;
+        if !taken.contains(&true) {
+            return Ok(aside);
+        }
+        number += 1;
+    }
+}
+
+/// Whether anything bears that name.
+fn is_there(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Err(error) if is_absent(&error) => Ok(false),
+        found => found.map(|_| true),
+    }
 }
 
 /// A moment as part of a file's name, in UTC.
@@ -145,35 +215,90 @@ mod tests {
 
     use super::*;
 
+    /// Makes a new history of those bytes, and decides that it takes the place of the old one. Where that goes.
+    fn decided(path: &Path, bytes: &str, told: &str) -> PathBuf {
+        fs::write(begin(path).unwrap(), bytes).unwrap();
+        let mut to = PathBuf::new();
+        let tell = |aside: &Path| {
+            aside.clone_into(&mut to);
+            told.to_owned()
+        };
+        decide(path, "damaged", tell).unwrap();
+        to
+    }
+
     #[test]
-    fn what_is_to_be_told_is_told_until_somebody_is() {
+    fn a_new_history_takes_the_place_of_the_old_one_once_it_is_decided() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("history.sqlite3");
         fs::write(&path, "old").unwrap();
         fs::write(begin(&path).unwrap(), "half").unwrap();
-        assert_eq!(finish(&path).unwrap(), None, "nothing is decided");
-        fs::write(begin(&path).unwrap(), "new").unwrap();
-        let mut to = PathBuf::new();
-        let tell = |aside: &Path| {
-            aside.clone_into(&mut to);
-            "it was\nmoved".to_owned()
-        };
-        decide(&path, "damaged", tell).unwrap();
-        for _ in 0..3 {
-            assert_eq!(finish(&path).unwrap().as_deref(), Some("it was\nmoved"));
+        finish(&path).unwrap();
+        assert_eq!((told::read(&path).len(), fs::read_to_string(&path).unwrap()), (0, "old".to_owned()));
+        let to = decided(&path, "new", "it was moved");
+        for _ in 0..2 {
+            finish(&path).unwrap();
+            assert_eq!(told::read(&path), ["it was moved"]);
             assert_eq!([&path, &to].map(|path| fs::read_to_string(path).unwrap()), ["new", "old"]);
         }
-        told(&path);
-        assert_eq!(finish(&path).unwrap(), None);
-        // A process that is killed before the decision leaves nothing to tell, and it is made again.
-        fs::write(begin(&path).unwrap(), "newer").unwrap();
-        decide(&path, "damaged", |_| "first".to_owned()).unwrap();
+        // A process that is killed before the decision leaves nothing to tell, and it is made again. What was to be told before
+        // is still.
+        decided(&path, "newer", "first");
         fs::rename(salvaged(&path), part(&path)).unwrap();
-        assert_eq!(finish(&path).unwrap(), None);
-        fs::write(begin(&path).unwrap(), "newest").unwrap();
-        decide(&path, "damaged", |_| "second".to_owned()).unwrap();
-        assert_eq!(finish(&path).unwrap().as_deref(), Some("second"));
+        finish(&path).unwrap();
+        assert_eq!(told::read(&path), ["it was moved"]);
+        decided(&path, "newest", "second");
+        finish(&path).unwrap();
+        assert_eq!(told::read(&path), ["it was moved", "second"]);
         assert_eq!(fs::read_to_string(&path).unwrap(), "newest");
+    }
+
+    /// Reading this process's memory at its beginning fails as a disk does.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_history_that_is_half_moved_waits_until_it_is_known_where_the_rest_goes() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("history.sqlite3");
+        let (log, note, saved) = (beside(&path, "-wal"), Moving::note(&path), temp.path().join("saved"));
+        for (path, bytes) in [(&path, "old"), (&log, "its log")] {
+            fs::write(path, bytes).unwrap();
+        }
+        let to = decided(&path, "new", "it was moved");
+        fs::rename(&log, beside(&to, "-wal.aside")).unwrap();
+        fs::rename(&note, &saved).unwrap();
+        std::os::unix::fs::symlink("/proc/self/mem", &note).unwrap();
+        let error = finish(&path).unwrap_err().to_string();
+        assert!(error.contains(note.to_str().unwrap()), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        fs::rename(&saved, &note).unwrap();
+        finish(&path).unwrap();
+        assert_eq!(fs::read_to_string(&to).unwrap(), "old");
+        assert_eq!(fs::read_to_string(beside(&to, "-wal.aside")).unwrap(), "its log");
+        assert_eq!(told::read(&path), ["it was moved"]);
+    }
+
+    /// As when somebody looks at it before the next start: SQLite makes a log.
+    #[test]
+    fn a_log_that_was_moved_is_not_overwritten_by_one_that_came_since() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("history.sqlite3");
+        let log = beside(&path, "-wal");
+        for (path, bytes) in [(&path, "old"), (&log, "its log")] {
+            fs::write(path, bytes).unwrap();
+        }
+        let to = decided(&path, "new", "it was moved");
+        fs::rename(&log, beside(&to, "-wal.aside")).unwrap();
+        fs::write(&log, "another").unwrap();
+        finish(&path).unwrap();
+        assert_eq!(fs::read_to_string(beside(&to, "-wal.aside")).unwrap(), "its log");
+        let told = told::read(&path);
+        assert_eq!(told.len(), 2, "{told:?}");
+        let files = fs::read_dir(temp.path()).unwrap().map(|entry| entry.unwrap().path());
+        let other = files.filter(|file| file.to_str().unwrap().contains("history-other-"));
+        let mut other: Vec<String> = other.map(|file| fs::read_to_string(file).unwrap()).collect();
+        other.sort();
+        assert_eq!(other, ["another", "old"]);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
     }
 
     #[test]

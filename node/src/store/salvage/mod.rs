@@ -10,6 +10,7 @@ pub(super) mod begun;
 mod carve;
 mod exchange;
 pub(super) mod log;
+mod told;
 
 use std::{
     collections::BTreeMap,
@@ -39,18 +40,24 @@ enum Why {
     Of(AuthorId),
 }
 
-/// Opens the history of that author, or creates it; says what a person should know about how it was found. Blocks.
+/// Opens the history of that author, or creates it; says what a person should know about how it was found. That is kept, and said
+/// again, until [`Store::told`]. Blocks.
 pub(crate) fn open(path: &Path, own: AuthorId) -> Result<(Store, Vec<String>), StoreError> {
-    let mut told = Vec::from_iter(exchange::finish(path).map_err(|error| StoreError::io(path, &error))?);
-    let why = reason(path, own, &mut told).map_err(|error| error.at(Some(path)))?;
-    if let Some(why) = why {
+    let failed = |error: io::Error| StoreError::io(path, &error);
+    exchange::finish(path).map_err(failed)?;
+    if let Some(why) = reason(path, own).map_err(|error| error.at(Some(path)))? {
         salvage(path, own, &why).map_err(|error| error.at(Some(path)))?;
-        told.extend(exchange::finish(path).map_err(|error| StoreError::io(path, &error))?);
+        exchange::finish(path).map_err(failed)?;
     }
     let store = Store::open(Some(path))?;
-    // Not before: else who gets an error instead is never told.
-    exchange::told(path);
-    Ok((store, told))
+    Ok((store, told::read(path)))
+}
+
+/// Somebody was given what was found of the history.
+pub(super) fn told(path: &Path) {
+    if let Err(error) = told::clear(path) {
+        tracing::warn!(%error, "what was told of the history is told again by the next start");
+    }
 }
 
 /// Notes that a history was found to be damaged while it was in use. The next start sees to it.
@@ -88,60 +95,57 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Whether the history cannot stay, and why. Tells what else there is to say of it.
-fn reason(path: &Path, own: AuthorId, told: &mut Vec<String>) -> Result<Option<Why>, StoreError> {
+/// Whether the history cannot stay, and why. Notes what else there is to tell of it.
+fn reason(path: &Path, own: AuthorId) -> Result<Option<Why>, StoreError> {
     if let Ok(detail) = fs::read_to_string(noted(path)) {
         return Ok(Some(Why::Damaged(detail)));
     }
-    let had_one = path.with_file_name("search.sqlite3").exists();
-    let (mut doubtful, mut begun) = (false, false);
-    let mut look = || {
-        // Before anything is opened: SQLite shortens a log that is broken off, whyever it is.
-        let log = beside(path, "-wal");
-        let state = log::state(&log).or_else(|error| unreadable(error).map(log::State::Changed));
-        match state.map_err(|error| StoreError::io(&log, &error))? {
-            log::State::Sound => {}
-            log::State::Doubtful => doubtful = true,
-            log::State::Changed(detail) => return Err(StoreError::damaged(detail)),
-        }
-        match begun::state(path).map_err(|error| StoreError::io(path, &error))? {
-            begun::State::Begun => begun = true,
-            begun::State::Held => check_header(path)?,
-            begun::State::Lost(detail) => return Err(StoreError::damaged(detail)),
-        }
-        let conn = schema::open_writer(Some(path))?;
-        let size = length(path).and_then(|file| Ok(file + length(&log)?));
-        if size.map_err(|error| StoreError::io(path, &error))? <= SHORT {
-            let said: String = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-            if said != "ok" {
-                return Err(StoreError::damaged(said));
-            }
-        }
-        owner(&conn, own)
-    };
-    let looked = match look() {
+    let looked = match look(path, own) {
         // A disk may have failed once, which SQLite takes for damage.
-        Err(StoreError::Damaged { .. }) => look(),
+        Err(StoreError::Damaged { .. }) => look(path, own),
         looked => looked,
     };
-    if begun && had_one {
-        told.push(format!(
-            "the history {} was gone or empty, though there had been one: what other nodes hold comes back from them",
-            path.display()
-        ));
-    }
-    if doubtful {
-        told.push(format!(
-            "the last change to the history {} was not written whole, as when the power fails, or was damaged since: if \
-             something is missing, what other nodes hold of it comes back from them",
-            path.display()
-        ));
-    }
     match looked {
         Ok(owner) => Ok(owner.filter(|owner| *owner != own).map(Why::Of)),
         Err(StoreError::Damaged { detail, .. } | StoreError::Row { detail, .. }) => Ok(Some(Why::Damaged(detail))),
         Err(error) => Err(error),
     }
+}
+
+/// Looks at the files, and then, unless that would destroy something, into the history; says whose it is. What there is to tell
+/// is noted before the history is opened: of what SQLite makes of it then no later start could tell.
+fn look(path: &Path, own: AuthorId) -> Result<Option<AuthorId>, StoreError> {
+    let tell = |what: String| told::add(path, &what).map_err(|error| StoreError::io(path, &error));
+    // SQLite shortens a log that is broken off, whyever it is.
+    let log = beside(path, "-wal");
+    let state = log::state(&log).or_else(|error| unreadable(error).map(log::State::Changed));
+    match state.map_err(|error| StoreError::io(&log, &error))? {
+        log::State::Sound => {}
+        log::State::Doubtful => tell(format!(
+            "the last change to the history {} was not written whole, as when the power fails, or was damaged since: if \
+             something is missing, what other nodes hold of it comes back from them",
+            path.display()
+        ))?,
+        log::State::Changed(detail) => return Err(StoreError::damaged(detail)),
+    }
+    match begun::state(path).map_err(|error| StoreError::io(path, &error))? {
+        begun::State::Begun if path.with_file_name("search.sqlite3").exists() => tell(format!(
+            "the history {} was gone or empty, though there had been one: what other nodes hold comes back from them",
+            path.display()
+        ))?,
+        begun::State::Begun => {}
+        begun::State::Held => check_header(path)?,
+        begun::State::Lost(detail) => return Err(StoreError::damaged(detail)),
+    }
+    let conn = schema::open_writer(Some(path))?;
+    let size = length(path).and_then(|file| Ok(file + length(&log)?)).map_err(|error| StoreError::io(path, &error))?;
+    if size <= SHORT {
+        let said: String = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        if said != "ok" {
+            return Err(StoreError::damaged(said));
+        }
+    }
+    owner(&conn, own)
 }
 
 /// What is damaged if the disk does not give a part of a file. If it gives nothing at all, salvaging says so.
@@ -227,13 +231,6 @@ fn tell(path: &Path, aside: &Path, why: &Why, poured: &Poured) -> String {
             &format!("; {} rooms lost their names and are there again when they are opened by them", poured.unnamed);
     }
     told + "; what other nodes hold comes back from them"
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// What was taken over.

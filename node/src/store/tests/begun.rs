@@ -3,10 +3,9 @@
 use std::fs;
 
 use super::{
-    damage::{ME, aside, held, history, killed, talk},
+    damage::{ME, aside, held, history, killed, open, talk},
     *,
 };
-use crate::store::salvage;
 
 /// How much of a file is there that ends in its first page, or is torn in it.
 const CUTS: [usize; 8] = [0, 1, 99, 100, 512, 4096, 8191, 8192];
@@ -42,7 +41,7 @@ async fn is_usable(store: Store, path: &Path) {
     let room = store.room(&name("general")).await.unwrap();
     save(&store, room, vec![message(0, 0, 1, 0, b"hello")]).await.unwrap();
     store.close().await;
-    let (store, told) = salvage::open(path, keypair(ME).author()).unwrap();
+    let (store, told) = open(path, keypair(ME).author()).unwrap();
     assert_eq!((told, held(&store).await.len()), (Vec::new(), 1));
     store.close().await;
 }
@@ -56,7 +55,7 @@ async fn a_history_that_was_only_begun_is_no_damage() {
     conn.execute_batch("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL;").unwrap();
     drop(conn);
     assert!(fs::metadata(&path).unwrap().len() > 0);
-    let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+    let (store, told) = open(&path, keypair(ME).author()).unwrap();
     assert_eq!(told, [""; 0]);
     store.close().await;
 }
@@ -76,7 +75,7 @@ async fn a_file_whose_first_transaction_was_not_finished_is_begun_anew() {
             }
             fs::write(&path, left).unwrap();
             fs::write(beside(&path, "-journal"), &journal).unwrap();
-            let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+            let (store, told) = open(&path, keypair(ME).author()).unwrap();
             assert_eq!(told, [""; 0], "{length} bytes of it, torn: {torn}");
             is_usable(store, &path).await;
             assert!(aside(&path).is_empty(), "{:?}", aside(&path));
@@ -92,7 +91,7 @@ async fn that_there_had_been_another_one_is_told() {
     fs::write(&path, &file[..4096]).unwrap();
     fs::write(beside(&path, "-journal"), &journal).unwrap();
     fs::write(path.with_file_name("search.sqlite3"), "").unwrap();
-    let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+    let (store, told) = open(&path, keypair(ME).author()).unwrap();
     assert!(matches!(&told[..], [told] if told.contains("gone or empty")), "{told:?}");
     is_usable(store, &path).await;
 }
@@ -112,7 +111,7 @@ async fn a_file_that_held_something_is_damaged_and_no_journal_undoes_the_new_one
         left.iter_mut().take(1).for_each(|byte| *byte ^= 1);
         fs::write(&path, left).unwrap();
         fs::write(beside(&path, "-journal"), &journal).unwrap();
-        let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+        let (store, told) = open(&path, keypair(ME).author()).unwrap();
         assert!(matches!(&told[..], [told] if told.contains("was damaged")), "{length}: {told:?}");
         let held = held(&store).await;
         assert!(keys_of(&held).iter().all(|key| whole.index().contains(key)), "{length}");
@@ -120,10 +119,10 @@ async fn a_file_that_held_something_is_damaged_and_no_journal_undoes_the_new_one
         let aside = aside(&path);
         assert_eq!(aside.len(), 2, "{aside:?}");
         assert!(
-            aside.iter().any(|path| path.to_str().unwrap().ends_with("-journal")),
+            aside.iter().any(|path| path.to_str().unwrap().ends_with("-journal.aside")),
             "it goes with its file: {aside:?}"
         );
-        let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+        let (store, told) = open(&path, keypair(ME).author()).unwrap();
         assert_eq!(told, [""; 0], "{length}");
         store.close().await;
     }
@@ -136,7 +135,7 @@ async fn the_journal_of_a_first_transaction_does_not_empty_another_file() {
     let (_temp, path) = history(&commits).await;
     let (_, journal) = first_transaction();
     fs::write(beside(&path, "-journal"), journal).unwrap();
-    let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+    let (store, told) = open(&path, keypair(ME).author()).unwrap();
     assert!(matches!(&told[..], [told] if told.contains("not its own")), "{told:?}");
     assert_eq!(held(&store).await.root(), whole.fingerprint());
     store.close().await;
@@ -161,7 +160,7 @@ async fn an_empty_file_with_a_log_is_damaged_and_the_log_is_read() {
         if let Some(journal) = journal {
             fs::write(beside(&path, "-journal"), journal).unwrap();
         }
-        let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+        let (store, told) = open(&path, keypair(ME).author()).unwrap();
         assert!(matches!(&told[..], [told] if told.contains("was damaged")), "{told:?}");
         let held = held(&store).await;
         assert!(!held.is_empty() && keys_of(&held).iter().all(|key| whole.index().contains(key)), "{}", held.len());
@@ -183,7 +182,7 @@ async fn a_journal_that_cannot_be_read_is_damage() {
     let (whole, commits) = talk(20);
     let (_temp, path) = history(&commits).await;
     std::os::unix::fs::symlink("/proc/self/mem", beside(&path, "-journal")).unwrap();
-    let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+    let (store, told) = open(&path, keypair(ME).author()).unwrap();
     assert!(matches!(&told[..], [told] if told.contains("its journal: a part of it cannot be read")), "{told:?}");
     assert_eq!(held(&store).await.root(), whole.fingerprint());
     store.close().await;

@@ -52,11 +52,18 @@ async fn write(store: &Store, commits: &[Commit]) -> RoomNo {
     room
 }
 
+/// Opens the history as a node does whose user is told what was found.
+pub(super) fn open(path: &Path, own: AuthorId) -> Result<(Store, Vec<String>), StoreError> {
+    let opened = salvage::open(path, own)?;
+    opened.0.told();
+    Ok(opened)
+}
+
 /// A history of those commits, closed, in a directory of its own.
 pub(super) async fn history(commits: &[Commit]) -> (tempfile::TempDir, PathBuf) {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("history.sqlite3");
-    let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+    let (store, told) = open(&path, keypair(ME).author()).unwrap();
     assert_eq!(told, [""; 0]);
     write(&store, commits).await;
     store.close().await;
@@ -198,7 +205,7 @@ async fn every_message_is_found_without_the_database() {
     let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
     file.write_all(&[0x5a; 100]).unwrap();
     let before = fs::read(&path).unwrap();
-    let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+    let (store, told) = open(&path, keypair(ME).author()).unwrap();
     assert!(told[0].contains("was damaged") && told[0].contains("399 messages"), "{told:?}");
     let loaded = store.load(store.room(&name("general")).await.unwrap(), keypair(ME).author()).await.unwrap();
     assert_same(loaded, &whole, "salvaged");
@@ -207,7 +214,7 @@ async fn every_message_is_found_without_the_database() {
     assert!(aside.file_name().unwrap().to_str().unwrap().starts_with("history-damaged-2"), "{aside:?}");
     assert!(told[0].contains(aside.to_str().unwrap()), "{told:?}");
     assert_eq!(fs::read(aside).unwrap(), before, "it is as it was");
-    let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+    let (store, told) = open(&path, keypair(ME).author()).unwrap();
     assert_eq!(told, [""; 0]);
     store.close().await;
 }
@@ -230,7 +237,7 @@ async fn what_is_only_in_the_log_is_found_too() {
     file.seek(SeekFrom::Start(101)).unwrap();
     file.write_all(&[0xff; 8]).unwrap();
     salvage::note(&there, &StoreError::damaged("as if"));
-    let (store, told) = salvage::open(&there, keypair(ME).author()).unwrap();
+    let (store, told) = open(&there, keypair(ME).author()).unwrap();
     assert_eq!(told.len(), 1);
     assert_eq!(held(&store).await.root(), whole.fingerprint());
     store.close().await;
@@ -256,7 +263,7 @@ async fn with_log(path: &Path, log: &[u8]) -> (Index, Vec<String>) {
     let there = temp.path().join("history.sqlite3");
     fs::copy(path, &there).unwrap();
     fs::write(there.with_file_name("history.sqlite3-wal"), log).unwrap();
-    let (store, told) = salvage::open(&there, keypair(ME).author()).unwrap();
+    let (store, told) = open(&there, keypair(ME).author()).unwrap();
     let held = held(&store).await;
     store.close().await;
     (held, told)
@@ -348,11 +355,11 @@ async fn damage_that_shows_while_it_runs_is_noted_for_the_next_start() {
     store.close().await;
     // As if it were too long to be looked through.
     fs::write(&path, &bytes).unwrap();
-    let (store, told) = salvage::open(&path, own).unwrap();
+    let (store, told) = open(&path, own).unwrap();
     assert!(told[0].contains("was damaged"), "{told:?}");
     assert_eq!(held(&store).await.root(), whole.fingerprint());
     store.close().await;
-    let (store, told) = salvage::open(&path, own).unwrap();
+    let (store, told) = open(&path, own).unwrap();
     assert_eq!(told, [""; 0], "once is enough");
     store.close().await;
 }
@@ -362,14 +369,14 @@ async fn a_history_of_another_is_taken_over() {
     let (whole, commits) = talk(20);
     let (_temp, path) = history(&commits).await;
     let other = keypair(7).author();
-    let (store, told) = salvage::open(&path, other).unwrap();
+    let (store, told) = open(&path, other).unwrap();
     assert!(told[0].contains("another key") && told[0].contains(&keypair(ME).author().short()), "{told:?}");
     let room = store.room(&name("general")).await.unwrap();
     let loaded = store.load(room, other).await.unwrap();
     assert_eq!((loaded.index.root(), loaded.snapshot.own.len()), (whole.fingerprint(), 0));
     store.close().await;
     assert!(aside(&path)[0].to_str().unwrap().contains(&format!("history-of-{}", keypair(ME).author().short())));
-    let (store, told) = salvage::open(&path, other).unwrap();
+    let (store, told) = open(&path, other).unwrap();
     assert_eq!(told, [""; 0], "it is that author's own by now");
     store.close().await;
 }
@@ -382,7 +389,7 @@ async fn a_crash_while_the_old_one_is_moved_loses_neither() {
     fs::rename(made, path.with_extension("salvaged")).unwrap();
     fs::remove_file(&path).unwrap();
     fs::write(path.with_file_name("history.sqlite3-wal"), "of the old one").unwrap();
-    let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+    let (store, told) = open(&path, keypair(ME).author()).unwrap();
     // An older program has not written down what there is to tell.
     assert!(matches!(&told[..], [told] if told.contains("moved to")), "{told:?}");
     assert_eq!(held(&store).await.root(), whole.fingerprint());
@@ -406,10 +413,10 @@ async fn salvaging_that_was_interrupted_is_told_of_by_the_start_that_finishes_it
             }
             let obstacle = path.with_extension(obstacle);
             fs::create_dir_all(obstacle.join("something")).unwrap();
-            assert!(salvage::open(&path, by).is_err(), "{what}");
+            assert!(open(&path, by).is_err(), "{what}");
             fs::remove_dir_all(obstacle).unwrap();
 
-            let (store, told) = salvage::open(&path, by).unwrap();
+            let (store, told) = open(&path, by).unwrap();
             let [told] = &told[..] else { panic!("{what}: {told:?}") };
             let says = |part: &str| assert!(told.contains(part), "{what}: {told:?} lacks {part:?}");
             says(if word == "damaged" { "was damaged (its first bytes" } else { "under another key" });
@@ -424,7 +431,7 @@ async fn salvaging_that_was_interrupted_is_told_of_by_the_start_that_finishes_it
             let file = main.file_name().unwrap().to_str().unwrap();
             assert!(file.starts_with(&format!("history-{word}")), "{what}: {file}");
             assert!(aside.iter().all(|path| path.to_str().unwrap().starts_with(main.to_str().unwrap())), "{aside:?}");
-            let (store, told) = salvage::open(&path, by).unwrap();
+            let (store, told) = open(&path, by).unwrap();
             assert_eq!(told, [""; 0], "{what}");
             store.close().await;
         }
@@ -441,13 +448,13 @@ async fn a_cut_or_foreign_file_gives_what_is_in_it() {
         let path = temp.path().join("history.sqlite3");
         fs::write(&path, &bytes[..length]).unwrap();
         fs::write(path.with_file_name("search.sqlite3"), "").unwrap();
-        let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+        let (store, told) = open(&path, keypair(ME).author()).unwrap();
         assert_eq!(told.len(), 1, "{length}: {told:?}");
         assert!(keys_of(&held(&store).await).iter().all(|key| whole.index().contains(key)), "{length}");
         store.close().await;
     }
     fs::write(&path, "a letter to my aunt, ".repeat(1000)).unwrap();
-    let (store, told) = salvage::open(&path, keypair(ME).author()).unwrap();
+    let (store, told) = open(&path, keypair(ME).author()).unwrap();
     assert!(told[0].contains("0 messages were taken over"), "{told:?}");
     store.close().await;
     assert!(fs::read_to_string(&aside(&path)[0]).unwrap().starts_with("a letter"));

@@ -5,6 +5,7 @@ mod damage;
 mod disk;
 mod faults;
 mod model;
+mod moved;
 mod search;
 mod search_faults;
 mod shown;
