@@ -27,7 +27,7 @@ use crate::{
     event::{Event, EventHub, Events, PeerInfo, RoomInfo, RoomState},
     net::{self, ConnectError, Counters, NetConfig, NetEvent},
     profile::Profile,
-    room::{self, Room, Shared, Slot, Wakes, check_nick},
+    room::{self, Parked, Room, Shared, Slot, Wakes, check_nick},
     search::Found,
     store::{self, Question, Store},
     supervisor::{Order, Supervisor},
@@ -347,7 +347,7 @@ impl Node {
     }
 
     /// Opens a room: what this profile holds of it can be read at once, the rest follows from the peers that are in it.
-    /// Opening an open room returns it.
+    /// Opening an open room returns it. Once the room takes part, it stays open though nobody waits for this any more.
     ///
     /// A history of more than some 20,000 messages goes on loading when this returns. [`Room::messages`] does not wait for
     /// that, everything else does; [`Event::Room`] tells when it is done.
@@ -377,7 +377,7 @@ impl Node {
     /// If its history cannot be read, the node has shut down, or too many rooms are open.
     pub async fn open_room(&self, name: &RoomName) -> Result<Room, RoomError> {
         let inner = &self.0;
-        let _opening = inner.opening.lock().await;
+        let opening = Arc::clone(&inner.opening).lock_owned().await;
         if inner.stop.is_cancelled() {
             return Err(RoomError::Closed);
         }
@@ -394,23 +394,13 @@ impl Node {
         // A history that cannot be read so is for the room's task to deal with.
         let glance =
             if wakes.are_many_awake() && !is_long { room::glance(&slot, &inner.shared).await.ok() } else { None };
-        let joined = network.join(&slot.id, slot.inbox()).await;
-        slot.joined(joined.map_err(|_| RoomError::Closed)?);
-        let rests = match glance {
-            Some(parked) => slot.rest(parked).await,
-            None => false,
-        };
-        if !rests {
-            slot.start();
-            inner.starts.send(Order::Start(slot.clone())).await.map_err(|_| RoomError::Closed)?;
-        }
-        inner.rooms().add(slot.clone());
-        let room = Room::new(slot.clone(), inner.restarts.clone());
-        if rests {
-            if slot.opened() {
-                inner.shared.events.emit(slot.event());
-            }
-        } else if !is_long {
+        // From here on it is done though nobody waits for it: else there could be a room that takes part and is not listed.
+        let entering = tokio::spawn(Arc::clone(inner).enter(slot.clone(), glance, opening));
+        let crashed = |_| RoomError::Crashed(name.clone());
+        // Held further on: whoever opens or leaves the room next finds it loaded.
+        let (rests, _opening) = entering.await.map_err(crashed)??;
+        let room = Room::new(slot, inner.restarts.clone());
+        if !rests && !is_long {
             // Answers once the history is loaded, so that the room is seen as it is.
             room.fingerprint().await?;
         }
@@ -699,6 +689,33 @@ impl Node {
 }
 
 impl Inner {
+    /// Has a room take part, and lists it; says whether it sleeps.
+    async fn enter(
+        self: Arc<Self>,
+        slot: Arc<Slot>,
+        glance: Option<Parked>,
+        opening: OwnedMutexGuard<()>,
+    ) -> Result<(bool, OwnedMutexGuard<()>), RoomError> {
+        let joined = self.shared.network.join(&slot.id, slot.inbox()).await;
+        slot.joined(joined.map_err(|_| RoomError::Closed)?);
+        let rests = match glance {
+            Some(parked) => slot.rest(parked).await,
+            None => false,
+        };
+        if !rests {
+            slot.start();
+            if self.starts.send(Order::Start(slot.clone())).await.is_err() {
+                self.shared.network.leave(slot.handle()).await;
+                return Err(RoomError::Closed);
+            }
+        }
+        self.rooms().add(slot.clone());
+        if rests && slot.opened() {
+            self.shared.events.emit(slot.event());
+        }
+        Ok((rests, opening))
+    }
+
     /// Leaves a room that is in the registry no more, and says so, whatever happens on the way.
     async fn leave(self: Arc<Self>, slot: Arc<Slot>, _opening: OwnedMutexGuard<()>) {
         if AssertUnwindSafe(self.part_with(&slot)).catch_unwind().await.is_err() {
@@ -706,6 +723,9 @@ impl Inner {
             slot.stop.cancel();
             slot.close();
         }
+        self.shared.network.leave(slot.handle()).await;
+        // Whoever waits for a commit that is on its way is told of it, and not that the room was left.
+        self.shared.store.settle().await.ok();
         slot.set_state(RoomState::Left);
         self.shared.events.emit(slot.event());
     }
@@ -721,9 +741,6 @@ impl Inner {
         slot.close();
         // The task holds the mailbox until it has ended.
         slot.clear_mailbox().await;
-        self.shared.network.leave(slot.handle()).await;
-        // Whoever waits for a commit that is on its way is told of it, and not that the room was left.
-        self.shared.store.settle().await.ok();
     }
 
     /// Shuts everything down, in the order in which the one needs the other.

@@ -156,6 +156,26 @@ async fn who_stops_waiting_for_their_turn_to_leave_a_room_is_still_in_it() {
     node.shutdown().await;
 }
 
+/// In one thread, so that the network answers when this waits, and not before.
+#[tokio::test]
+async fn who_stops_waiting_for_a_room_that_is_being_entered_leaves_none_that_nobody_knows() {
+    let node = Node::start(config("alice")).await.unwrap();
+    let (store, name) = (node.0.shared.store.clone(), "general".parse().unwrap());
+    let mut opening = Box::pin(node.open_room(&name));
+    for _ in 0..10 {
+        assert!((&mut opening).now_or_never().is_none(), "the network stands still");
+        // As far as it comes without the network.
+        futures::executor::block_on(store.settle()).unwrap();
+    }
+    drop(opening);
+    let entered = tokio::time::timeout(Duration::from_secs(60), until(|| node.room(&name).is_some()));
+    entered.await.expect("the room that was entered is known");
+    let room = node.open_room(&name).await.unwrap();
+    room.broadcast("hello").await.unwrap();
+    assert_eq!((node.rooms().len(), texts(&room).await.len()), (1, 1));
+    node.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_newest_messages_are_read_while_the_history_is_loaded() {
     let disk = tempfile::tempdir().unwrap();

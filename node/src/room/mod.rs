@@ -22,7 +22,7 @@ use crate::{
     event::{FingerprintInfo, Form, Member, Message, Reaction, Receipt, RoomInfo, RoomState, RoomTopic},
     store::Lines,
 };
-pub(crate) use bell::Wakes;
+pub(crate) use bell::{Parked, Wakes};
 pub use carry::{ExportPage, MAX_CARRY_PAGE};
 pub(crate) use opening::glance;
 pub(crate) use pausing::stand_in;
