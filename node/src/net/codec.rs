@@ -33,7 +33,7 @@ const SHORT: usize = 16 * 1024;
 /// come: what was only announced keeps nobody else out.
 const LONG_READS: usize = 16 * 1024;
 /// How many requests may wait for a part of that. Meanwhile what has come of them stays in their connections, up to 256 KiB
-/// of each, for so much any stream may bring unasked (yamux, initial window). Others are told to come later.
+/// of each, for so much any stream may bring unasked, and no more (see [`super::muxer`]). Others are told to come later.
 const WAITING: usize = 32;
 /// How fast a request must come, in bytes a second, once it has had [`GRACE`]. A mebibyte takes 13 seconds then.
 const LEAST_RATE: u64 = 96 * 1024;

@@ -13,7 +13,8 @@
 //! * [`swarm`] is the task, [`events`] what it does with what libp2p tells it, [`requests`] how it
 //!   passes on questions and answers, [`mod@start`] how it comes to be, [`kept`] how it comes to be again after a
 //!   crash, [`deaf`] how it listens again, [`farewell`] how it ends;
-//! * [`behaviour`], [`transport`], [`codec`], [`gossip`] are the protocols and how they are set up;
+//! * [`behaviour`], [`transport`], [`codec`], [`gossip`] are the protocols and how they are set up,
+//!   [`muxer`] makes streams of a TCP connection;
 //! * [`mdns`] finds others on the LAN;
 //! * [`route`] decides which room gets what, and [`fair`] in which order; [`inbox`] is where it goes and what wakes the room;
 //!   [`peers`] knows who is connected;
@@ -46,6 +47,7 @@ mod kept;
 mod leaving;
 mod limits;
 mod mdns;
+mod muxer;
 mod offline;
 mod origin;
 mod own;

@@ -16,7 +16,7 @@ use libp2p::{
         upgrade,
     },
     identity::Keypair,
-    noise, quic, tcp, yamux,
+    noise, quic, tcp,
 };
 #[cfg(target_os = "linux")]
 use socket2::{SockRef, TcpKeepalive};
@@ -25,7 +25,10 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::ends::{Ends, Lifeline};
+use super::{
+    ends::{Ends, Lifeline},
+    muxer::Muxing,
+};
 
 /// How long setting up a connection may take.
 const SETUP: Duration = Duration::from_secs(5);
@@ -41,16 +44,14 @@ const PROBES: (Duration, u32, Duration) = (Duration::from_secs(6), 3, Duration::
 pub(super) const PING_INTERVAL: Duration = Duration::from_secs(if cfg!(target_os = "linux") { 60 } else { 3 });
 /// How long nothing may be read from a connection: three pings, for both sides send them.
 const SILENCE: Duration = Duration::from_secs(3 * PING_INTERVAL.as_secs());
-/// How many bytes of a stream and of a connection may have come over QUIC and not been read. With yamux it is 256 KiB of
-/// each stream at least, and the streams' readers see to it that little is left there.
+/// How many bytes of a stream and of a connection may have come over QUIC and not been read. Over TCP it is 256 KiB of each
+/// stream, see [`super::muxer`].
 const UNREAD: (u32, u32) = (512 * 1024, 2 * 1024 * 1024);
 /// How many streams a connection has at most: twice as many as requests may be open, for gossip and all else need few, and
-/// requests beyond are dropped without ending the connection. Each stream may bring 256 KiB that nobody has read.
+/// requests beyond are dropped without ending the connection. Each stream may bring a window of bytes that nobody has read.
 pub(super) const MAX_STREAMS: usize = 128;
 
 pub(super) fn build(keypair: &Keypair, ends: Ends) -> Result<Boxed<(PeerId, StreamMuxerBox)>, String> {
-    let mut yamux = yamux::Config::default();
-    yamux.set_max_num_streams(MAX_STREAMS);
     let noise = noise::Config::new(keypair).map_err(|e| e.to_string())?;
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
         .map(move |stream, _| {
@@ -60,7 +61,7 @@ pub(super) fn build(keypair: &Keypair, ends: Ends) -> Result<Boxed<(PeerId, Stre
         })
         .upgrade(upgrade::Version::V1Lazy)
         .authenticate(noise)
-        .multiplex(yamux)
+        .multiplex(Muxing)
         .timeout(SETUP);
     let mut config = quic::Config::new(keypair);
     config.handshake_timeout = SETUP;

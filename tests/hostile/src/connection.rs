@@ -36,7 +36,7 @@ use crate::{Answers, Heard, dialler::Dialler, identity::identify, varint::with_l
 pub type Stream = SubstreamBox;
 
 /// The first line of every stream.
-const MULTISTREAM: &str = "/multistream/1.0.0";
+pub(crate) const MULTISTREAM: &str = "/multistream/1.0.0";
 /// How many streams may wait to be opened, and how many opened by the other side to be taken.
 const QUEUE: usize = 64;
 
@@ -44,7 +44,7 @@ const QUEUE: usize = 64;
 const KEPT: usize = 64 * 1024;
 
 /// What it says of itself where a test does not say otherwise.
-fn a_node() -> (String, Vec<String>) {
+pub(crate) fn a_node() -> (String, Vec<String>) {
     ("distchat/0.2.0".to_owned(), [SYNC_PROTOCOL, "/meshsub/1.1.0", "/ipfs/id/1.0.0"].map(str::to_owned).to_vec())
 }
 
@@ -217,7 +217,7 @@ impl Connection {
 }
 
 /// A line of the negotiation.
-fn line(text: &str) -> Vec<u8> {
+pub(crate) fn line(text: &str) -> Vec<u8> {
     with_length(format!("{text}\n").as_bytes())
 }
 

@@ -10,8 +10,8 @@ use distchat_crdt::{
     AuthorId, Draft, Key, Keypair, Message, RoomId, Signer, Timestamp,
     index::Prefix,
     sync::{
-        Blob, Enter, Entered, Fetch, Filter, List, MAX_FRAME, Range, Request, Response, SYNC_PROTOCOL, Wanted, proof,
-        sign_peer,
+        Blob, Enter, Entered, Fetch, Filter, List, MAX_FRAME, Peer, Range, Request, Response, SYNC_PROTOCOL, Wanted,
+        proof, sign_peer,
     },
 };
 use futures::{AsyncReadExt, AsyncWriteExt, future::try_join_all};
@@ -61,7 +61,7 @@ impl Member {
     /// If it is turned away.
     pub async fn passing_by(node: SocketAddr, room: RoomId, stays: Duration) -> io::Result<()> {
         let connection = Connection::unnamed(node).await?;
-        let enter = entering(&connection, room, &Keypair::from_seed(rand::random()));
+        let enter = entering(&connection.me(), &connection.peer(), room, &Keypair::from_seed(rand::random()));
         let _unanswered = begin(&connection, &enter).await?;
         sleep(stays).await;
         Ok(())
@@ -72,7 +72,7 @@ impl Member {
     /// # Errors
     /// If it is turned away.
     pub async fn entering(connection: Connection, room: RoomId, keys: Keypair) -> io::Result<Self> {
-        match ask(&connection, &entering(&connection, room, &keys)).await? {
+        match ask(&connection, &entering(&connection.me(), &connection.peer(), room, &keys)).await? {
             Response::Entered(Entered { handle, .. }) => Ok(Self { connection, keys, room, handle }),
             other => Err(io::Error::other(format!("not let in: {other:?}"))),
         }
@@ -176,14 +176,13 @@ impl Member {
 }
 
 /// What proves to the node that who has the connection and the key is in the room.
-fn entering(connection: &Connection, room: RoomId, keys: &Keypair) -> Request {
-    let (me, node) = (connection.me(), connection.peer());
+pub(crate) fn entering(me: &Peer, node: &Peer, room: RoomId, keys: &Keypair) -> Request {
     Request::Enter(Enter {
         topic: room.topic(),
         handle: 1,
-        proof: proof(&room, &me, &node),
+        proof: proof(&room, me, node),
         author: keys.author(),
-        signature: sign_peer(keys, &me),
+        signature: sign_peer(keys, me),
     })
 }
 
