@@ -1,6 +1,7 @@
-//! Frames of yamux that no library writes: pings that are answered late.
+//! Frames of yamux that no library writes: pings that are answered late, and more behind the end of a stream.
 
 use std::{
+    collections::BTreeMap,
     future::pending,
     io,
     net::SocketAddr,
@@ -8,8 +9,9 @@ use std::{
     time::Duration,
 };
 
-use distchat_crdt::{RoomId, RoomName};
+use distchat_crdt::{RoomId, RoomName, sync::SYNC_PROTOCOL};
 use distchat_hostile::{ByHand, Rpc, WINDOW};
+use futures::future::join_all;
 use tokio::time::sleep;
 
 use crate::hostile::{GROWTH, Scene, meanwhile, talk, wait_counted};
@@ -63,4 +65,52 @@ async fn far_away(node: SocketAddr, in_all: usize, sent: &AtomicUsize, widest: &
         rest = if behind.is_empty() { &rpc } else { behind };
     }
     Ok(())
+}
+
+#[test]
+fn what_is_behind_the_end_of_a_stream_ends_the_connection() {
+    const CONNECTIONS: usize = 20;
+    let Scene { _alone, _machine, ann, bob, node, memory } = Scene::begin();
+    let ended = &AtomicUsize::new(0);
+    let flood = async {
+        join_all((0..CONNECTIONS).map(|n| async move {
+            if behind_the_end(node, n % 2 == 0).await.is_err() {
+                ended.fetch_add(1, Ordering::Relaxed);
+            }
+        }))
+        .await;
+        pending().await
+    };
+    meanwhile(flood, || {
+        wait_counted("connections were ended", ended, CONNECTIONS);
+        talk(&bob, &ann, "meanwhile", 100);
+    });
+    let counters = ann.ask("/counters", "counters");
+    assert_eq!(counters["bad_streams"], CONNECTIONS, "{counters}");
+    memory.has_not_grown_by(GROWTH);
+}
+
+/// Asks in good order on many streams, and behind that sends as much on each as a stream may bring, at once or when all are
+/// answered. A node waits for no end that it has seen, and it has ended these streams itself by then.
+async fn behind_the_end(node: SocketAddr, waits: bool) -> io::Result<()> {
+    /// A few less than are taken.
+    const STREAMS: usize = 60;
+    let mut connection = ByHand::to(node).await?;
+    let mut asked = BTreeMap::new();
+    for _ in 0..STREAMS {
+        let stream = connection.begin(SYNC_PROTOCOL, b"\0\0\0\x09\xa1\x64have\x82\x01\x80", true).await?;
+        asked.insert(stream, Vec::new());
+    }
+    let refused = |answer: &Vec<u8>| answer.windows(9).any(|part| part == b"\xa1\x67refused");
+    while waits && !asked.values().all(refused) {
+        if let Some((stream, bytes)) = connection.next().await? {
+            asked.entry(stream).or_default().extend(bytes);
+        }
+    }
+    for stream in asked.into_keys() {
+        connection.say(stream, &vec![0; connection.open(stream)]).await?;
+    }
+    loop {
+        connection.next().await?;
+    }
 }

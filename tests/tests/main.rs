@@ -20,7 +20,7 @@
 //! | `hostile_discovery` | mDNS full of forged hosts and peers, and somebody who has nothing to do with it |
 //! | `hostile_flood` | strangers who send and open as much as they can |
 //! | `hostile_frames` | frames that are no frames, and streams that drip |
-//! | `hostile_streams` | streams that no library would make: windows that are to grow |
+//! | `hostile_streams` | streams that no library would make: windows that are to grow, more behind an end |
 //! | `hostile_liars` | members who lie: endless trees, bad signatures, refs to nothing, forks, forgeries |
 //! | `hostile_clocks` | peers whose clocks stand in 1970 and 2100 |
 //! | `hostile_text` | members who say what no program says, and call themselves by others' names |

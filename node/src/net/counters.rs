@@ -78,6 +78,8 @@ counters! {
     busy,
     /// Frames of others that break the protocol.
     malformed,
+    /// Connections that were ended because what came on their streams breaks the rules: more behind an end, or too much.
+    bad_streams,
     /// Connections of others that were not let in: too many at once, from one address, or in all.
     not_admitted,
     /// Connections that were ended to make way for others.

@@ -14,7 +14,7 @@
 //!   passes on questions and answers, [`mod@start`] how it comes to be, [`kept`] how it comes to be again after a
 //!   crash, [`deaf`] how it listens again, [`farewell`] how it ends;
 //! * [`behaviour`], [`transport`], [`codec`], [`gossip`] are the protocols and how they are set up,
-//!   [`muxer`] makes streams of a TCP connection;
+//!   [`muxer`] makes streams of a TCP connection, and [`frames`] looks at what is on them;
 //! * [`mdns`] finds others on the LAN;
 //! * [`route`] decides which room gets what, and [`fair`] in which order; [`inbox`] is where it goes and what wakes the room;
 //!   [`peers`] knows who is connected;
@@ -41,6 +41,7 @@ mod events;
 mod fair;
 mod farewell;
 mod foreign;
+mod frames;
 mod gossip;
 mod inbox;
 mod kept;

@@ -9,6 +9,7 @@ use std::{
     future::{Ready, ready},
     io, iter,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, Waker, ready},
 };
 
@@ -20,18 +21,24 @@ use libp2p::core::{
 };
 use yamux::{Connection, ConnectionError, DEFAULT_CREDIT, Mode};
 
-use super::transport::MAX_STREAMS;
+use super::{counters::Counting, frames::Frames, transport::MAX_STREAMS};
 
 /// How many bytes may have come on a stream and not been read, at the beginning and ever after.
-const WINDOW: u32 = DEFAULT_CREDIT;
+pub(super) const WINDOW: u32 = DEFAULT_CREDIT;
 
 /// Makes streams of a connection.
 #[derive(Clone)]
-pub(super) struct Muxing;
+pub(super) struct Muxing {
+    counting: Arc<Counting>,
+}
 
 impl Muxing {
-    fn mux<S: AsyncRead + AsyncWrite + Unpin>(io: S, mode: Mode) -> Ready<io::Result<Muxer<S>>> {
-        let connection = Connection::new(io, settings(), mode);
+    pub(super) fn new(counting: Arc<Counting>) -> Self {
+        Self { counting }
+    }
+
+    fn mux<S: AsyncRead + AsyncWrite + Unpin>(self, io: S, mode: Mode) -> Ready<io::Result<Muxer<S>>> {
+        let connection = Connection::new(Frames::new(io, self.counting), settings(), mode);
         ready(Ok(Muxer { connection, arrived: VecDeque::new(), waiting: None }))
     }
 }
@@ -60,7 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> InboundConnectionUpgrade<S> for Muxing {
     type Future = Ready<io::Result<Muxer<S>>>;
 
     fn upgrade_inbound(self, io: S, _: Self::Info) -> Self::Future {
-        Self::mux(io, Mode::Server)
+        self.mux(io, Mode::Server)
     }
 }
 
@@ -70,13 +77,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> OutboundConnectionUpgrade<S> for Muxing 
     type Future = Ready<io::Result<Muxer<S>>>;
 
     fn upgrade_outbound(self, io: S, _: Self::Info) -> Self::Future {
-        Self::mux(io, Mode::Client)
+        self.mux(io, Mode::Client)
     }
 }
 
 /// A connection with streams on it.
 pub(super) struct Muxer<S> {
-    connection: Connection<S>,
+    connection: Connection<Frames<S>>,
     /// Streams of the other side's that nobody has taken yet. yamux counts them among those that there may be.
     arrived: VecDeque<yamux::Stream>,
     /// Who waits for one of them.

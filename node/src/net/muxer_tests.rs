@@ -18,6 +18,7 @@ const WINDOW_UPDATE: u8 = 1;
 const PING: u8 = 2;
 const SYN: u16 = 1;
 const ACK: u16 = 2;
+const FIN: u16 = 4;
 
 /// Both ends of a connection.
 async fn ends() -> (TcpStream, TcpStream) {
@@ -34,13 +35,15 @@ struct Muxed {
     open: mpsc::Sender<Opening>,
     /// How it came to its end.
     end: JoinHandle<ConnectionError>,
+    counting: Arc<Counting>,
 }
 
 impl Muxed {
     fn over(io: TcpStream, mode: Mode) -> Self {
-        let muxer = Muxing::mux(Io(io), mode).into_inner().unwrap();
+        let counting = Arc::<Counting>::default();
+        let muxer = Muxing::new(Arc::clone(&counting)).mux(Io(io), mode).into_inner().unwrap();
         let ((arriving, arrived), (open, wanted)) = (mpsc::channel(MAX_STREAMS), mpsc::channel(MAX_STREAMS));
-        Self { arrived, open, end: tokio::spawn(drive(muxer, arriving, wanted)) }
+        Self { arrived, open, end: tokio::spawn(drive(muxer, arriving, wanted)), counting }
     }
 
     async fn stream(&self) -> yamux::Stream {
@@ -133,6 +136,23 @@ async fn a_window_does_not_grow_whatever_round_trip_the_other_side_pretends() {
         }
         assert!(open <= WINDOW as usize, "after {sent} bytes {open} more may come at once");
     }
+    assert_eq!(muxed.counting.snapshot().bad_streams, 0);
+}
+
+#[tokio::test]
+async fn what_comes_behind_the_end_of_a_stream_that_is_held_ends_the_connection() {
+    let (by_hand, io) = ends().await;
+    let (mut by_hand, mut muxed) = (ByHand(by_hand), Muxed::over(io, Mode::Server));
+    by_hand.data(SYN | FIN, 1, 10).await;
+    let mut held = muxed.next().await;
+    let mut question = Vec::new();
+    soon("the end", held.read_to_end(&mut question)).await.unwrap();
+    assert_eq!(question, [7; 10]);
+    by_hand.data(0, 1, 1000).await;
+    let why = soon("an end", muxed.end).await.unwrap().to_string();
+    assert!(why.contains("more behind the end of a stream"), "{why}");
+    assert_eq!(held.read_to_end(&mut question).await.unwrap(), 0, "nothing of it was kept");
+    assert_eq!(muxed.counting.snapshot().bad_streams, 1);
 }
 
 /// Two that keep to the rules, whichever of them reads, writes, ends and gives up streams, and when.
@@ -162,6 +182,7 @@ async fn who_keeps_to_the_rules_notices_nothing() {
                 }
             });
         }
+        answers
     });
     for round in 0..ROUNDS {
         let streams = join_all((0..AT_ONCE).map(|_| asks.stream())).await;
@@ -187,7 +208,9 @@ async fn who_keeps_to_the_rules_notices_nothing() {
         }))
         .await;
     }
+    assert_eq!(asks.counting.snapshot().bad_streams, 0);
     assert!(!asks.end.is_finished());
     asks.end.abort();
-    soon("the other's end", answering).await.unwrap();
+    let answers = soon("the other's end", answering).await.unwrap();
+    assert_eq!(answers.counting.snapshot().bad_streams, 0);
 }

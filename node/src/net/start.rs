@@ -113,7 +113,7 @@ pub(super) async fn task(kept: &Arc<Kept>, addresses: Vec<Multiaddr>, anew: bool
     let keypair = kept.keypair();
     let ends = Ends::default();
     let me = keypair.public().to_peer_id();
-    let transport = transport::build(keypair, ends.clone()).map_err(NetError::Setup)?;
+    let transport = transport::build(keypair, ends.clone(), kept.out().counting.clone()).map_err(NetError::Setup)?;
     let transport = Door::new(transport, kept.out().counting.clone()).boxed();
     let behaviour = Behaviour::new(keypair, kept.entered(), kept.out().counting.clone()).map_err(NetError::Setup)?;
     let settings = libp2p::swarm::Config::with_tokio_executor()

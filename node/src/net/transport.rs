@@ -3,6 +3,7 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -26,6 +27,7 @@ use tokio::{
 };
 
 use super::{
+    counters::Counting,
     ends::{Ends, Lifeline},
     muxer::Muxing,
 };
@@ -51,7 +53,11 @@ const UNREAD: (u32, u32) = (512 * 1024, 2 * 1024 * 1024);
 /// requests beyond are dropped without ending the connection. Each stream may bring a window of bytes that nobody has read.
 pub(super) const MAX_STREAMS: usize = 128;
 
-pub(super) fn build(keypair: &Keypair, ends: Ends) -> Result<Boxed<(PeerId, StreamMuxerBox)>, String> {
+pub(super) fn build(
+    keypair: &Keypair,
+    ends: Ends,
+    counting: Arc<Counting>,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, String> {
     let noise = noise::Config::new(keypair).map_err(|e| e.to_string())?;
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
         .map(move |stream, _| {
@@ -61,7 +67,7 @@ pub(super) fn build(keypair: &Keypair, ends: Ends) -> Result<Boxed<(PeerId, Stre
         })
         .upgrade(upgrade::Version::V1Lazy)
         .authenticate(noise)
-        .multiplex(Muxing)
+        .multiplex(Muxing::new(counting))
         .timeout(SETUP);
     let mut config = quic::Config::new(keypair);
     config.handshake_timeout = SETUP;

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::IpAddr,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -186,7 +187,7 @@ impl Prober {
     /// If the keys cannot be made.
     pub fn new() -> io::Result<Self> {
         let keypair = Keypair::generate_ed25519();
-        let transport = transport::build(&keypair, Ends::default()).map_err(io::Error::other)?;
+        let transport = transport::build(&keypair, Ends::default(), Arc::default()).map_err(io::Error::other)?;
         let identify = identify::Config::new(PROTOCOL_VERSION.to_owned(), keypair.public())
             .with_agent_version(concat!("distchat-doctor/", env!("CARGO_PKG_VERSION")).to_owned())
             .with_cache_size(0);

@@ -1,6 +1,6 @@
 //! Programs that are not this one: some speak something else, some mean harm.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use distchat_crdt::sync::{Have, Refusal, Request, Response};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
@@ -77,7 +77,12 @@ fn stranger(protocol: StreamProtocol) -> Swarm<Strange> {
     };
     let config =
         libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(super::super::behaviour::IDLE);
-    Swarm::new(transport::build(&keypair, Ends::default()).unwrap(), behaviour, keypair.public().to_peer_id(), config)
+    Swarm::new(
+        transport::build(&keypair, Ends::default(), Arc::default()).unwrap(),
+        behaviour,
+        keypair.public().to_peer_id(),
+        config,
+    )
 }
 
 /// Dials and waits until the node has said what it speaks.
