@@ -197,7 +197,7 @@ fn hundreds_of_long_requests_at_once_are_put_off() {
     let flood = async {
         let connections = join_all((0..40).map(|_| Connection::to(node))).await;
         let connections: Vec<_> = connections.into_iter().map(Result::unwrap).collect();
-        join_all(connections.iter().flat_map(|connection| (0..12).map(|_| all_but_the_end(connection)))).await;
+        join_all(connections.iter().flat_map(|connection| (0..12).map(|n| without_end(connection, n % 2)))).await;
         std::future::pending().await
     };
     meanwhile(flood, || {
@@ -210,6 +210,30 @@ fn hundreds_of_long_requests_at_once_are_put_off() {
     });
     // 16 MiB that are being read, in buffers that grow by doubling, what waits in the connections, and these themselves.
     memory.has_not_grown_by(6 * GROWTH);
+}
+
+#[test]
+fn offers_that_lack_only_their_end_are_held_once() {
+    /// In all as many MiB as may be read at once, but for some; of each connection fewer than it is sent away for.
+    const CONNECTIONS: usize = 3;
+    const OF_EACH: usize = 4;
+    let Scene { _alone, _machine, ann, bob, node, memory } = Scene::begin();
+    let offers = async {
+        join_all((0..CONNECTIONS).map(|_| async {
+            let connection = Connection::to(node).await.unwrap();
+            join_all((0..OF_EACH).map(|_| without_end(&connection, 0))).await;
+        }))
+        .await;
+    };
+    meanwhile(offers, || {
+        let deadline = Instant::now() + PATIENCE;
+        while ann.ask("/counters", "counters")["too_slow"] != CONNECTIONS * OF_EACH {
+            assert!(Instant::now() < deadline, "{}", ann.ask("/counters", "counters"));
+            ann.pause(ann.mark(), Duration::from_millis(100));
+        }
+        talk(&bob, &ann, "meanwhile", 100);
+    });
+    memory.has_not_grown_by(2 * GROWTH);
 }
 
 #[test]
@@ -251,11 +275,13 @@ async fn with_more_behind(connection: &Connection) {
     }
 }
 
-/// A mebibyte that pretends to be an offer and lacks its last byte.
-async fn all_but_the_end(connection: &Connection) {
+/// A mebibyte that is an offer and lacks so many bytes, or only its end.
+async fn without_end(connection: &Connection, lacks: usize) {
     let Ok(mut stream) = connection.speaking(SYNC_PROTOCOL).await else { return };
-    let mut offer = with_length(1 << 20, b"\xa1\x65offer\x82\x01\x5a\x00\x0f\xff\xf0");
-    offer.resize(3 + (1 << 20), 0);
+    let head = b"\xa1\x65offer\x82\x01\x5a\x00\x0f\xff\xf0";
+    let length = head.len() + 0xf_fff0;
+    let mut offer = with_length(length as u32, head);
+    offer.resize(4 + length - lacks, 0);
     // Whatever it says to that: it takes more, puts it off, or ends it.
     if stream.write_all(&offer).await.is_ok() && stream.flush().await.is_ok() {
         std::future::pending::<()>().await;

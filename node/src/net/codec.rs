@@ -1,7 +1,8 @@
 //! Frames as bytes: a length in four bytes, big-endian, and that many bytes of CBOR.
 //!
 //! Behind a request its asker closes the stream in its direction, and a request is none before that: of what somebody sends
-//! while its answer is made and taken nothing would be read, and it would lie in memory for that long.
+//! while its answer is made and taken nothing would be read, and it would lie in memory for that long. Who has closed it and
+//! sends more has the connection ended (see [`super::frames`]).
 //!
 //! A frame that does not decode is an answer of the other side, not an accident of the network. For a request it is
 //! handed up as a value, so that the swarm task knows whom to charge: the behaviour tells no peer for a failed read.
@@ -57,7 +58,8 @@ pub(crate) enum Malformed {
     /// There is no room for it among the long requests that are being read. It may be well-formed.
     #[error("one long request too many")]
     Crowded,
-    /// It came at less than 96 KiB a second, or did not come at all or to no end. Nobody can tell a bad network from bad intent by that.
+    /// It came at less than 96 KiB a second, or did not come at all or to no end. Nobody can tell a bad network from bad
+    /// intent by that.
     #[error("a request that does not come")]
     TooSlow,
 }
@@ -215,10 +217,11 @@ impl Codec {
             }
         }
         read_on(io, &mut bytes, length, &mut room).await?;
-        match decode(&bytes) {
-            Ok(request) => Ok(end(io).await?.map(|()| request)),
-            malformed => Ok(malformed),
+        // What is decoded takes as much again, and has no part in what all share: it is there when nothing is waited for any more.
+        if let Err(behind) = end(io).await? {
+            return Ok(Err(behind));
         }
+        Ok(decode(&bytes))
     }
 }
 

@@ -257,6 +257,15 @@ fn requests_that_do_not_come_keep_no_others_out() {
     });
 }
 
+#[test]
+fn nothing_is_decoded_while_its_end_is_waited_for() {
+    let garbage = with_length(b"\xff\xff");
+    let codec = Codec { grace: Duration::from_millis(50), ..Codec::default() };
+    let read = block_on(codec.clone().read_request(&protocol(), &mut Dripping(Cursor::new(garbage.clone()))));
+    assert_eq!(read.unwrap(), Err(Malformed::TooSlow));
+    assert!(matches!(read_request(&garbage).unwrap(), Err(Malformed::Cbor(_))), "when it has ended it is");
+}
+
 proptest! {
     #[test]
     fn garbage_is_an_error(body in prop::collection::vec(any::<u8>(), 0..300)) {
