@@ -46,9 +46,9 @@ impl Task {
                 deaf.address = first;
             }
             match listen_on(self, &deaf.address, true).await {
-                Ok(_) => {
+                Ok(listener) => {
                     info!(address = %deaf.address, "listening again");
-                    self.kept.listens(deaf.nth, deaf.address);
+                    self.kept.listens(deaf.nth, deaf.address, listener);
                 }
                 Err(error) => {
                     if late && !replace(&mut deaf.told, true) {
@@ -126,7 +126,9 @@ mod tests {
         let (_socket, address) = taken();
         let (mut task, mut heard) = deaf(&"/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap(), &address).await;
         task.listen_again(Instant::now() + PATIENCE).await;
-        assert_ne!(listens(&mut task).await, address);
+        let chosen = listens(&mut task).await;
+        assert_ne!(chosen, address);
+        assert_eq!(task.kept.listened(), [chosen], "after the next crash it is to be found there");
         let warned = std::iter::from_fn(|| heard.try_recv().ok());
         assert!(!warned.into_iter().any(|event| matches!(event, NetEvent::Warning { .. })));
     }

@@ -42,6 +42,7 @@ impl Task {
             }
             SwarmEvent::IncomingConnectionError { error, .. } => debug!(%error, "no incoming connection"),
             SwarmEvent::NewListenAddr { listener_id, address } => {
+                self.kept.tells(listener_id, &address);
                 self.listening.push((listener_id, address));
                 self.listeners_changed();
             }

@@ -41,6 +41,8 @@ struct Changing {
     wanted: Vec<Multiaddr>,
     /// Where the task listens, with the ports that the system chose.
     listen: Vec<Multiaddr>,
+    /// Listeners that came later and have not told their port yet, and at which of these addresses they are.
+    late: Vec<(ListenerId, usize)>,
 }
 
 impl Kept {
@@ -123,14 +125,32 @@ impl Kept {
             chosen.map_or_else(|| address.clone(), |chosen| set_port(address, chosen))
         };
         let listen = addresses.iter().zip(ids).map(with_port).collect();
-        self.changing().listen = listen;
+        let mut changing = self.changing();
+        (changing.listen, changing.late) = (listen, Vec::new());
     }
 
-    /// The one of these addresses that had no listener has one now, at this address.
-    pub(super) fn listens(&self, nth: usize, address: Multiaddr) {
-        if let Some(before) = self.changing().listen.get_mut(nth) {
+    /// The one of these addresses that had no listener has this one now, at this address.
+    pub(super) fn listens(&self, nth: usize, address: Multiaddr, listener: ListenerId) {
+        let mut changing = self.changing();
+        if let Some(before) = changing.listen.get_mut(nth) {
             *before = address;
+            changing.late.push((listener, nth));
         }
+    }
+
+    /// A listener tells where it listens. If it came later its port may have been the system's choice.
+    pub(super) fn tells(&self, listener: ListenerId, address: &Multiaddr) {
+        let mut changing = self.changing();
+        let Some(at) = changing.late.iter().position(|(late, _)| *late == listener) else { return };
+        let (_, nth) = changing.late.swap_remove(at);
+        if let (Some(before), Some(chosen)) = (changing.listen.get_mut(nth), port(address)) {
+            *before = set_port(before, chosen);
+        }
+    }
+
+    /// Where the task of before listened.
+    pub(super) fn listened(&self) -> Vec<Multiaddr> {
+        self.changing().listen.clone()
     }
 
     /// Gives a new task what the one before it had.
@@ -174,8 +194,7 @@ pub(super) async fn keep(kept: Arc<Kept>, first: Box<Task>, inputs: Inputs) {
                 }
             }
             None => {
-                let before = kept.changing().listen.clone();
-                let mut made = Box::pin(start::task(&kept, before, true)).await;
+                let mut made = Box::pin(start::task(&kept, kept.listened(), true)).await;
                 if made.is_err() {
                     // Somebody else may have taken the port in between.
                     made = Box::pin(start::task(&kept, kept.listen_first(), true)).await;
