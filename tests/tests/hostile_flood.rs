@@ -201,7 +201,7 @@ fn ten_thousand_streams_are_bounded() {
 async fn too_many_streams(own: IpAddr, node: SocketAddr, opened: &AtomicUsize) -> bool {
     /// Requests that are begun at once on a connection, a few less than are taken.
     const BEGUN: usize = 56;
-    /// Streams of which it is not said what they are for, a few less than are waited for at once.
+    /// Streams of which it is not said what they are for: with those and a node's own, a few less than there may be.
     const GREETED: usize = 60;
     let Ok(mut connection) = Connection::from(own, node).await else { return false };
     let mut open = Vec::new();

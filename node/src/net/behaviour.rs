@@ -59,9 +59,9 @@ impl Behaviour {
             .with_request_timeout(REQUEST_TIMEOUT)
             .with_max_concurrent_streams(MAX_REQUESTS);
         Ok(Self {
+            refused: allow_block_list::Behaviour::default(),
             limits: Limits::new(Arc::clone(&counting)),
             admission: Admission::new(entered, counting, rand::random()),
-            refused: allow_block_list::Behaviour::default(),
             gossip: Gossip::new()?,
             sync: request_response::Behaviour::with_codec(
                 Codec::default(),

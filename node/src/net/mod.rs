@@ -249,8 +249,8 @@ impl Network {
         result.await.map_err(|_| ConnectError::Closed)?
     }
 
-    /// Takes part in a room's topic. The inbox hears of every connected peer at once, unless the room is parked. Returns the handle by
-    /// which peers call this room in what they ask of it.
+    /// Takes part in a room's topic. The inbox hears of every connected peer at once, unless the room is parked. Returns the
+    /// handle by which peers call this room in what they ask of it.
     ///
     /// # Errors
     /// If the network part has ended.

@@ -122,9 +122,9 @@ impl Gossip {
         published.map(drop)
     }
 
-    /// Opens a frame and takes it to be judged, from a peer that has entered as this author. If the frame's author has said too
-    /// much lately it is left to anti-entropy, and that costs who sent it. How much is too much depends on whom this node hears,
-    /// which who sent it need not know; but there is a limit that nobody exceeds by mistake.
+    /// Opens a frame and takes it to be judged, from a peer that has entered as this author. If the frame's author has
+    /// said too much lately it is left to anti-entropy, and that costs who sent it. How much is too much depends on whom this
+    /// node hears, which who sent it need not know; but there is a limit that nobody exceeds by mistake.
     pub(in crate::net) fn take(
         &mut self,
         from: PeerId,

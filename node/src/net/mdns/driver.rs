@@ -328,18 +328,18 @@ mod tests {
     #[tokio::test]
     async fn a_flood_of_one_port_keeps_no_other_waiting() {
         const PORTS: usize = 3;
-        let mut ports = Vec::new();
-        for _ in 0..PORTS {
-            ports.push(Port { links: Vec::new(), socket: UdpSocket::bind(("127.0.0.1", 0)).await.unwrap() });
-        }
         let (sender, mut buffer, mut turn) = (UdpSocket::bind(("127.0.0.1", 0)).await.unwrap(), vec![0; 100], 0);
-        let send = async |at: usize, count: usize| {
-            for _ in 0..count {
-                sender.send_to(&[at as u8], ports[at].socket.local_addr().unwrap()).await.unwrap();
-            }
-        };
         // Two are flooded, whichever; the one in between or behind them is not.
         for quiet in 0..PORTS {
+            let mut ports = Vec::new();
+            for _ in 0..PORTS {
+                ports.push(Port { links: Vec::new(), socket: UdpSocket::bind(("127.0.0.1", 0)).await.unwrap() });
+            }
+            let send = async |at: usize, count: usize| {
+                for _ in 0..count {
+                    sender.send_to(&[at as u8], ports[at].socket.local_addr().unwrap()).await.unwrap();
+                }
+            };
             for flooded in (0..PORTS).filter(|at| *at != quiet) {
                 send(flooded, 50).await;
             }
