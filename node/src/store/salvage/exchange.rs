@@ -6,7 +6,7 @@
 //!    user is told then.
 //! 2. `.part` is renamed to `.salvaged`, which decides it. A start that finds no `.salvaged` finds the old history as it was, and
 //!    whatever is left of this it does anew. One that finds it does what follows, from wherever that was broken off.
-//! 3. That it is decided is made durable, and what `.moving` says is noted as to be told (see [`told`]).
+//! 3. That it is decided is made durable, and what `.moving` says is noted as to be told (see [`mod@told`]).
 //! 4. The old history's files are moved, its main file last. So once that has moved, all have, and what stands in their place came
 //!    there since; and so did a file whose new name is taken already. All that is there then goes to another place, which is
 //!    decided and told as the first one was.
