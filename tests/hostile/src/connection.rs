@@ -146,7 +146,7 @@ impl Connection {
         self.heard.bytes.load(Ordering::Relaxed)
     }
 
-    /// What was in the first [`KEPT`] bytes of that.
+    /// What was in the first 64 KiB of that.
     pub fn understood(&self) -> Heard {
         Heard::read(&self.heard.first.lock().unwrap_or_else(PoisonError::into_inner))
     }
