@@ -115,6 +115,20 @@ pub(crate) fn wait_counted(what: &str, counted: &AtomicUsize, wanted: usize) {
     }
 }
 
+/// Waits until a node has counted so many of something itself; how many it was then.
+#[track_caller]
+pub(crate) fn wait_counter(chat: &Chat, name: &str, enough: usize) -> u64 {
+    let deadline = Instant::now() + distchat_tests::PATIENCE;
+    loop {
+        let counters = chat.ask("/counters", "counters");
+        match counters[name].as_u64() {
+            Some(count) if count >= enough as u64 => return count,
+            _ => assert!(Instant::now() < deadline, "{name} is not {enough}: {counters}"),
+        }
+        chat.pause(chat.mark(), Duration::from_millis(100));
+    }
+}
+
 /// Two who talk in a room on one machine, all to themselves, and what one of them takes of it before anything hostile begins.
 pub(crate) struct Scene {
     pub(crate) _alone: MutexGuard<'static, ()>,

@@ -17,7 +17,7 @@ use distchat_tests::{Chat, Mark, PATIENCE};
 use futures::{AsyncReadExt, AsyncWrite, AsyncWriteExt, future::join_all};
 use tokio::time::{sleep, timeout};
 
-use crate::hostile::{GROWTH, Scene, meanwhile, run, talk, wait_counted};
+use crate::hostile::{GROWTH, Scene, meanwhile, run, talk, wait_counted, wait_counter};
 
 fn with_length(length: u32, body: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes(), body].concat()
@@ -201,11 +201,7 @@ fn hundreds_of_long_requests_at_once_are_put_off() {
         std::future::pending().await
     };
     meanwhile(flood, || {
-        let deadline = Instant::now() + PATIENCE;
-        while ann.ask("/counters", "counters")["crowded"].as_u64().is_none_or(|crowded| crowded < 100) {
-            assert!(Instant::now() < deadline, "{}", ann.ask("/counters", "counters"));
-            ann.pause(ann.mark(), Duration::from_millis(100));
-        }
+        wait_counter(&ann, "crowded", 100);
         talk(&bob, &ann, "meanwhile", 100);
     });
     // 16 MiB that are being read, in buffers that grow by doubling, what waits in the connections, and these themselves.
@@ -226,11 +222,8 @@ fn offers_that_lack_only_their_end_are_held_once() {
         .await;
     };
     meanwhile(offers, || {
-        let deadline = Instant::now() + PATIENCE;
-        while ann.ask("/counters", "counters")["too_slow"] != CONNECTIONS * OF_EACH {
-            assert!(Instant::now() < deadline, "{}", ann.ask("/counters", "counters"));
-            ann.pause(ann.mark(), Duration::from_millis(100));
-        }
+        let too_slow = wait_counter(&ann, "too_slow", CONNECTIONS * OF_EACH);
+        assert_eq!(too_slow, (CONNECTIONS * OF_EACH) as u64, "each once");
         talk(&bob, &ann, "meanwhile", 100);
     });
     memory.has_not_grown_by(2 * GROWTH);
@@ -252,13 +245,8 @@ fn what_is_behind_a_request_is_refused_and_costs_nothing() {
         .await;
     };
     meanwhile(flood, || {
-        let deadline = Instant::now() + PATIENCE;
         // Of each eight are borne.
-        let enough = 8 * CONNECTIONS as u64;
-        while ann.ask("/counters", "counters")["malformed"].as_u64().is_none_or(|malformed| malformed < enough) {
-            assert!(Instant::now() < deadline, "{}", ann.ask("/counters", "counters"));
-            ann.pause(ann.mark(), Duration::from_millis(100));
-        }
+        wait_counter(&ann, "malformed", 8 * CONNECTIONS);
         talk(&bob, &ann, "meanwhile", 100);
     });
     memory.has_not_grown_by(2 * GROWTH);
